@@ -1,0 +1,70 @@
+# Paired Seeds. `make` alone explains itself.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+STUDY ?= quickstart
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -W ignore
+export TF_CPP_MIN_LOG_LEVEL := 3
+export TF_ENABLE_ONEDNN_OPTS := 1
+
+.PHONY: help quickstart env data parity plan sweep status report lab test lint notebooks clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "  STUDY is one of: $(basename $(notdir $(wildcard params/studies/*.yaml)))  (default: quickstart)"
+
+quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on scikit-learn's digits
+	@$(MAKE) data DATASET=digits
+	@$(MAKE) parity STUDY=quickstart
+	@$(MAKE) sweep STUDY=quickstart
+	@$(MAKE) report STUDY=quickstart
+
+env: .venv/.installed ## install everything into .venv, with the versions of requirements.lock
+
+.venv/.installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and "error: Python 3.11 is needed, $(PYTHON) is %d.%d: make env PYTHON=/path/to/python3.11" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]' --constraint requirements.lock
+	@touch $@
+
+data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]
+	@$(RUN) -m lib.data $(or $(DATASET),$(error DATASET is missing: make data DATASET=digits, cifar10, cifar100 or tiny_imagenet)) $(if $(SOURCE),--source "$(SOURCE)")
+
+parity: env ## check before any training that both frameworks are given the same thing
+	@$(RUN) -m lib.report $(STUDY) --chapter 02_parity
+
+plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code]
+	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)"
+
+sweep: env ## run what is pending: STUDY=stage1 [RERUN=code] [OPTIONS="for Snakemake"]
+	@$(RUN) -m lib.sweep run $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
+
+status: env ## how each run stands: STUDY=stage1
+	@$(RUN) -m lib.sweep status $(STUDY)
+
+report: env ## execute the chapters and export report/STUDY.html and .pdf: STUDY=stage1
+	@$(RUN) -m lib.report $(STUDY)
+
+lab: env ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir .
+
+test: env ## lint, then the tests
+	@$(MAKE) lint
+	$(RUN) -m pytest
+
+lint: env ## ruff, for style and for format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+notebooks: env ## bring the .ipynb half of each chapter in step with its .py half
+	@for chapter in notebooks/*.py; do $(BIN)/jupytext --quiet --update --to ipynb "$$chapter"; done
+
+clean: ## remove caches; the environment, data, runs and reports stay
+	rm -rf .snakemake .pytest_cache .ruff_cache *.egg-info
+	find lib tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,47 @@
+"""Digests: what a run was made from, in two parts.
+
+**Inputs** are the resolved parameters and the dataset's content: where they differ, a run is stale and is run again.
+**Code** is what makes the numbers: where it differs, a run is shown as made by other code, and kept.
+"""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+from lib import paths
+from lib.params import Cell, Framework
+
+_SHARED_CODE = ("seeds.py", "schedules.py", "metrics.py", "training.py", "data/store.py")
+
+
+def inputs_digest(cell: Cell, dataset_digest: str) -> str:
+    """Return the digest of a cell's resolved parameters and its dataset's content.
+
+    The variant is left out: it names a departure, it does not make one.
+    """
+    parameters = cell.model_dump(mode="json", exclude={"variant"}, exclude_defaults=True)
+    return _sha256(json.dumps([parameters, dataset_digest], sort_keys=True))
+
+
+def code_digest(framework: Framework) -> str:
+    """Return the digest of the modules and the notebook that make a framework's numbers.
+
+    The source is parsed and its docstrings are dropped: a comment, a docstring or a line break changes nothing.
+    """
+    shared = [paths.LIB / name for name in _SHARED_CODE]
+    own = sorted((paths.LIB / framework).glob("*.py"))
+    notebook = paths.NOTEBOOKS / f"20_train_{framework}.py"
+    return _sha256("\n".join(_parsed(path) for path in (*shared, *own, notebook)))
+
+
+def _parsed(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,37 @@
+"""The errors that a user can cause and mend, each shown as one clear message instead of a traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """Something that the user can mend; the message names the thing and the choices."""
+
+
+class ParameterError(UserError):
+    """A parameter, a study or a name is unknown, of the wrong type, or contradicts another."""
+
+
+class DataError(UserError):
+    """A data file is absent, damaged, or not what its dataset should be."""
+
+
+class TrainingError(UserError):
+    """A training run cannot go on: the loss is no number any more, or the machine refused."""
+
+
+class ChapterError(UserError):
+    """A notebook stopped at an error, its kernel died, or it cannot be exported."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """End the process with one message, and exit code 1, where the block raises a `UserError`."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The Keras half, on TensorFlow: its input pipeline, models and learner."""

@@ -1,0 +1,71 @@
+"""Keras' own input pipeline: `tf.data`, with stateless random operations seeded image by image.
+
+A crop or a flip is a function of the epoch's seed and the image's index, so maps that run in parallel, in any order,
+give the same numbers.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from lib.data.store import Split, Store
+from lib.params import Settings
+
+
+class TrainingPipeline:
+    """A train split, held in the host's memory, from which each epoch makes its own dataset."""
+
+    def __init__(self, split: Split, store: Store, settings: Settings, steps: int) -> None:
+        self._images, self._labels = _load(split)
+        self._normalise = _normaliser(store)
+        self._settings, self._steps = settings, steps
+
+    def epoch(self, seed: int) -> tf.data.Dataset:
+        """Return the epoch's batches: images `(B, H, W, 3)` in float32 and labels `(B,)`.
+
+        What is shuffled are positions, not images, so that the buffer can hold all of them: a smaller one would not
+        be a shuffle.
+        """
+        count = len(self._labels)
+
+        def draw(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image = self._augment(self._images[position], tf.stack([tf.constant(seed, tf.int64), position]))
+            return self._normalise(image), self._labels[position]
+
+        return (
+            tf.data.Dataset.range(count)
+            .shuffle(count, seed=seed)
+            .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+            .batch(self._settings.batch_size, drop_remainder=True)
+            .take(self._steps)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    def _augment(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        padding = self._settings.crop_padding
+        padded = tf.pad(image, [[padding, padding], [padding, padding], [0, 0]])
+        crop = tf.image.stateless_random_crop(padded, tf.shape(image), seed)
+        return tf.image.stateless_random_flip_left_right(crop, seed) if self._settings.flip else crop
+
+
+def evaluation_dataset(split: Split, store: Store, batch_size: int) -> tf.data.Dataset:
+    """Return the batches of a val or test split: in order, with its incomplete last batch."""
+    images, labels = _load(split)
+    normalise = _normaliser(store)
+    return (
+        tf.data.Dataset.range(len(labels))
+        .map(lambda position: (normalise(images[position]), labels[position]), num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _load(split: Split) -> tuple[tf.Tensor, tf.Tensor]:
+    """Copy a split from the store into tensors of the host: `tf.data` runs there, whatever computes the network."""
+    with tf.device("CPU:0"):
+        images = tf.convert_to_tensor(split.images[split.indices])
+        return images, tf.convert_to_tensor(split.labels[split.indices].astype(np.int64))
+
+
+def _normaliser(store: Store):  # noqa: ANN202  (a function of a tensor)
+    mean, std = tf.constant(store.mean, tf.float32), tf.constant(store.std, tf.float32)
+    return lambda image: (tf.cast(image, tf.float32) / 255 - mean) / std

@@ -1,0 +1,230 @@
+"""Parameters: settings, cells and studies, checked strictly before anything runs.
+
+`params/train.yaml` holds the settings; a file in `params/studies/` spans a matrix of **cells** over them. A cell is
+one point of the matrix, fully resolved, and its name is the name of its run.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lib import paths
+from lib.data.catalog import CATALOG
+from lib.errors import ParameterError
+
+Framework = Literal["keras", "pytorch"]
+DatasetName = Literal["digits", "cifar10", "cifar100", "tiny_imagenet"]
+ModelName = Literal["mobilenetv2", "resnet50", "convnext_tiny", "resnet20"]
+Precision = Literal["fp32", "amp"]
+ChapterName = Literal["01_data", "02_parity", "30_results", "31_statistics", "32_figures"]
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+assert set(get_args(DatasetName)) == set(CATALOG)
+
+
+M = TypeVar("M", bound="Strict")
+
+
+class Strict(BaseModel):
+    """A frozen model in which an unknown key or a wrong type is an error."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Settings(Strict):
+    """How one cell is trained.
+
+    A field without a default must stand in `params/train.yaml`. A field with one changes a run's digest only where it
+    differs from it, so that a new setting leaves the runs made before it as they are.
+    """
+
+    epochs: Count
+    batch_size: Count
+    accumulation_steps: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    nesterov: bool
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    crop_padding: Annotated[int, Field(ge=0)]
+    flip: bool
+    tf32: bool
+    num_workers: Annotated[int, Field(ge=0)]
+    max_steps_train: Count | None = None
+    max_steps_test: Count | None = None
+    train_samples: Count | None = None
+    test_samples: Count | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"accumulation_steps {self.accumulation_steps} does not divide batch_size {self.batch_size}"
+            )
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} is not below epochs {self.epochs}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+class Cell(Strict):
+    """One point of a study's matrix, fully resolved: what one run trains."""
+
+    framework: Framework
+    dataset: DatasetName
+    model: ModelName
+    precision: Precision
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    variant: Name | None = None
+    settings: Settings
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is also its folder's."""
+        name = f"{self.framework}_{self.dataset}_{self.model}_{self.precision}_seed{self.seed}"
+        return f"{name}-{self.variant}" if self.variant else name
+
+
+class Matrix(Strict):
+    """A study as its YAML file states it, before the settings are resolved."""
+
+    title: str
+    description: str
+    frameworks: Annotated[tuple[Framework, ...], Field(min_length=1)]
+    datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1)]
+    models: Annotated[tuple[ModelName, ...], Field(min_length=1)]
+    precisions: Annotated[tuple[Precision, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    variant: Name | None = None
+    settings: dict[str, Any] = {}
+    gates: dict[DatasetName, Share] = {}
+    chapters: tuple[ChapterName, ...] = get_args(ChapterName)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for axis in ("frameworks", "datasets", "models", "precisions", "seeds"):
+            values = getattr(self, axis)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{axis} names a value twice: {', '.join(map(str, values))}")
+        if self.settings and not self.variant:
+            raise ValueError("settings depart from params/train.yaml, so the study needs a `variant` to name them")
+        if self.variant and not self.settings:
+            raise ValueError(f"variant {self.variant!r} names no departure: `settings` is empty")
+        return self
+
+
+class Study(Matrix):
+    """An experiment: a named matrix with its cells."""
+
+    name: str
+    defaults: dict[DatasetName, Settings]
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell of the matrix: datasets, models, precisions, seeds, and innermost the two frameworks of a pair."""
+        axes = itertools.product(self.datasets, self.models, self.precisions, self.seeds, self.frameworks)
+        return tuple(
+            Cell(
+                framework=framework,
+                dataset=dataset,
+                model=model,
+                precision=precision,
+                seed=seed,
+                variant=self.variant,
+                settings=self.defaults[dataset],
+            )
+            for dataset, model, precision, seed, framework in axes
+        )
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell of that run name; `ParameterError` lists the names where there is none."""
+        for cell in self.cells:
+            if cell.name == name:
+                return cell
+        names = "\n  ".join(cell.name for cell in self.cells)
+        raise ParameterError(f"study {self.name!r} has no run {name!r}; its runs are:\n  {names}")
+
+
+def study_names() -> list[str]:
+    """Return the names of all studies: the stems of the files in `params/studies/`."""
+    return sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
+
+
+def load_study(name: str) -> Study:
+    """Load one study and resolve its cells; every error names the file, the key and the choices.
+
+    All study files are read, because two that give one run name different settings contradict each other.
+    """
+    if name not in study_names():
+        raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
+    studies = {other: _read_study(other) for other in study_names()}
+    _refuse_contradictions(studies.values())
+    return studies[name]
+
+
+def _read_study(name: str) -> Study:
+    path = paths.STUDIES / f"{name}.yaml"
+    matrix = _validated(Matrix, _read_yaml(path), path)
+    resolved = {dataset: _settings(dataset, matrix.settings, path) for dataset in matrix.datasets}
+    return Study(name=name, defaults=resolved, **dict(matrix))
+
+
+def _settings(dataset: str, departures: dict[str, Any], departing: Path) -> Settings:
+    """Resolve one dataset's settings: the common ones, the dataset's own, then the study's departures."""
+    path = paths.PARAMS / "train.yaml"
+    train = _read_yaml(path)
+    if set(train) != {"common", "datasets"} or dataset not in train["datasets"]:
+        raise ParameterError(f"{path.name}: needs the keys `common` and `datasets`, and {dataset!r} among the datasets")
+    base = _validated(Settings, train["common"] | train["datasets"][dataset], path)
+    return _validated(Settings, base.model_dump() | departures, departing) if departures else base
+
+
+def _refuse_contradictions(studies: Iterable[Study]) -> None:
+    seen: dict[str, tuple[str, Cell]] = {}
+    for study in studies:
+        for cell in study.cells:
+            other, first = seen.setdefault(cell.name, (study.name, cell))
+            if first != cell:
+                raise ParameterError(
+                    f"studies {other!r} and {study.name!r} give the run {cell.name} different settings: "
+                    "name the departure of one of them with another `variant`"
+                )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"{path.relative_to(paths.ROOT)} does not exist") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path.relative_to(paths.ROOT)} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path.relative_to(paths.ROOT)} must hold keys and values")
+    return content
+
+
+def _validated(model: type[M], content: dict[str, Any], path: Path) -> M:
+    """Validate through JSON, where a list may become a tuple and everything else stays as strict as it is."""
+    try:
+        return model.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        problems = "\n  ".join(_explain(problem, model) for problem in error.errors())
+        raise ParameterError(f"{path.relative_to(paths.ROOT)}:\n  {problems}") from None
+
+
+def _explain(problem: Any, model: type[Strict]) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key; choose from: {', '.join(model.model_fields)}"
+    given = f" (given: {problem['input']!r})" if problem["loc"] and problem["type"] != "missing" else ""
+    return f"{key}: {problem['msg']}{given}"

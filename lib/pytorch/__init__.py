@@ -1,0 +1,1 @@
+"""The PyTorch half: its input pipeline, models and learner."""

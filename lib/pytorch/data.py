@@ -1,0 +1,110 @@
+"""PyTorch's own input pipeline: a `DataLoader` whose sampler holds all the randomness.
+
+The sampler draws an epoch's order, crops and flips in the main process, from one seeded generator. The loading
+processes only carry out what they are told, so their number changes nothing in the numbers.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lib.data.store import Split, Store
+from lib.params import Settings
+from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
+
+from torchvision.transforms.v2 import functional  # isort: skip
+
+
+class Draw(NamedTuple):
+    """One image of an epoch: its index, the corner of its crop in the padded image, and whether it is mirrored."""
+
+    index: int
+    top: int
+    left: int
+    mirrored: bool
+
+
+class EpochSampler(Sampler[Draw]):
+    """Draws every image of a split once an epoch, without replacement, until `length` are drawn."""
+
+    def __init__(self, indices: torch.Tensor, length: int, settings: Settings) -> None:
+        self._indices, self._length = indices, length
+        self._padding, self._flip = settings.crop_padding, settings.flip
+        self._generator = torch.Generator()
+
+    def reseed(self, seed: int) -> None:
+        """Make the next epoch a function of this seed."""
+        self._generator.manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Draw]:
+        count, random = len(self._indices), self._generator
+        order = self._indices[torch.randperm(count, generator=random)]
+        corners = torch.randint(0, 2 * self._padding + 1, (count, 2), generator=random)
+        mirrored = (torch.rand(count, generator=random) < 0.5) & self._flip
+        drawn = zip(order.tolist(), corners.tolist(), mirrored.tolist(), strict=True)
+        for _, (index, (top, left), mirror) in zip(range(self._length), drawn, strict=False):
+            yield Draw(index, top, left, mirror)
+
+
+class TrainImages(Dataset):
+    """A split's images `(3, H, W)` in float32, cropped, mirrored and normalised as a draw says, with their labels."""
+
+    def __init__(self, split: Split, store: Store, padding: int) -> None:
+        self._split, self._store, self._padding = split, store, padding
+
+    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, int]:
+        image = _as_tensor(self._split, draw.index)
+        height, width = image.shape[1:]
+        padded = functional.pad(image, [self._padding])
+        crop = functional.crop(padded, draw.top, draw.left, height, width)
+        crop = functional.horizontal_flip(crop) if draw.mirrored else crop
+        return _normalise(crop, self._store), int(self._split.labels[draw.index])
+
+
+class PlainImages(Dataset):
+    """A split's images `(3, H, W)` in float32, only normalised, with their labels, in the split's order."""
+
+    def __init__(self, split: Split, store: Store) -> None:
+        self._split, self._store = split, store
+
+    def __len__(self) -> int:
+        return len(self._split.indices)
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
+        index = int(self._split.indices[position])
+        return _normalise(_as_tensor(self._split, index), self._store), int(self._split.labels[index])
+
+
+def _normalise(image: torch.Tensor, store: Store) -> torch.Tensor:
+    """Scale bytes to [0, 1], then subtract the train split's mean and divide by its std, channel by channel."""
+    scaled = functional.to_dtype(image, torch.float32, scale=True)
+    return functional.normalize(scaled, store.mean.tolist(), store.std.tolist())
+
+
+def _as_tensor(split: Split, index: int) -> torch.Tensor:
+    return torch.tensor(split.images[index]).permute(2, 0, 1)
+
+
+def training_loader(split: Split, store: Store, settings: Settings, steps: int) -> DataLoader:
+    """Return the loader of the training batches; `loader.sampler.reseed` makes an epoch its own."""
+    sampler = EpochSampler(torch.as_tensor(split.indices), steps * settings.batch_size, settings)
+    images = TrainImages(split, store, settings.crop_padding)
+    return _loader(images, settings.batch_size, settings.num_workers, sampler=sampler, drop_last=True)
+
+
+def evaluation_loader(split: Split, store: Store, batch_size: int, num_workers: int) -> DataLoader:
+    """Return the loader of a val or test split: in order, with its incomplete last batch."""
+    return _loader(PlainImages(split, store), batch_size, num_workers)
+
+
+def _loader(images: Dataset, batch_size: int, num_workers: int, **options: object) -> DataLoader:
+    workers = min(num_workers, len(os.sched_getaffinity(0)))
+    if workers:
+        options |= {"persistent_workers": True, "prefetch_factor": 2}
+    return DataLoader(images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available(), **options)

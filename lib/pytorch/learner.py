@@ -1,0 +1,179 @@
+"""The PyTorch learner: what the training protocol drives."""
+
+import os
+import random
+import resource
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from lib.data.store import Store
+from lib.params import Cell
+from lib.pytorch.data import evaluation_loader, training_loader
+from lib.pytorch.models import build, parameters
+from lib.seeds import epoch_seed
+from lib.training import EpochSums, Predictions, evaluation_images, steps_per_epoch
+
+
+class PyTorchLearner:
+    """A model with its optimizer, loss scale and loaders, for one cell."""
+
+    weights_suffix = ".pt"
+    state_suffix = ".pt"
+
+    def __init__(self, cell: Cell, store: Store) -> None:
+        settings = self._settings = cell.settings
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        _make_deterministic(cell.seed, settings.tf32)
+        self.classes = store.dataset.classes
+        self.model = build(cell.model, store.dataset.size, self.classes).to(self._device)
+        self.parameters = parameters(self.model)
+        self._optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+        )
+        self._amp = cell.precision == "amp"
+        self._amp_type = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
+        self._loss = nn.CrossEntropyLoss()
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
+        self._updates = 0
+        self._optimizer.register_step_post_hook(self._count_update)
+
+        train = store.split("train", settings.train_samples)
+        self.steps_per_epoch = steps_per_epoch(settings, len(train.indices))
+        self._train = training_loader(train, store, settings, self.steps_per_epoch)
+        self._evaluation = {
+            name: evaluation_loader(
+                store.split(name, evaluation_images(settings)), store, settings.batch_size, settings.num_workers
+            )
+            for name in ("val", "test")
+        }
+
+    def reseed(self, seed: int, epoch: int) -> None:
+        """Seed dropout, stochastic depth and the epoch's order, crops and flips."""
+        torch.manual_seed(epoch_seed(seed, epoch))
+        self._train.sampler.reseed(epoch_seed(seed, epoch))
+
+    def batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        """Return the epoch's batches: images `(B, 3, H, W)` and labels `(B,)`, still on the host."""
+        return self._train
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the rate of the next step."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def learning_rate(self) -> float:
+        """Return the rate that the optimizer holds."""
+        return self._optimizer.param_groups[0]["lr"]
+
+    def step(self, batch: tuple[torch.Tensor, torch.Tensor], learning_rate: float) -> None:
+        """Make one update from a batch, in as many micro-batches as the settings ask for."""
+        self.set_learning_rate(learning_rate)
+        self.model.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        images, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch)
+        parts = self._settings.accumulation_steps
+        for micro_images, micro_labels in zip(images.chunk(parts), labels.chunk(parts), strict=True):
+            self._accumulate(micro_images, micro_labels)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+
+    def _accumulate(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Add a micro-batch's share of the gradient, and its losses and hits to the epoch's sums."""
+        with self._autocast():
+            logits = self.model(images)
+            loss = self._loss(logits.float(), labels)
+        self._scaler.scale(loss / self._settings.accumulation_steps).backward()
+        self._loss_sum += loss.detach() * len(labels)
+        self._correct += (logits.argmax(1) == labels).sum()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, dtype=self._amp_type, enabled=self._amp)
+
+    def _count_update(self, *_: object) -> None:
+        self._updates += 1
+
+    def take_sums(self) -> EpochSums:
+        """Read back the epoch's sums, and start again from zero."""
+        sums = EpochSums(self._loss_sum.item(), self._correct.item(), self._updates)
+        self._loss_sum.zero_()
+        self._correct.zero_()
+        self._updates = 0
+        return sums
+
+    def synchronize(self) -> None:
+        """Wait for the GPU; a CPU is never behind."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+
+    @torch.inference_mode()
+    def predict(self, split: str) -> Predictions:
+        """Return the logits and labels of `val` or `test`."""
+        self.model.eval()
+        logits, labels = [], []
+        for images, batch_labels in self._evaluation[split]:
+            with self._autocast():
+                logits.append(self.model(images.to(self._device, non_blocking=True)).float())
+            labels.append(batch_labels)
+        return Predictions(torch.cat(logits).cpu().numpy(), torch.cat(labels).numpy())
+
+    def save_weights(self, path: Path) -> None:
+        """Write the model's `state_dict`."""
+        torch.save(self.model.state_dict(), path)
+
+    def load_weights(self, path: Path) -> None:
+        """Read what `save_weights` wrote."""
+        self.model.load_state_dict(torch.load(path, map_location=self._device, weights_only=True))
+
+    def save_state(self, path: Path) -> None:
+        """Write the model, the optimizer and the loss scale."""
+        torch.save({name: part.state_dict() for name, part in self._parts().items()}, path)
+
+    def load_state(self, path: Path) -> None:
+        """Read what `save_state` wrote."""
+        states = torch.load(path, map_location=self._device, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(states[name])
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
+        return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler}
+
+    def peak_memory_mb(self) -> float:
+        """Return the GPU's peak of allocated memory in MiB, or without a GPU the process's peak of resident memory."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated() / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+    def describe(self) -> dict[str, str]:
+        """Return the device and the CUDA and cuDNN versions that PyTorch was built for."""
+        return {
+            "device": torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu",
+            "cuda": torch.version.cuda or "none",
+            "cudnn": str(torch.backends.cudnn.version() or "none"),
+            "amp_type": str(self._amp_type).removeprefix("torch.") if self._amp else "off",
+        }
+
+
+def _make_deterministic(seed: int, tf32: bool) -> None:
+    """Seed every generator and allow only kernels that give the same numbers each time.
+
+    Source: PyTorch's notes on reproducibility and on TensorFloat-32.
+    """
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32

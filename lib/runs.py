@@ -1,0 +1,178 @@
+"""What a run leaves on disk, and what that says about it.
+
+A run is done if, and only if, its `record.json` is there and names the inputs that the cell has today.
+"""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from lib import files, paths
+from lib.digests import code_digest, inputs_digest
+from lib.params import Cell, Strict
+
+
+class Record(Strict):
+    """The last thing that a run writes: what it was, where it ran, and what came out.
+
+    Accuracies and F1 scores are shares in [0, 1], times are ISO 8601 in UTC, memory is in MiB, the loss in nats.
+    """
+
+    run: str
+    cell: Cell
+    inputs_digest: str
+    code_digest: str
+    environment: dict[str, str]
+    started: str
+    finished: str
+    parameters: int
+    steps_per_epoch: int
+    epoch_best: int
+    acc_best: float
+    f1_best: float
+    test_accuracy: float
+    test_macro_f1: float
+    test_loss: float
+    test_images: int
+    skipped_steps: int
+    peak_memory_mb: float | None
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, from its first to its last second."""
+        return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
+
+
+class Status(Strict):
+    """How a run stands while it has no record: written beside it, so that a failure can be told from a beginning."""
+
+    state: Literal["running", "failed", "interrupted"]
+    host: str
+    pid: int
+    since: str
+    error: str = ""
+
+
+class Kind(StrEnum):
+    """What can be said of a run; only the first two have results."""
+
+    DONE = "done"
+    OTHER_CODE = "other code"
+    STALE = "stale"
+    MISSING = "missing"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    RUNNING = "running"
+
+
+class State(NamedTuple):
+    """A run's kind, and the reason in words."""
+
+    kind: Kind
+    reason: str
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def folder(cell: Cell) -> Path:
+    """Return the folder that carries the run's name."""
+    return paths.EXECUTED / cell.name
+
+
+def read_record(cell: Cell) -> Record | None:
+    """Return the run's record, or None where there is none that can be read."""
+    try:
+        return Record.model_validate_json((folder(cell) / "record.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def finished(cell: Cell, dataset_digest: str) -> Record | None:
+    """Return the run's record if it was made from the inputs that the cell has today."""
+    record = read_record(cell)
+    return record if record and record.inputs_digest == inputs_digest(cell, dataset_digest) else None
+
+
+def write_record(record: Record) -> None:
+    """Write the record, whole or not at all: from now on the run is done."""
+    files.write_text(folder(record.cell) / "record.json", record.model_dump_json(indent=2) + "\n")
+
+
+def write_status(cell: Cell, state: Literal["running", "failed", "interrupted"], error: str = "") -> None:
+    """Write how the run stands, for this process on this machine."""
+    status = Status(state=state, host=platform.node(), pid=os.getpid(), since=now(), error=error)
+    files.write_text(folder(cell) / "status.json", status.model_dump_json(indent=2) + "\n")
+
+
+def clear_status(cell: Cell) -> None:
+    """Remove the status: the record says all."""
+    (folder(cell) / "status.json").unlink(missing_ok=True)
+
+
+def dataset_digest(cell: Cell) -> str | None:
+    """Return the content digest of the cell's dataset from its store's manifest, or None where there is no store."""
+    try:
+        return json.loads((paths.DATA / f"{cell.dataset}.json").read_text(encoding="utf-8"))["digest"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return None
+
+
+def state(cell: Cell) -> State:
+    """Say how a cell's run stands, and why."""
+    status = _read_status(cell)
+    if status and status.state == "running" and _alive(status):
+        return State(Kind.RUNNING, f"since {status.since} on {status.host}")
+    record = read_record(cell)
+    if record:
+        return _judge(cell, record)
+    if not status:
+        return State(Kind.MISSING, "never run")
+    if status.state == "failed":
+        return State(Kind.FAILED, status.error)
+    return State(Kind.INTERRUPTED, f"stopped after {status.since}; it goes on from its last whole epoch")
+
+
+def _judge(cell: Cell, record: Record) -> State:
+    dataset = dataset_digest(cell)
+    if dataset is None:
+        return State(Kind.STALE, f"the data it was made from is gone: no store data/{cell.dataset}.json")
+    if not finished(cell, dataset):
+        changed = _changed_settings(cell, record.cell)
+        return State(Kind.STALE, f"changed: {changed}" if changed else "the dataset's content changed")
+    if record.code_digest != code_digest(cell.framework):
+        return State(Kind.OTHER_CODE, "made by other code than today's")
+    return State(Kind.DONE, f"finished {record.finished}")
+
+
+def _changed_settings(today: Cell, then: Cell) -> str:
+    new, old = today.settings.model_dump(), then.settings.model_dump()
+    return ", ".join(f"{key} {old[key]} -> {new[key]}" for key in new if old[key] != new[key])
+
+
+def _read_status(cell: Cell) -> Status | None:
+    try:
+        return Status.model_validate_json((folder(cell) / "status.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _alive(status: Status) -> bool:
+    """Whether the process that wrote the status still runs; on another machine nobody can tell, so it is believed."""
+    if status.host != platform.node():
+        return True
+    try:
+        os.kill(status.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,218 @@
+"""The training protocol, written once; a framework's learner obeys it.
+
+An epoch is reseeded from the seed and its number, timed alone, logged, and kept: a run that is stopped goes on from
+its last whole epoch, and ends as if it had never been stopped.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from lib import environment, files, metrics, runs
+from lib.digests import code_digest, inputs_digest
+from lib.errors import ParameterError, TrainingError
+from lib.params import Cell, Settings
+from lib.progress import Progress
+from lib.resume import Log, Resume
+from lib.schedules import warmup_cosine
+
+
+class EpochSums(NamedTuple):
+    """What an epoch's steps added up on the device: the sum of the images' losses, hits, and updates really made."""
+
+    loss: float
+    correct: int
+    updates: int
+
+
+class Predictions(NamedTuple):
+    """Logits `(n, classes)` in float32 and integer labels `(n,)`, in the order of the split."""
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+class Learner(Protocol):
+    """What the protocol asks of a framework: a model, its optimizer and its input pipelines, for one cell."""
+
+    weights_suffix: str
+    state_suffix: str
+    parameters: int
+    classes: int
+    steps_per_epoch: int
+
+    def reseed(self, seed: int, epoch: int) -> None:
+        """Seed every random number of the epoch."""
+
+    def batches(self) -> Iterable[Any]:
+        """Return the epoch's training batches: `steps_per_epoch` of them."""
+
+    def step(self, batch: Any, learning_rate: float) -> None:
+        """Make one update at this learning rate; nothing is read back from the device."""
+
+    def take_sums(self) -> EpochSums:
+        """Read back what the steps added up, and start again from zero."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that it was given."""
+
+    def predict(self, split: str) -> Predictions:
+        """Return the model's logits on `val` or `test`."""
+
+    def save_weights(self, path: Path) -> None:
+        """Write the model's weights and buffers."""
+
+    def load_weights(self, path: Path) -> None:
+        """Read what `save_weights` wrote."""
+
+    def save_state(self, path: Path) -> None:
+        """Write all that the next epoch starts from: weights, buffers, optimizer, loss scale."""
+
+    def load_state(self, path: Path) -> None:
+        """Read what `save_state` wrote."""
+
+    def peak_memory_mb(self) -> float | None:
+        """Return the largest memory in use so far, in MiB: the GPU's where there is one, else the process's."""
+
+    def describe(self) -> dict[str, str]:
+        """Return what only the framework knows of the environment: its device, CUDA and cuDNN."""
+
+
+def steps_per_epoch(settings: Settings, images: int) -> int:
+    """Return the updates of one epoch over so many images; the incomplete last batch is dropped.
+
+    Raises:
+        ParameterError: there are fewer images than one batch has.
+    """
+    if images < settings.batch_size:
+        raise ParameterError(f"batch_size {settings.batch_size} is above the {images} training images")
+    return min(images // settings.batch_size, settings.max_steps_train or images)
+
+
+def evaluation_images(settings: Settings) -> int | None:
+    """Return how many images of val and of test are evaluated at most; None where nothing limits them."""
+    by_steps = settings.max_steps_test and settings.max_steps_test * settings.batch_size
+    return min((limit for limit in (by_steps, settings.test_samples) if limit), default=None)
+
+
+def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
+    """Train the cell's epochs, from the start or from where an earlier attempt came to.
+
+    The best epoch's weights stay in `best.*`, the log in `epochs.csv`, what a resume needs in `last/`. A run that is
+    finished is not trained again: its log is returned.
+
+    Raises:
+        TrainingError: the loss is not finite any more.
+    """
+    if record := runs.finished(cell, dataset_digest):
+        print(f"{cell.name} is done, finished {record.finished}: nothing is trained")
+        return Log.of(record)
+    resume = Resume(cell, dataset_digest)
+    log = resume.load(learner)
+    progress = Progress(cell.name, len(log.rows), cell.settings.epochs, learner.steps_per_epoch)
+    for epoch in range(len(log.rows) + 1, cell.settings.epochs + 1):
+        row, updates = _train_epoch(cell, learner, epoch, progress)
+        row = {"epoch": epoch} | row | _validate(learner)
+        _refuse_non_finite(cell, row)
+        log.append(row, skipped=learner.steps_per_epoch - updates)
+        if log.best["epoch"] == epoch:
+            with files.replacing(_best(cell, learner)) as temporary:
+                learner.save_weights(temporary)
+        with files.replacing(runs.folder(cell) / "epochs.csv") as temporary:
+            log.frame().to_csv(temporary, index=False)
+        resume.save(learner, log)
+        progress.epoch(f"loss {row['train_loss']:.3f}, val accuracy {row['val_accuracy']:.1%}")
+    return log
+
+
+def _train_epoch(cell: Cell, learner: Learner, epoch: int, progress: Progress) -> tuple[dict[str, float], int]:
+    """Train one epoch; the clock runs from the first batch asked for until the device has done the last step."""
+    settings, steps = cell.settings, learner.steps_per_epoch
+    learner.reseed(cell.seed, epoch)
+    learner.synchronize()
+    start = time.perf_counter()
+    for step, batch in enumerate(learner.batches(), start=(epoch - 1) * steps):
+        rate = warmup_cosine(step, settings.epochs * steps, settings.warmup_epochs * steps, settings.learning_rate)
+        learner.step(batch, rate)
+        progress.step()
+    learner.synchronize()
+    seconds = time.perf_counter() - start
+    sums = learner.take_sums()
+    images = steps * settings.batch_size
+    row = {
+        "train_loss": sums.loss / images,
+        "train_accuracy": sums.correct / images,
+        "epoch_time_seconds": seconds,
+        "learning_rate": rate,
+    }
+    return row, sums.updates
+
+
+def _validate(learner: Learner) -> dict[str, float]:
+    return {f"val_{name}": value for name, value in _score(learner.predict("val"), learner.classes).items()}
+
+
+def _score(predictions: Predictions, classes: int) -> dict[str, float]:
+    labels, guesses = predictions.labels, predictions.logits.argmax(axis=1)
+    return {
+        "loss": metrics.cross_entropy(labels, predictions.logits),
+        "accuracy": metrics.accuracy(labels, guesses),
+        "macro_f1": metrics.macro_f1(labels, guesses, classes),
+    }
+
+
+def _refuse_non_finite(cell: Cell, row: dict[str, float]) -> None:
+    for name in ("train_loss", "val_loss"):
+        if not math.isfinite(row[name]):
+            raise TrainingError(
+                f"{cell.name}: {name} became {row[name]} in epoch {row['epoch']} at learning rate "
+                f"{row['learning_rate']:.4g}: lower `learning_rate` or lengthen `warmup_epochs`"
+            )
+
+
+def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
+    """Evaluate the best epoch's weights on the test set; write `test.json` and the logits, in float16, `logits.npz`."""
+    learner.load_weights(_best(cell, learner))
+    predictions = learner.predict("test")
+    result = {f"test_{name}": value for name, value in _score(predictions, learner.classes).items()}
+    result |= {"test_images": len(predictions.labels)}
+    with files.replacing(runs.folder(cell) / "logits.npz") as temporary:
+        np.savez_compressed(temporary, logits=predictions.logits.astype(np.float16), labels=predictions.labels)
+    content = result | {"epoch_best": log.best["epoch"], "checkpoint": _best(cell, learner).name}
+    files.write_text(runs.folder(cell) / "test.json", json.dumps(content, indent=2) + "\n")
+    return result
+
+
+def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: dict[str, float]) -> runs.Record:
+    """Write the record, by which the run is done, and drop what only a resume needed; a finished run keeps its own."""
+    if record := runs.finished(cell, dataset_digest):
+        return record
+    record = runs.Record(
+        run=cell.name,
+        cell=cell,
+        inputs_digest=inputs_digest(cell, dataset_digest),
+        code_digest=code_digest(cell.framework),
+        environment=environment.describe() | learner.describe(),
+        started=log.started,
+        finished=runs.now(),
+        parameters=learner.parameters,
+        steps_per_epoch=learner.steps_per_epoch,
+        epoch_best=log.best["epoch"],
+        acc_best=log.best["val_accuracy"],
+        f1_best=log.best["val_macro_f1"],
+        skipped_steps=log.skipped_steps,
+        peak_memory_mb=learner.peak_memory_mb(),
+        **result,
+    )
+    runs.write_record(record)
+    Resume(cell, dataset_digest).drop()
+    return record
+
+
+def _best(cell: Cell, learner: Learner) -> Path:
+    return runs.folder(cell) / f"best{learner.weights_suffix}"

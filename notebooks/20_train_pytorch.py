@@ -1,0 +1,98 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One run in PyTorch
+#
+# What does one run of the study do, from its settings to its record? This chapter trains it. The sweep executes the
+# chapter once for each run, and the copy it leaves in the run's folder is the run's own report. Opened by hand it
+# trains the run named below, and a run that is done already is only shown.
+#
+# Its twin, `20_train_keras`, has the same cells in the same order; only the learner differs.
+
+# %% tags=["parameters"]
+study = "quickstart"
+run = "pytorch_digits_resnet20_fp32_seed42-quick"
+
+# %% tags=["setup"]
+from IPython.display import display
+
+from lib import training
+from lib.data.store import open_store
+from lib.figures import curves
+from lib.params import load_study
+from lib.pytorch.learner import PyTorchLearner
+from lib.records import settings_table
+
+# %% [markdown]
+# ## The cell
+#
+# A run's name stands for one point of the study's matrix, with every setting resolved: the values of
+# `params/train.yaml`, and what the study departs from.
+
+# %%
+cell = load_study(study).cell(run)
+display(settings_table(cell))
+
+# %% [markdown]
+# ## The data
+#
+# The store's arrays are mapped, not read; its splits and statistics were checked when it was opened.
+
+# %%
+store = open_store(cell.dataset)
+print(f"{len(store.train_indices):,} train, {len(store.val_indices):,} val and {len(store.test_labels):,} test images")
+
+# %% [markdown]
+# ## The learner
+#
+# A model with PyTorch's own initialisation, its optimizer and its input pipelines. The learner is all that the
+# training protocol knows of the framework.
+
+# %%
+learner = PyTorchLearner(cell, store)
+print(f"{cell.model}: {learner.parameters:,} trainable parameters, {learner.steps_per_epoch} steps an epoch")
+
+# %% [markdown]
+# ## Training
+#
+# The protocol of `lib/training.py`, the same for both frameworks: an epoch is seeded from the seed and its number,
+# timed without its validation, and kept, so that a run that is stopped goes on from its last whole epoch.
+
+# %%
+log = training.fit(cell, learner, store.digest)
+
+# %%
+display(curves(log.frame().assign(framework=cell.framework, seed=cell.seed)))
+
+# %% [markdown]
+# ## The test
+#
+# The weights of the epoch with the best val accuracy are loaded again and meet the test set, which nothing before
+# has looked at.
+
+# %%
+result = training.test(cell, learner, log)
+print(f"epoch {log.best['epoch']}: val accuracy {log.best['val_accuracy']:.2%}")
+print(f"test accuracy {result['test_accuracy']:.2%}, macro-F1 {result['test_macro_f1']:.2%}")
+print(f"n = {result['test_images']:,} test images")
+
+# %% [markdown]
+# ## The record
+#
+# The last thing that a run writes. By it the run is done; the analysis reads records and epoch logs, and nothing
+# else.
+
+# %%
+record = training.finish(cell, learner, store.digest, log, result)
+print(record.model_dump_json(indent=2))

@@ -1,0 +1,115 @@
+"""Parameters are strict: what is wrong is an error that names the key and the choices, before anything runs."""
+
+import shutil
+
+import pytest
+import yaml
+
+from lib import paths
+from lib.errors import ParameterError
+from lib.params import load_study, study_names
+
+
+@pytest.fixture
+def studies(tmp_path, monkeypatch):
+    """A parameter folder of the test's own; returns a function that writes a variation of `quickstart`."""
+    shutil.copytree(paths.PARAMS, tmp_path / "params")
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "PARAMS", tmp_path / "params")
+    monkeypatch.setattr(paths, "STUDIES", tmp_path / "params/studies")
+    quickstart = yaml.safe_load((paths.STUDIES / "quickstart.yaml").read_text())
+
+    def write(name="trial", **changes):
+        (paths.STUDIES / f"{name}.yaml").write_text(yaml.safe_dump(quickstart | changes))
+        return name
+
+    return write
+
+
+def test_stage1_has_24_cells_and_stage2_180():
+    assert len(load_study("stage1").cells) == 24
+    assert len(load_study("stage2").cells) == 180
+
+
+def test_stage2_takes_over_every_run_of_stage1():
+    stage2 = {cell.name: cell for cell in load_study("stage2").cells}
+    assert all(stage2[cell.name] == cell for cell in load_study("stage1").cells)
+
+
+def test_the_settings_are_the_protocol_s():
+    settings = {cell.dataset: cell.settings for cell in load_study("stage2").cells}
+    assert {name: s.epochs for name, s in settings.items()} == {"cifar10": 200, "cifar100": 200, "tiny_imagenet": 100}
+    assert {name: s.crop_padding for name, s in settings.items()} == {"cifar10": 4, "cifar100": 4, "tiny_imagenet": 8}
+    for s in settings.values():
+        assert (s.batch_size, s.accumulation_steps, s.learning_rate, s.warmup_epochs) == (256, 1, 0.1, 5)
+        assert (s.momentum, s.nesterov, s.weight_decay, s.flip, s.num_workers) == (0.9, True, 1e-4, True, 8)
+
+
+def test_a_run_s_name_tells_its_cell():
+    names = [cell.name for cell in load_study("stage1").cells]
+    assert names[:2] == ["keras_cifar10_resnet50_fp32_seed42", "pytorch_cifar10_resnet50_fp32_seed42"]
+    assert load_study("quickstart").cells[0].name == "keras_digits_resnet20_fp32_seed42-quick"
+
+
+def test_every_study_of_the_project_loads():
+    assert {"quickstart", "stage1", "stage2", "cifar10-mini"} <= set(study_names())
+    for name in study_names():
+        cells = load_study(name).cells
+        assert len({cell.name for cell in cells}) == len(cells)
+
+
+def test_an_unknown_study_is_answered_with_the_choices():
+    with pytest.raises(ParameterError, match="no study 'stage3'.*choose from:.*stage1, stage2"):
+        load_study("stage3")
+
+
+def test_an_unknown_run_is_answered_with_the_study_s_runs():
+    with pytest.raises(ParameterError, match="no run 'x'.*\n.*keras_digits_resnet20_fp32_seed42-quick"):
+        load_study("quickstart").cell("x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": ["resnet20"]}, "model: unknown key; choose from: .*models"),
+        ({"models": ["resnet21"]}, "models.0: .*'mobilenetv2', 'resnet50'.*given: 'resnet21'"),
+        ({"datasets": ["mnist"]}, "datasets.0: .*'digits', 'cifar10'.*given: 'mnist'"),
+        ({"seeds": ["42"]}, "seeds.0: .*valid integer.*given: '42'"),
+        ({"seeds": [42, 42]}, "seeds names a value twice"),
+        ({"settings": {"epocs": 3}}, "epocs: unknown key; choose from: epochs"),
+        ({"settings": {"learning_rate": "0.1"}}, "learning_rate: .*valid number.*given: '0.1'"),
+        ({"settings": {"epochs": 8.0}}, "epochs: .*valid integer"),
+        ({"settings": {"epochs": True}}, "epochs: .*valid integer"),
+        ({"settings": {"epochs": 5}}, "warmup_epochs 5 is not below epochs 5"),
+        (
+            {"settings": {"batch_size": 60, "accumulation_steps": 7}},
+            "accumulation_steps 7 does not divide batch_size 60",
+        ),
+        ({"variant": None}, "needs a `variant`"),
+        ({"settings": {}}, "names no departure"),
+        ({"variant": "Not a name"}, "variant: .*pattern"),
+    ],
+)
+def test_what_is_wrong_is_named(studies, changes, message):
+    name = studies(**{"variant": "trial"} | changes)
+    with pytest.raises(ParameterError, match=f"(?s)trial.yaml.*{message}"):
+        load_study(name)
+
+
+def test_two_studies_cannot_give_one_run_different_settings(studies):
+    studies(variant="quick", settings={"epochs": 9})
+    with pytest.raises(ParameterError, match="'quickstart' and 'trial' give the run .*-quick different settings"):
+        load_study("quickstart")
+
+
+def test_a_wrong_key_in_train_yaml_is_named(studies):
+    train = paths.PARAMS / "train.yaml"
+    train.write_text(train.read_text().replace("  nesterov:", "  nestorov:"))
+    with pytest.raises(ParameterError, match="(?s)train.yaml.*nesterov: Field required.*nestorov: unknown key"):
+        load_study("stage1")
+
+
+def test_a_file_that_is_no_yaml_is_named(studies):
+    (paths.STUDIES / "trial.yaml").write_text("title: [")
+    with pytest.raises(ParameterError, match="trial.yaml is not valid YAML"):
+        load_study("trial")

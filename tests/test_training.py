@@ -1,0 +1,186 @@
+"""The protocol, driven with a learner small enough to foresee what it must do."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import runs, training
+from lib.errors import ParameterError, TrainingError
+from lib.params import load_study
+from lib.progress import Progress
+from lib.training import EpochSums, Predictions
+
+
+class CountingLearner:
+    """Its only weight is the number of steps it made; `accuracies` is what it scores on val, epoch by epoch."""
+
+    weights_suffix = state_suffix = ".txt"
+    parameters, classes, steps_per_epoch = 1, 2, 4
+
+    def __init__(self, accuracies, stop_in_epoch=None, losses=None):
+        self.accuracies, self.stop_in_epoch, self.losses = accuracies, stop_in_epoch, losses or {}
+        self.weight, self.rates, self.seeds, self.calls = 0, [], [], []
+
+    def reseed(self, seed, epoch):
+        self.epoch = epoch
+        self.seeds.append((seed, epoch))
+
+    def batches(self):
+        return iter(range(self.steps_per_epoch))
+
+    def step(self, batch, learning_rate):
+        if self.epoch == self.stop_in_epoch and batch == 2:
+            raise KeyboardInterrupt
+        self.rates.append(learning_rate)
+        self.weight += 1
+        self.calls.append("step")
+
+    def take_sums(self):
+        return EpochSums(self.losses.get(self.epoch, 1.0) * 256, 64, self.steps_per_epoch - 1)
+
+    def synchronize(self):
+        self.calls.append("synchronize")
+
+    def predict(self, split):
+        self.calls.append(split)
+        hits = round(self.accuracies[self.weight // self.steps_per_epoch - 1] * 10)
+        logits = np.zeros((10, 2), np.float32)
+        logits[:hits, 1] = 1
+        logits[hits:, 0] = 1
+        return Predictions(logits, np.ones(10, np.int64))
+
+    def save_weights(self, path):
+        path.write_text(str(self.weight))
+
+    def load_weights(self, path):
+        self.weight = int(path.read_text())
+
+    save_state, load_state = save_weights, load_weights
+
+    def peak_memory_mb(self):
+        return None
+
+    def describe(self):
+        return {"device": "none"}
+
+
+@pytest.fixture()
+def cell(monkeypatch, tmp_path):
+    """A cell of four epochs, whose run lives in a folder of the test's own."""
+    monkeypatch.setattr("lib.paths.EXECUTED", tmp_path)
+    cell = load_study("quickstart").cell("pytorch_digits_resnet20_fp32_seed42-quick")
+    return cell.model_copy(update={"settings": cell.settings.model_copy(update={"epochs": 4})})
+
+
+ACCURACIES = [0.2, 0.9, 0.9, 0.5]
+
+
+def test_the_log_has_the_protocol_s_columns_and_a_row_an_epoch(cell):
+    training.fit(cell, CountingLearner(ACCURACIES), "data")
+    log = pd.read_csv(runs.folder(cell) / "epochs.csv")
+    expected = "epoch train_loss train_accuracy val_loss val_accuracy val_macro_f1 epoch_time_seconds learning_rate"
+    assert list(log) == expected.split()
+    assert list(log.epoch) == [1, 2, 3, 4]
+    assert list(log.val_accuracy) == ACCURACIES
+    assert list(log.train_loss) == [1.0] * 4
+    assert list(log.train_accuracy) == [0.25] * 4
+
+
+def test_the_rate_of_every_step_is_the_schedule_s_and_the_log_keeps_the_epoch_s_last(cell):
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    expected = [training.warmup_cosine(step, 16, 4, 0.1) for step in range(16)]
+    assert learner.rates == expected
+    assert [row["learning_rate"] for row in log.rows] == expected[3::4]
+
+
+def test_every_epoch_is_seeded_from_the_seed_and_its_number(cell):
+    learner = CountingLearner(ACCURACIES)
+    training.fit(cell, learner, "data")
+    assert learner.seeds == [(42, 1), (42, 2), (42, 3), (42, 4)]
+
+
+def test_the_clock_is_between_two_synchronisations_and_without_validation(cell):
+    learner = CountingLearner([0.5])
+    training._train_epoch(cell, learner, 1, Progress("run", 0, 1, 4))
+    assert learner.calls == ["synchronize", "step", "step", "step", "step", "synchronize"]
+
+
+def test_the_first_of_the_best_epochs_is_kept_and_tested(cell):
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    result = training.test(cell, learner, log)
+    assert log.best["epoch"] == 2
+    assert learner.weight == 8
+    assert result["test_accuracy"] == 0.9
+    written = json.loads((runs.folder(cell) / "test.json").read_text())
+    assert written == result | {"epoch_best": 2, "checkpoint": "best.txt"}
+    with np.load(runs.folder(cell) / "logits.npz") as kept:
+        assert kept["logits"].dtype == np.float16
+        assert (kept["logits"].argmax(1) == kept["labels"]).mean() == 0.9
+
+
+def test_the_record_is_what_makes_a_run_done(cell):
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    result = training.test(cell, learner, log)
+    assert runs.finished(cell, "data") is None
+    record = training.finish(cell, learner, "data", log, result)
+    assert runs.finished(cell, "data") == record
+    assert (record.epoch_best, record.acc_best, record.skipped_steps) == (2, 0.9, 4)
+    assert not (runs.folder(cell) / "last").exists()
+
+
+def test_a_finished_run_is_not_trained_again(cell):
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    record = training.finish(cell, learner, "data", log, training.test(cell, learner, log))
+    second = CountingLearner(ACCURACIES)
+    again = training.fit(cell, second, "data")
+    assert again == log
+    assert second.rates == []
+    assert training.finish(cell, second, "data", again, training.test(cell, second, again)) == record
+
+
+@pytest.mark.parametrize("stop_in_epoch", [1, 2, 4])
+def test_a_stopped_run_loses_only_the_epoch_it_was_in(cell, stop_in_epoch):
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, CountingLearner(ACCURACIES, stop_in_epoch), "data")
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    assert learner.seeds == [(42, epoch) for epoch in range(stop_in_epoch, 5)]
+    assert learner.weight == 16
+    assert [row["val_accuracy"] for row in log.rows] == ACCURACIES
+    assert log.skipped_steps == 4
+
+
+def test_an_attempt_with_other_parameters_is_not_gone_on_with(cell, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, CountingLearner(ACCURACIES, 3), "data")
+    learner = CountingLearner(ACCURACIES)
+    training.fit(cell, learner, "other data")
+    assert learner.seeds[0] == (42, 1)
+    assert "an earlier attempt had other inputs: starting afresh" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_epoch_and_rate(cell, loss):
+    with pytest.raises(TrainingError, match=f"train_loss became {loss} in epoch 3 at learning rate .*lower"):
+        training.fit(cell, CountingLearner(ACCURACIES, losses={3: loss}), "data")
+    assert runs.read_record(cell) is None
+    assert len(pd.read_csv(runs.folder(cell) / "epochs.csv")) == 2
+
+
+def test_limits_shorten_an_epoch_and_an_evaluation(cell):
+    def limited(**limits):
+        return cell.settings.model_copy(update=limits)
+
+    assert training.steps_per_epoch(limited(), 1_293) == 20
+    assert training.steps_per_epoch(limited(max_steps_train=7), 1_293) == 7
+    assert training.evaluation_images(limited()) is None
+    assert training.evaluation_images(limited(max_steps_test=2)) == 128
+    assert training.evaluation_images(limited(max_steps_test=2, test_samples=100)) == 100
+    with pytest.raises(ParameterError, match="batch_size 64 is above the 63 training images"):
+        training.steps_per_epoch(limited(), 63)
