@@ -14,6 +14,7 @@ from lib import errors, files, paths, runs
 from lib.errors import ChapterError
 from lib.execution import execute
 from lib.params import Cell, load_study
+from lib.plan import pending, time_left
 from lib.runs import Kind
 
 
@@ -81,7 +82,11 @@ def main() -> None:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     with errors.one_line():
-        run(arguments.study, load_study(arguments.study).cell(arguments.run))
+        study = load_study(arguments.study)
+        run(arguments.study, study.cell(arguments.run))
+        left = [cell for cell, _ in pending(study)]
+        if left:
+            print(f"{study.name}: {len(left)} of {len(study.cells)} runs left, {time_left(study, left)}", flush=True)
 
 
 if __name__ == "__main__":

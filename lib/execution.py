@@ -56,6 +56,7 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
                 parameters,
                 engine_name="truthful",
                 kernel_name="python3",
+                language="python",
                 progress_bar=False,
                 stdout_file=console,
                 stderr_file=console,

@@ -7,8 +7,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections import Counter, defaultdict
-from statistics import mean
+from collections import Counter
 
 from rich.console import Console
 from rich.table import Table
@@ -16,53 +15,26 @@ from rich.table import Table
 from lib import errors, paths, runs
 from lib.errors import DataError, UserError
 from lib.params import Cell, Study, load_study
-from lib.progress import duration
+from lib.plan import pending, time_left
 from lib.runs import Kind, State
 
-_FINISHED = {Kind.DONE, Kind.OTHER_CODE}
 _COLOURS = {Kind.DONE: "green", Kind.OTHER_CODE: "green", Kind.RUNNING: "cyan", Kind.FAILED: "red"}
-
-
-def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
-    """Return the cells that a sweep would run, with the reason; `rerun="code"` adds those made by other code."""
-    keep = {Kind.DONE, Kind.RUNNING} if rerun == "code" else _FINISHED | {Kind.RUNNING}
-    return [(cell, state) for cell in study.cells if (state := runs.state(cell)).kind not in keep]
-
-
-def time_left(study: Study, cells: list[Cell]) -> str:
-    """Estimate how long the cells will take, one after another, from the records of runs like them."""
-    seconds = defaultdict(list)
-    for cell in study.cells:
-        if record := runs.read_record(cell):
-            seconds[_kind(cell)].append(record.seconds)
-    unknown = [cell for cell in cells if _kind(cell) not in seconds]
-    known = sum(mean(seconds[_kind(cell)]) for cell in cells if _kind(cell) in seconds)
-    if unknown:
-        return f"{duration(known)} and {len(unknown)} runs of a kind that has no record yet"
-    return duration(known)
-
-
-def _kind(cell: Cell) -> tuple[str, ...]:
-    return cell.framework, cell.dataset, cell.model, cell.precision
 
 
 def plan(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
     """Print what a sweep would run, and why; return it."""
     todo = pending(study, rerun)
-    states = Counter(runs.state(cell).kind for cell in study.cells)
-    counts = ", ".join(f"{count} {kind}" for kind, count in states.items())
-    print(f"{study.name}: {len(study.cells)} runs ({counts}); {len(todo)} to run")
+    print(f"{study.name}: {len(study.cells)} runs ({_counts(study)}); {len(todo)} to run")
     if todo:
         _print_states(todo)
-        print(f"one after another: about {time_left(study, [cell for cell, _ in todo])}")
+        print(f"one after another: {time_left(study, [cell for cell, _ in todo])}")
     return todo
 
 
 def status(study: Study) -> None:
     """Print how each run stands."""
     _print_states([(cell, runs.state(cell)) for cell in study.cells])
-    plan_of = Counter(runs.state(cell).kind for cell in study.cells)
-    print(", ".join(f"{count} {kind}" for kind, count in plan_of.items()))
+    print(_counts(study))
 
 
 def run(study: Study, rerun: str = "", options: list[str] | None = None) -> None:
@@ -78,7 +50,7 @@ def run(study: Study, rerun: str = "", options: list[str] | None = None) -> None
     todo = plan(study, rerun)
     if not todo:
         return
-    records = [str(runs.folder(cell) / "record.json") for cell, _ in todo]
+    records = [str((runs.folder(cell) / "record.json").relative_to(paths.ROOT)) for cell, _ in todo]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
     command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", "--rerun-triggers", "mtime"]
     command += ["--cores", "all", "--keep-going", "--quiet", "host", "rules", "--nolock", *(options or [])]
@@ -86,6 +58,11 @@ def run(study: Study, rerun: str = "", options: list[str] | None = None) -> None
     if subprocess.run(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, check=False).returncode:
         unfinished = [cell.name for cell, _ in pending(study)]
         raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
+
+
+def _counts(study: Study) -> str:
+    counts = Counter(runs.state(cell).kind for cell in study.cells)
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def _print_states(states: list[tuple[Cell, State]]) -> None:

@@ -25,6 +25,7 @@ study = "quickstart"
 run = "pytorch_digits_resnet20_fp32_seed42-quick"
 
 # %% tags=["setup"]
+import pandas as pd
 from IPython.display import display
 
 from lib import training
@@ -32,7 +33,6 @@ from lib.data.store import open_store
 from lib.figures import curves
 from lib.params import load_study
 from lib.pytorch.learner import PyTorchLearner
-from lib.records import settings_table
 
 # %% [markdown]
 # ## The cell
@@ -42,7 +42,7 @@ from lib.records import settings_table
 
 # %%
 cell = load_study(study).cell(run)
-display(settings_table(cell))
+display(pd.Series(cell.model_dump(exclude={"settings"}) | cell.settings.model_dump()).to_frame("value"))
 
 # %% [markdown]
 # ## The data
@@ -95,4 +95,4 @@ print(f"n = {result['test_images']:,} test images")
 
 # %%
 record = training.finish(cell, learner, store.digest, log, result)
-print(record.model_dump_json(indent=2))
+display(pd.Series(record.model_dump(exclude={"cell", "environment"}) | record.environment).to_frame("value"))

@@ -23,3 +23,29 @@ def digits():
     from lib.data.store import prepare
 
     return prepare("digits")
+
+
+TINY = {
+    "title": "Tiny",
+    "description": "Two cells that train in seconds.",
+    "frameworks": ["keras", "pytorch"],
+    "datasets": ["digits"],
+    "models": ["resnet20"],
+    "precisions": ["fp32"],
+    "seeds": [42],
+    "variant": "tiny",
+    "settings": {"epochs": 3, "batch_size": 32, "warmup_epochs": 1, "train_samples": 96, "test_samples": 40},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_study():
+    """Returns a function that writes a variation of the tiny study into the scratch project."""
+    import yaml
+
+    def write(name="tiny", settings=None, **changes):
+        content = TINY | {"variant": name} | changes | {"settings": TINY["settings"] | (settings or {})}
+        (SCRATCH / f"params/studies/{name}.yaml").write_text(yaml.safe_dump(content))
+        return name
+
+    return write

@@ -66,7 +66,7 @@ class CountingLearner:
         return {"device": "none"}
 
 
-@pytest.fixture()
+@pytest.fixture
 def cell(monkeypatch, tmp_path):
     """A cell of four epochs, whose run lives in a folder of the test's own."""
     monkeypatch.setattr("lib.paths.EXECUTED", tmp_path)

@@ -93,7 +93,7 @@ def _as_tensor(split: Split, index: int) -> torch.Tensor:
 
 def training_loader(split: Split, store: Store, settings: Settings, steps: int) -> DataLoader:
     """Return the loader of the training batches; `loader.sampler.reseed` makes an epoch its own."""
-    sampler = EpochSampler(torch.as_tensor(split.indices), steps * settings.batch_size, settings)
+    sampler = EpochSampler(torch.tensor(split.indices), steps * settings.batch_size, settings)
     images = TrainImages(split, store, settings.crop_padding)
     return _loader(images, settings.batch_size, settings.num_workers, sampler=sampler, drop_last=True)
 

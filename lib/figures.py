@@ -1,0 +1,273 @@
+"""How results look: the report's figures, drawn for a page that is 16 cm wide, and the columns of its tables.
+
+A framework has one colour and one dash everywhere; the colours (Okabe and Ito 2008) differ for every kind of sight.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from functools import wraps
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from pandas.io.formats.style import Styler
+
+from lib.records import GROUP
+from lib.statistics import METRICS
+
+WIDTH = 16 / 2.54
+"""Inches: the text width of the PDF, so that a font size here is a font size on paper."""
+
+TITLES = {"keras": "Keras", "pytorch": "PyTorch"}
+LINES = {"keras": {"color": "#0072B2", "linestyle": "-"}, "pytorch": {"color": "#D55E00", "linestyle": (0, (4, 1.5))}}
+INK = "#333333"
+MARGIN = "#BFE5DA"
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.6,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+}
+
+PANELS = {
+    "train_loss": "Train loss (log scale)",
+    "val_accuracy": "Val accuracy",
+    "val_macro_f1": "Val macro-F1",
+    "learning_rate": "Learning rate of the last step",
+}
+
+
+def percent(share: float) -> str:
+    """Write a share in [0, 1] as a percentage, without its sign."""
+    return f"{100 * share:.2f}"
+
+
+def points(difference: float) -> str:
+    """Write a difference of two shares in points, with its direction."""
+    return f"{100 * difference:+.2f}"
+
+
+def _small_p(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def _first_names(names: str) -> str:
+    first, *others = names.split(", ")
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _passed(passed: bool | None) -> str:
+    return "yes" if passed else "FAILED"
+
+
+COLUMNS = {
+    "example": ("reason of the first", None),
+    "cells concerned": ("runs concerned", _first_names),
+    "passed": ("passed", _passed),
+    "acc_best": ("val accuracy, %", percent),
+    "test_accuracy": ("test accuracy, %", percent),
+    "test_accuracy_sd": ("SD", percent),
+    "test_macro_f1": ("macro-F1, %", percent),
+    "test_macro_f1_sd": ("SD", percent),
+    "images_per_sec_avg": ("images/s", "{:,.0f}"),
+    "images_per_sec_avg_late": ("images/s, late", "{:,.0f}"),
+    "smallest Wilcoxon p": ("smallest Wilcoxon p", "{:.4f}"),
+    "detectable d_z": ("detectable d_z", "{:.2f}"),
+    "detectable d_z, corrected": ("detectable d_z, corrected", "{:.2f}"),
+    "mean_keras": ("Keras", percent),
+    "mean_pytorch": ("PyTorch", percent),
+    "delta": ("difference", points),
+    "ci_low": ("95 % from", points),
+    "ci_high": ("to", points),
+    "ratio": ("ratio", "{:.3f}"),
+    "ratio_low": ("95 % from", "{:.3f}"),
+    "ratio_high": ("to", "{:.3f}"),
+    "t_p": ("t", _small_p),
+    "holm_p": ("t, Holm", _small_p),
+    "wilcoxon_p": ("Wilcoxon", _small_p),
+    "tost_p": ("TOST", _small_p),
+    "tost_holm_p": ("TOST, Holm", _small_p),
+    "detectable": ("detectable", percent),
+    "cohens_d_av": ("d_av", "{:+.2f}"),
+    "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
+}
+"""How a column of results is headed and written for a reader; any other stands as it is, without underscores."""
+
+
+def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
+    """Show some columns of a table, in the table's order; the data behind it, which are saved, stay whole."""
+    looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
+    style = table.style.hide(axis="index").hide([name for name in table.columns if name not in looks], axis="columns")
+    style.format({name: form for name, (_, form) in looks.items()}, na_rep="n/a")
+    return style.relabel_index([header for header, _ in looks.values()], axis="columns")
+
+
+class Drawing(Figure):
+    """A figure that Jupyter shows by itself, without pyplot, which would keep it open and show it twice."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=150)
+        return file.getvalue()
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the report's style, and leave matplotlib's own settings as they were."""
+
+    @wraps(draw)
+    def inside(*args: object, **kwargs: object) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+@styled
+def curves(epochs: pd.DataFrame) -> Figure:
+    """Draw the training of one dataset, model and precision: a thin line a seed, a bold mean a framework.
+
+    `epochs` holds that group's rows of `records.epochs`. The mean is over the seeds that reached the epoch.
+    """
+    figure = Drawing(figsize=(WIDTH, 4.6), layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True)
+    shown = [framework for framework in TITLES if (epochs["framework"] == framework).any()]
+    for (column, title), axis in zip(PANELS.items(), axes.flat, strict=True):
+        axis.set_title(title)
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        for framework in shown:
+            runs = epochs[epochs["framework"] == framework]
+            _draw_course(axis, runs.pivot(index="epoch", columns="seed", values=column), framework)
+    axes[0, 0].set_yscale("log")
+    _plain_log_ticks(axes[0, 0].yaxis)
+    for axis in axes[0, 1], axes[1, 0]:
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    for axis in axes[1]:
+        axis.set_xlabel("Epoch")
+    means = [Line2D([], [], linewidth=1.5, label=f"{TITLES[name]}, mean", **LINES[name]) for name in shown]
+    seed = Line2D([], [], linewidth=0.6, color=INK, label="one seed (thin)")
+    figure.legend(handles=[*means, seed], loc="outside upper center", ncols=3)
+    return figure
+
+
+@styled
+def bars(results: pd.DataFrame, metric: str, precision: str) -> Figure:
+    """Draw a metric's mean for each dataset and model at one precision, a bar a framework.
+
+    Every seed is a dot, and an error bar is the standard deviation over the seeds (n - 1) to either side. The axis
+    starts at zero, as the length of a bar is its meaning; `effects` shows the differences.
+    """
+    chosen = results[results["precision"] == precision]
+    groups = list(chosen.groupby(["dataset", "model"], sort=False))
+    figure = Drawing(figsize=(WIDTH, 1.1 + 0.42 * len(groups)), layout="constrained")
+    axis = figure.subplots()
+    for place, (_, runs) in enumerate(groups):
+        for framework, offset in zip(TITLES, (-0.19, 0.19), strict=True):
+            _draw_bar(axis, place + offset, runs.loc[runs["framework"] == framework, metric], framework)
+    _name_rows(axis, ["\n".join(names) for names, _ in groups])
+    axis.set_xlabel(f"{METRICS[metric].title}, {precision}")
+    axis.set_xlim(0, 1.15 * chosen[metric].max())
+    if not METRICS[metric].on_ratio:
+        axis.set_xlim(0, 1.12)
+        axis.set_xticks(np.linspace(0, 1, 6))
+        axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    means = [
+        Patch(color=LINES[name]["color"], alpha=0.5, linewidth=0, label=f"{TITLES[name]}, mean") for name in TITLES
+    ]
+    seed = Line2D([], [], linestyle="", marker="o", markersize=2.5, color=INK, label="one seed")
+    spread = Line2D([], [], color=INK, linewidth=1, label="± 1 standard deviation of the seeds")
+    figure.legend(handles=[*means, seed, spread], loc="outside upper center", ncols=4)
+    return figure
+
+
+@styled
+def effects(comparison: pd.DataFrame, metric: str) -> Figure:
+    """Draw a metric's paired differences with their 95 % t intervals, and the equivalence margin as a band.
+
+    `comparison` is the table of `statistics.compare`. Accuracy and F1 are in points, PyTorch minus Keras; a speed is
+    the ratio PyTorch / Keras on a log scale. A row without an interval has too few pairs, or no spread, for one.
+    """
+    on_ratio = METRICS[metric].on_ratio
+    rows = comparison[comparison["metric"] == metric]
+    columns = ["ratio", "ratio_low", "ratio_high"] if on_ratio else ["delta", "ci_low", "ci_high"]
+    unit = 1 if on_ratio else 100
+    effect, low, high = unit * rows[columns].to_numpy(dtype=float).T
+    margin = [unit * bound for bound in METRICS[metric].bounds]
+    figure = Drawing(figsize=(WIDTH, 1.2 + 0.21 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    axis.axvspan(*margin, color=MARGIN, linewidth=0, label="equivalence margin")
+    axis.hlines(range(len(rows)), low, high, color=INK, linewidth=1.2, label="95 % t interval")
+    axis.plot(effect, range(len(rows)), "o", color=INK, markersize=4, label="mean over the pairs")
+    _name_rows(axis, [" ".join(names) for names in rows[GROUP].to_numpy()])
+    _centre(axis, np.array([*effect, *low, *high, *margin]), on_ratio)
+    scale = "PyTorch / Keras," if on_ratio else "PyTorch minus Keras, points of"
+    axis.set_xlabel(f"← Keras higher        PyTorch higher →\n{scale} {METRICS[metric].title}")
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def _draw_course(axis: Axes, courses: pd.DataFrame, framework: str) -> None:
+    """Draw the seeds and their mean, with a dot for each epoch where there are few."""
+    marker = "o" if len(courses) < 15 else ""
+    colour = LINES[framework]["color"]
+    axis.plot(courses.index, courses, color=colour, linewidth=0.6, alpha=0.5, marker=marker, markersize=1.5)
+    axis.plot(courses.index, courses.mean(axis=1), linewidth=1.5, marker=marker, markersize=3, **LINES[framework])
+
+
+def _draw_bar(axis: Axes, place: float, values: pd.Series, framework: str) -> None:
+    """Draw one bar with its mean in figures, its seeds as dots, and their spread."""
+    if values.empty:
+        return
+    mean, most = values.mean(), values.max()
+    axis.barh(place, mean, height=0.34, color=LINES[framework]["color"], alpha=0.5, linewidth=0)
+    heights = place + 0.2 / len(values) * (np.arange(len(values)) - (len(values) - 1) / 2)
+    axis.plot(values, heights, "o", color=INK, markersize=2.2, markeredgewidth=0)
+    if len(values) > 1:
+        axis.errorbar(mean, place, xerr=values.std(ddof=1), color=INK, linewidth=1, capsize=2.5)
+    text = f"{mean:.1%}".replace("%", " %") if not METRICS[values.name].on_ratio else f"{mean:,.0f}"
+    axis.annotate(text, (most, place), (8, 0), textcoords="offset points", va="center", fontsize=7)
+
+
+def _name_rows(axis: Axes, names: list[str]) -> None:
+    """Name the rows, the first on top, each with the same room."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+
+
+def _centre(axis: Axes, values: np.ndarray, on_ratio: bool) -> None:
+    """Draw the line of no difference in the middle of an axis that is wide enough for all values to either side."""
+    axis.axvline(1 if on_ratio else 0, color=INK, linewidth=0.8)
+    half = 1.08 * np.nanmax(np.abs(np.log(values) if on_ratio else values))
+    if on_ratio:
+        axis.set_xscale("log")
+        axis.set_xlim(np.exp(-half), np.exp(half))
+        _plain_log_ticks(axis.xaxis)
+    else:
+        axis.set_xlim(-half, half)
+
+
+def _plain_log_ticks(side: Axis) -> None:
+    """Put plain numbers on a log axis: 1, 2, 5 and so on, or evenly spaced ones where it spans less than a decade."""
+    low, high = side.get_view_interval()
+    side.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 10 * low else MaxNLocator(6))
+    side.set_major_formatter("{x:g}")
+    side.set_minor_locator(NullLocator())

@@ -1,0 +1,1 @@
+"""The report: a study's chapters, executed and joined into one HTML file and one PDF."""

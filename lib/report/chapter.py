@@ -1,0 +1,98 @@
+"""What a chapter shows: figures and tables that have a label and a caption, and prose with computed numbers.
+
+Jupyter shows the PNG and the HTML; the export takes label, caption and alt text from the output's metadata.
+"""
+
+import base64
+import io
+import re
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+
+from lib import files, paths
+from lib.errors import ChapterError
+
+_PNG_DPI = 150
+
+
+class Chapter:
+    """One notebook's way to the reader; what it shows is also saved below `report/<study>/`.
+
+    Prose refers to what is shown as `[Figure](#fig-<name>)` and `[Table](#tbl-<name>)`; names are unique in a report.
+    """
+
+    def __init__(self, study: str) -> None:
+        self._figures = paths.REPORT / study / "figures"
+        self._tables = paths.REPORT / study / "tables"
+
+    def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
+        """Show a figure, save it as PNG and SVG, and close it.
+
+        The caption is Markdown and says what to see; the alt text is plain and says what is drawn, for those who
+        cannot see it. `width` is a share of the text's width.
+        """
+        _require(name, caption=caption, alt=alt)
+        png, svg = _rendered(fig, "png", name), _rendered(fig, "svg", name)
+        with files.replacing(self._figures / f"{name}.png") as path:
+            path.write_bytes(png)
+        with files.replacing(self._figures / f"{name}.svg") as path:
+            path.write_bytes(svg)
+        data = {"image/png": base64.b64encode(png).decode(), "image/svg+xml": svg.decode(), "text/plain": alt}
+        _show(data, kind="figure", label=f"fig-{name}", caption=caption, alt=alt, width=width)
+        plt.close(fig)
+
+    def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
+        """Show a table, and save its data at full precision as CSV.
+
+        A plain frame is shown with at most four decimals; a `Styler` says itself how its numbers look. An index
+        without a name, counting from 0, is left out.
+        """
+        _require(name, caption=caption)
+        frame = table.data if isinstance(table, Styler) else table
+        with files.replacing(self._tables / f"{name}.csv") as path:
+            frame.to_csv(path, index=_has_index(frame))
+        data = {"text/html": _html(table, name), "text/plain": frame.to_string()}
+        _show(data, kind="table", label=f"tbl-{name}", caption=caption)
+
+    def markdown(self, text: str) -> None:
+        """Show prose, with numbers in it that the code has found."""
+        display(Markdown(text))
+
+
+def _require(name: str, **texts: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise ChapterError(f"{name!r} cannot name a figure or table: lower-case letters, digits, '-' and '_' can")
+    for what, text in texts.items():
+        if not text.strip():
+            raise ChapterError(f"{name!r} has no {what}: say it in a sentence")
+
+
+def _rendered(fig: Figure, kind: str, name: str) -> bytes:
+    """Draw the figure; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else None
+    with plt.rc_context({"svg.hashsalt": name}):
+        fig.savefig(buffer, format=kind, metadata=metadata, dpi=_PNG_DPI, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def _has_index(frame: pd.DataFrame) -> bool:
+    return not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None
+
+
+def _html(table: pd.DataFrame | Styler, name: str) -> str:
+    """Give the table as HTML in which each body row has one cell a column."""
+    if isinstance(table, Styler):
+        return table.to_html(table_uuid=name, sparse_index=False)
+    flat = table.reset_index() if any(table.index.names) else table
+    with pd.option_context("display.precision", 4, "display.max_colwidth", None):
+        return flat.rename_axis(columns=None).to_html(border=0, na_rep="", index=_has_index(flat))
+
+
+def _show(data: dict[str, str], **report: Any) -> None:
+    display(data, raw=True, metadata={"report": report})

@@ -1,0 +1,125 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What ran, and what came out?
+#
+# Every run of the study leaves a record, its last word, and a log with a line for each epoch. This chapter reads
+# them, and nothing else. It shows which runs are here and which are missing, on what machines and with which versions
+# they were made, whether they pass the gates that were set before the first of them began, and what each one reached.
+#
+# Whether the differences between the frameworks mean anything is the next chapter's question.
+
+# %% tags=["parameters"]
+study = "quickstart"
+
+# %% tags=["setup"]
+from lib import records
+from lib.figures import TITLES, percent, shown
+from lib.params import load_study
+from lib.report.chapter import Chapter
+
+chapter = Chapter(study)
+
+# %% [markdown]
+# ## Which runs are here
+#
+# A run is *done* when its record is there and was made from today's settings and data. A run *by other code* has valid
+# results, but the code has changed since; it is kept and named. A *stale* run was made from other settings or other
+# data, and is left out, as are runs that failed, were interrupted, are still running, or are missing.
+
+# %%
+experiment = load_study(study)
+results, epochs = records.results(experiment), records.epochs(experiment)
+states = records.states(experiment)
+
+# %%
+counts = states.groupby("state", sort=False).agg(runs=("run", "size"), example=("reason", "first")).reset_index()
+chapter.table(shown(counts, counts.columns), "states", f"How the {len(states)} runs of the study stand.")
+
+# %%
+absent = len(states) - len(results)
+missing = f"{absent} of {len(states)} runs have no results yet" if absent else f"All {len(states)} runs have results"
+chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(results) else "**Nothing has been run yet.**")
+
+# %% [markdown]
+# ## Where they ran
+#
+# Versions and hardware are written down by each run for itself, and counted here by framework. Where an item has more
+# than one value, speeds can only be compared between runs that share it; accuracies should not depend on it, but may,
+# in the last digits.
+
+# %%
+environments = records.environments(experiment).melt(["framework", "runs"], var_name="item")
+counts = environments.pivot_table("runs", ["item", "value"], "framework", aggfunc="sum", fill_value=0, sort=False)
+if len(counts):
+    chapter.table(counts.reset_index(), "environments", "What the runs were made with, and how many of each framework.")
+
+# %% [markdown]
+# ## The gates
+#
+# A pipeline can be wrong and still produce numbers. So some demands were written down beforehand: every run logs
+# every epoch, nothing is NaN, the networks learn, different seeds give different courses, and the two frameworks end
+# within a few points of each other on the same seed. The least accuracies are the study's own; a study that names none
+# is not judged on that point. A gate with nothing to compare yet is open. One that fails stays in the table and names
+# the runs concerned.
+
+# %%
+gates = records.gates(experiment, results, epochs)
+caption = "The gates, what they ask for, what was found, and the runs that do not pass; n/a: nothing to compare yet."
+chapter.table(shown(gates, gates.columns), "gates", caption)
+
+# %% [markdown]
+# ## What the groups reached
+#
+# One line for each dataset, model, precision and framework: the mean over the seeds, and how far the seeds scatter
+# (their standard deviation, with n - 1). Accuracy and macro-F1 are those of the test set, which the best epoch's
+# weights met once. Speed counts training alone, without validation, over all epochs.
+
+# %%
+means = records.means(results)
+columns = [name for name in means.columns if name != "images_per_sec_avg_sd"]
+caption = "Mean over the seeds; SD is the standard deviation between them, in points."
+if len(results):
+    chapter.table(shown(means, columns), "group_means", caption)
+
+# %% [markdown]
+# ## Every run
+#
+# *Best epoch* is the one with the highest val accuracy. Seconds and speeds are means over all epochs and, where the
+# header says *late*, over the last half of them, when start-up and compilation no longer count.
+
+# %%
+columns = [*records.KEYS, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
+caption = "The runs one by one. The table saved beside the report has every column at full precision."
+if len(results):
+    chapter.table(shown(results, columns), f"results_{study}", caption)
+
+# %% [markdown]
+# ## What was found
+
+# %%
+failed, still_open = gates.gate[gates.passed.eq(False)].tolist(), gates.gate[gates.passed.isna()].tolist()
+sentences = [f"{len(results)} of {len(states)} runs have results.", f"{gates.passed.sum()} of {len(gates)} gates hold."]
+sentences += [f"**Failed: {', '.join(failed)}.**"] if failed else []
+sentences += [f"Still open, with nothing to compare: {', '.join(still_open)}."] if still_open else []
+chapter.markdown(" ".join(sentences))
+
+# %%
+for framework, runs in results.groupby("framework", sort=False):
+    low, high = runs.test_accuracy.min(), runs.test_accuracy.max()
+    speed = runs.images_per_sec_avg_late
+    chapter.markdown(
+        f"- **{TITLES[framework]}**, {len(runs)} runs: test accuracy from {percent(low)} % to {percent(high)} %, and "
+        f"from {speed.min():,.0f} to {speed.max():,.0f} images a second in the late epochs."
+    )

@@ -1,0 +1,34 @@
+"""Real images, where `PAIRED_TEST_DATA` names a folder with `cifar10` and `tiny-imagenet` in the hub's layout."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from lib.data.store import checks, prepare
+
+FOLDER = Path(os.environ.get("PAIRED_TEST_DATA", "absent"))
+SOURCES = {"cifar10": ("cifar10", "img", "test"), "tiny_imagenet": ("tiny-imagenet", "image", "valid")}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_store_of_real_images_is_what_pillow_decodes(project, name):
+    folder, column, test = SOURCES[name]
+    files = sorted((FOLDER / folder / "data").glob(f"{test}-*.parquet"))
+    if not files:
+        pytest.skip(f"PAIRED_TEST_DATA names no folder with {folder}/data/{test}-*.parquet")
+    store = prepare(name, FOLDER / folder)
+    table = checks(store).set_index("check")
+    assert table["passed"].drop("official images").all()
+    cells = pq.read_table(files[0])[column].to_pylist()
+    images = [Image.open(io.BytesIO(cell["bytes"])) for cell in cells[:2_000]]
+    grey = [number for number, image in enumerate(images) if image.mode == "L"]
+    assert bool(grey) == (name == "tiny_imagenet")
+    for number, image in enumerate(images):
+        pixels = np.asarray(image)
+        expected = np.repeat(pixels[..., None], 3, axis=-1) if image.mode == "L" else pixels
+        assert np.array_equal(store.test_images[number], expected)

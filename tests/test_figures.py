@@ -1,0 +1,163 @@
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.colors import to_rgb
+
+from lib import figures, statistics
+from lib.records import KEYS, LOG, RESULTS
+
+
+def results(frameworks=("keras", "pytorch"), models=("resnet20",), seeds=(42, 123, 456)):
+    rng = np.random.default_rng(0)
+    rows = [
+        dict(zip(KEYS, (framework, "digits", model, "fp32", seed), strict=True))
+        | {"test_accuracy": rng.uniform(0.8, 0.99), "test_macro_f1": 0.9, "images_per_sec_avg": rng.uniform(900, 999)}
+        for model in models
+        for seed in seeds
+        for framework in frameworks
+    ]
+    return pd.DataFrame(rows, columns=RESULTS)
+
+
+def epochs(count, frameworks=("keras", "pytorch"), seeds=(42, 123, 456)):
+    rng = np.random.default_rng(0)
+    logs = [
+        pd.DataFrame(dict.fromkeys(LOG, rng.uniform(0.1, 0.9, count)) | {"epoch": np.arange(1, count + 1)}).assign(
+            framework=framework, dataset="digits", model="resnet20", precision="fp32", seed=seed
+        )
+        for framework in frameworks
+        for seed in seeds
+    ]
+    return pd.concat(logs, ignore_index=True)
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def pixels(figure):
+    with mpl.rc_context({"svg.hashsalt": "fixed"}):
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("count", [1, 4, 200])
+def test_curves_have_four_panels_with_a_thin_line_a_seed_and_a_bold_mean_a_framework(count):
+    table = epochs(count)
+    figure = figures.curves(table)
+    assert [axis.get_title("left") for axis in figure.axes] == list(figures.PANELS.values())
+    for column, axis in zip(figures.PANELS, figure.axes, strict=True):
+        bold = [line for line in axis.lines if line.get_linewidth() > 1]
+        assert len(axis.lines) == 2 * (3 + 1)
+        assert len(bold) == 2
+        means = table.groupby(["framework", "epoch"])[column].mean()
+        for framework, line in zip(("keras", "pytorch"), bold, strict=True):
+            assert line.get_ydata() == pytest.approx(means[framework].to_numpy())
+            assert line.get_color() == figures.LINES[framework]["color"]
+
+
+def test_curves_of_one_framework_name_only_that_one():
+    assert legend(figures.curves(epochs(4, frameworks=["pytorch"]))) == ["PyTorch, mean", "one seed (thin)"]
+
+
+def test_few_epochs_are_marked_one_by_one_and_many_are_not():
+    markers = [figures.curves(epochs(count)).axes[0].lines[0].get_marker() for count in (1, 4, 200)]
+    assert markers == ["o", "o", ""]
+
+
+def test_epochs_are_labelled_with_whole_numbers():
+    for count in (1, 4, 200):
+        ticks = figures.curves(epochs(count)).axes[0].get_xticks()
+        assert all(float(tick).is_integer() for tick in ticks)
+
+
+def test_a_bar_is_the_mean_its_dots_the_seeds_and_its_error_bar_one_standard_deviation():
+    table = results()
+    axis = figures.bars(table, "test_accuracy", "fp32").axes[0]
+    for number, framework in enumerate(("keras", "pytorch")):
+        values = table.loc[table["framework"] == framework, "test_accuracy"]
+        assert axis.patches[number].get_width() == pytest.approx(values.mean())
+        assert any(list(line.get_xdata()) == values.tolist() for line in axis.lines)
+        ends = axis.containers[2 * number + 1].lines[2][0].get_segments()[0][:, 0]
+        assert ends == pytest.approx([values.mean() - values.std(), values.mean() + values.std()])
+    assert axis.get_xlim()[0] == 0
+    assert "± 1 standard deviation of the seeds" in legend(axis.figure)
+
+
+def test_a_single_seed_has_no_error_bar_and_a_missing_framework_no_bar():
+    axis = figures.bars(results(frameworks=["keras"], seeds=[42]), "images_per_sec_avg", "fp32").axes[0]
+    assert len(axis.patches) == 1
+    assert len(axis.containers) == 1
+
+
+def test_bars_have_one_named_row_a_group_and_only_of_their_precision():
+    table = results(models=[f"model{number}" for number in range(9)])
+    other = results(models=["elsewhere"]).assign(precision="amp")
+    axis = figures.bars(pd.concat([table, other]), "test_accuracy", "fp32").axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == [f"digits\nmodel{number}" for number in range(9)]
+    low, high = axis.figure.get_size_inches()
+    assert low == pytest.approx(16 / 2.54)
+    assert high > 4
+
+
+@pytest.mark.parametrize(
+    ("metric", "column", "unit"), [("test_accuracy", "delta", 100), ("images_per_sec_avg", "ratio", 1)]
+)
+def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_difference(metric, column, unit):
+    table = statistics.compare(results(models=["resnet20", "mobilenetv2"]))
+    rows = table[table["metric"] == metric]
+    axis = figures.effects(table, metric).axes[0]
+    dots, none = (line.get_xdata() for line in axis.lines)
+    assert dots == pytest.approx(unit * rows[column].to_numpy())
+    interval = ["ratio_low", "ratio_high"] if unit == 1 else ["ci_low", "ci_high"]
+    segments = np.array([segment[:, 0] for segment in axis.collections[0].get_segments()])
+    assert segments == pytest.approx(unit * rows[interval].to_numpy())
+    band = axis.patches[0]
+    assert [band.get_x(), band.get_x() + band.get_width()] == pytest.approx(
+        [unit * bound for bound in statistics.METRICS[metric].bounds]
+    )
+    low, high = axis.get_xlim()
+    middle = (low * high) ** 0.5 if unit == 1 else (low + high) / 2
+    assert none[0] == pytest.approx(middle)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", statistics.METRICS)
+@pytest.mark.parametrize("frameworks", [("keras", "pytorch"), ("keras",)], ids=["one pair", "no pair"])
+def test_effects_without_an_interval_can_be_drawn(metric, frameworks):
+    table = statistics.compare(results(frameworks=frameworks, seeds=[42]))
+    axis = figures.effects(table, metric).axes[0]
+    assert pixels(axis.figure)
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["digits resnet20 fp32"]
+
+
+def test_a_figure_shows_itself_in_jupyter_without_pyplot():
+    data, _ = DisplayFormatter().format(figures.curves(epochs(4)))
+    assert data["image/png"].startswith(b"\x89PNG")
+
+
+def test_the_two_colours_differ_in_brightness_or_hue_for_red_green_blindness():
+    """Blue against vermilion: the blue channel alone, which red-green blindness leaves whole, tells them apart."""
+    keras, pytorch = (to_rgb(figures.LINES[framework]["color"])[2] for framework in ("keras", "pytorch"))
+    assert abs(keras - pytorch) > 0.5
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: figures.curves(epochs(4)),
+        lambda: figures.bars(results(), "test_accuracy", "fp32"),
+        lambda: figures.effects(statistics.compare(results()), "test_accuracy"),
+    ],
+    ids=["curves", "bars", "effects"],
+)
+def test_the_same_data_give_the_same_bytes_whatever_the_reader_s_own_style(draw):
+    first = pixels(draw())
+    with mpl.rc_context({"font.size": 20, "axes.grid": False, "lines.linewidth": 5}):
+        second = draw()
+    assert pixels(second) == first

@@ -1,0 +1,127 @@
+"""Both learners, trained for real on the digits: the same cell gives the same numbers, stopped or not."""
+
+import importlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import runs, training
+from lib.errors import TrainingError
+from lib.params import load_study
+
+LEARNERS = {"keras": "KerasLearner", "pytorch": "PyTorchLearner"}
+
+
+def make(cell, store):
+    """Return the cell's learner, in its framework."""
+    module = importlib.import_module(f"lib.{cell.framework}.learner")
+    return getattr(module, LEARNERS[cell.framework])(cell, store)
+
+
+def tiny(framework, precision="fp32", **settings):
+    """A cell of the quick study, so small that it trains in seconds."""
+    cell = load_study("quickstart").cell(f"{framework}_digits_resnet20_fp32_seed42-quick")
+    small = {"epochs": 3, "batch_size": 32, "train_samples": 96, "test_samples": 40, "num_workers": 0}
+    settings = cell.settings.model_copy(update=small | settings)
+    return cell.model_copy(update={"settings": settings, "precision": precision})
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """Returns a function that sends the runs that follow to another folder."""
+
+    def go(name):
+        monkeypatch.setattr("lib.paths.EXECUTED", tmp_path / name)
+
+    go("first")
+    return go
+
+
+def outcome(cell, store, learner=None):
+    """Train and test; return all that must be equal: the log without its times, the test, the best weights."""
+    learner = learner or make(cell, store)
+    log = training.fit(cell, learner, store.digest)
+    result = training.test(cell, learner, log)
+    log_bytes = pd.read_csv(runs.folder(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
+    return log_bytes, result, learner.predict("val").logits.tobytes()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp"])
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_a_cell_run_twice_or_stopped_and_resumed_gives_the_same_bits(digits, elsewhere, framework, precision):
+    cell = tiny(framework, precision)
+    once = outcome(cell, digits)
+
+    elsewhere("second")
+    assert outcome(cell, digits) == once
+
+    elsewhere("stopped")
+    stopped = make(cell, digits)
+    batches, reseed = stopped.batches, stopped.reseed
+
+    def batches_until_killed():
+        for count, batch in enumerate(batches()):
+            if stopped.epoch == 2 and count == 1:
+                raise KeyboardInterrupt
+            yield batch
+
+    def reseed_and_note(seed, epoch):
+        stopped.epoch = epoch
+        reseed(seed, epoch)
+
+    stopped.batches, stopped.reseed = batches_until_killed, reseed_and_note
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, stopped, digits.digest)
+    assert len(pd.read_csv(runs.folder(cell) / "epochs.csv")) == 1
+    assert outcome(cell, digits) == once
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_another_seed_gives_other_numbers(digits, elsewhere, framework):
+    first = outcome(tiny(framework, epochs=2), digits)
+    elsewhere("second")
+    second = outcome(tiny(framework, epochs=2).model_copy(update={"seed": 123}), digits)
+    assert first[0] != second[0]
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_a_training_gone_nan_says_so(digits, elsewhere, framework):
+    cell = tiny(framework, learning_rate=1e30)
+    with pytest.raises(TrainingError, match="loss became (nan|inf) in epoch [12] at learning rate"):
+        training.fit(cell, make(cell, digits), digits.digest)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_every_step_is_an_update_at_the_rate_it_was_given(digits, framework):
+    learner = make(tiny(framework), digits)
+    learner.reseed(42, 1)
+    for rate, batch in zip([0.0, 0.05, 0.1], learner.batches(), strict=True):
+        learner.step(batch, rate)
+        assert learner.learning_rate() == pytest.approx(rate, abs=1e-8)
+    sums = learner.take_sums()
+    assert sums.updates == 3
+    assert 0 <= sums.correct <= 96
+    assert learner.take_sums() == (0, 0, 0)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_an_epoch_sees_every_image_once_and_another_epoch_in_another_order(digits, framework):
+    def labels(learner, epoch):
+        learner.reseed(42, epoch)
+        return np.concatenate([np.asarray(labels) for _, labels in learner.batches()])
+
+    learner = make(tiny(framework), digits)
+    split = digits.split("train", 96)
+    first, second = labels(learner, 1), labels(learner, 2)
+    assert sorted(first) == sorted(second) == sorted(split.labels[split.indices])
+    assert (first != second).any()
+    assert (first == labels(learner, 1)).all()
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_the_tail_of_an_evaluation_is_kept(digits, framework):
+    learner = make(tiny(framework, test_samples=None), digits)
+    predictions = learner.predict("val")
+    assert predictions.logits.shape == (144, 10)
+    assert (predictions.labels == digits.train_labels[digits.val_indices]).all()

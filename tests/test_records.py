@@ -1,0 +1,251 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import paths, records, runs
+from lib.digests import code_digest, inputs_digest
+from lib.errors import DataError
+from lib.params import load_study
+
+SPEC = (
+    "framework, dataset, model, precision, seed, acc_best, f1_best, test_accuracy, test_macro_f1, epoch_best, "
+    "time_per_epoch_avg, time_per_epoch_avg_late, images_per_sec_avg, images_per_sec_avg_late"
+)
+STEPS = 20
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """The quick start's study, in folders that hold nothing but its dataset's manifest."""
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
+    paths.DATA.mkdir()
+    (paths.DATA / "digits.json").write_text(json.dumps({"digest": "the digits"}))
+    return load_study("quickstart")
+
+
+def log_of(cell, accuracy=0.95, epochs=None):
+    n = epochs or cell.settings.epochs
+    return pd.DataFrame(
+        {
+            "epoch": np.arange(1, n + 1),
+            "train_loss": np.linspace(2, 0.1, n) + cell.seed / 1e5,
+            "train_accuracy": np.linspace(0.2, 1, n),
+            "val_loss": np.linspace(2, 0.2, n),
+            "val_accuracy": np.linspace(0.2, accuracy, n),
+            "val_macro_f1": np.linspace(0.2, accuracy, n),
+            "epoch_time_seconds": np.arange(n, 0, -1.0),
+            "learning_rate": np.linspace(0.1, 0, n),
+        }
+    )
+
+
+def finish(cell, accuracy=0.95, log=None, **changes):
+    log = log_of(cell, accuracy) if log is None else log
+    fields = {
+        "inputs_digest": inputs_digest(cell, "the digits"),
+        "code_digest": code_digest(cell.framework),
+        "environment": {"python": "3.11.0", "gpu": "none"},
+        "started": "2026-01-01T00:00:00+00:00",
+        "finished": "2026-01-01T00:10:00+00:00",
+        "parameters": 1000,
+        "steps_per_epoch": STEPS,
+        "epoch_best": len(log),
+        "acc_best": accuracy,
+        "f1_best": accuracy - 0.01,
+        "test_accuracy": accuracy - 0.02,
+        "test_macro_f1": accuracy - 0.03,
+        "test_loss": 0.1,
+        "test_images": 360,
+        "skipped_steps": 0,
+        "peak_memory_mb": None,
+    }
+    runs.write_record(runs.Record(run=cell.name, cell=cell, **fields | changes))
+    log.to_csv(runs.folder(cell) / "epochs.csv", index=False)
+
+
+def gate(study, name):
+    table = records.gates(study, records.results(study), records.epochs(study)).set_index("gate")
+    return table.loc[name]
+
+
+def test_results_have_the_spec_s_columns_and_one_row_a_run_in_the_study_s_order(study):
+    for cell in reversed(study.cells):
+        finish(cell)
+    table = records.results(study)
+    assert ", ".join(table.columns) == SPEC
+    assert table[records.KEYS].to_numpy().tolist() == [
+        [cell.framework, cell.dataset, cell.model, cell.precision, cell.seed] for cell in study.cells
+    ]
+    assert not table.isna().any(axis=None)
+    assert table.loc[0, ["acc_best", "f1_best", "test_accuracy", "test_macro_f1"]].tolist() == pytest.approx(
+        [0.95, 0.94, 0.93, 0.92]
+    )
+
+
+@pytest.mark.parametrize(("epochs", "average", "late"), [(4, 2.5, 1.5), (5, 3.0, 2.0), (1, 1.0, 1.0)])
+def test_the_late_average_is_over_the_last_half_of_the_epochs(study, epochs, average, late):
+    cell = study.cells[0]
+    finish(cell, log=log_of(cell, epochs=epochs))
+    row = records.results(study).loc[0]
+    assert row["time_per_epoch_avg"] == average
+    assert row["time_per_epoch_avg_late"] == late
+    assert row["images_per_sec_avg"] == pytest.approx(STEPS * cell.settings.batch_size / average)
+    assert row["images_per_sec_avg_late"] == pytest.approx(STEPS * cell.settings.batch_size / late)
+
+
+def test_only_runs_that_are_done_have_results(study):
+    done, other_code, stale, failed, *_ = study.cells
+    finish(done)
+    finish(other_code, code_digest="older code")
+    finish(stale, inputs_digest="other settings")
+    runs.write_status(failed, "failed", "the loss became nan")
+    table = records.results(study)
+    assert table["framework"].tolist() == [done.framework, other_code.framework]
+    assert len(records.epochs(study)) == 2 * done.settings.epochs
+    assert records.states(study)["state"].tolist()[:4] == ["done", "other code", "stale", "failed"]
+
+
+def test_every_cell_has_a_state_with_its_reason(study):
+    runs.write_status(study.cells[1], "failed", "the loss became nan")
+    table = records.states(study)
+    assert table["run"].tolist() == [cell.name for cell in study.cells]
+    assert table.loc[1].tolist() == [study.cells[1].name, "failed", "the loss became nan"]
+
+
+def test_a_study_that_never_ran_has_empty_tables_with_their_columns(study):
+    assert ", ".join(records.results(study).columns) == SPEC
+    assert list(records.epochs(study).columns) == [*records.KEYS, *records.LOG]
+    assert list(records.environments(study).columns) == ["framework", "runs"]
+    table = records.gates(study, records.results(study), records.epochs(study)).set_index("gate")["passed"]
+    assert not table.pop("every epoch logged")
+    assert table.isna().all()
+
+
+def test_the_epochs_of_all_runs_stand_under_each_other_with_their_keys(study):
+    for cell in study.cells[:2]:
+        finish(cell)
+    table = records.epochs(study)
+    second = table[table["framework"] == study.cells[1].framework].reset_index(drop=True)
+    pd.testing.assert_frame_equal(second[list(records.LOG)], log_of(study.cells[1]))
+    assert table["framework"].value_counts().tolist() == [8, 8]
+
+
+def test_environments_are_counted_and_an_item_that_one_lacks_is_said(study):
+    first, second, third, *_ = (cell for cell in study.cells if cell.framework == "keras")
+    finish(first)
+    finish(second)
+    finish(third, environment={"python": "3.11.9", "gpu": "H100", "cuda": "12.4"})
+    table = records.environments(study).set_index("python")
+    assert table.loc["3.11.0"].to_dict() == {"framework": "keras", "runs": 2, "gpu": "none", "cuda": "not recorded"}
+    assert table.loc["3.11.9"].to_dict() == {"framework": "keras", "runs": 1, "gpu": "H100", "cuda": "12.4"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace("val_macro_f1", "val_f1"), "they must be epoch"),
+        (lambda text: text.replace("0.95", "very good"), "not an epoch log"),
+        (lambda text: "\n".join(text.splitlines()[:2] + text.splitlines()[3:]), "without a gap"),
+        (lambda text: text.splitlines()[0], "without a gap"),
+        (lambda text: "", "not an epoch log"),
+    ],
+    ids=["wrong column", "text for a number", "missing epoch", "no epoch", "empty file"],
+)
+def test_a_damaged_epoch_log_is_one_error_that_names_the_file(study, damage, message):
+    cell = study.cells[0]
+    finish(cell)
+    path = runs.folder(cell) / "epochs.csv"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(DataError, match=message) as error:
+        records.results(study)
+    assert str(path) in str(error.value)
+
+
+def test_a_run_without_its_epoch_log_is_one_error_that_names_the_file(study):
+    finish(study.cells[0])
+    (runs.folder(study.cells[0]) / "epochs.csv").unlink()
+    with pytest.raises(DataError, match=r"epochs\.csv: the run has a record but no epoch log"):
+        records.results(study)
+
+
+def test_a_good_study_passes_every_gate(study):
+    for cell in study.cells:
+        finish(cell)
+    table = records.gates(study, records.results(study), records.epochs(study))
+    assert list(table.columns) == ["gate", "threshold", "found", "cells concerned", "passed"]
+    assert table["passed"].tolist() == [True] * 5
+    assert (table["cells concerned"] == "").all()
+
+
+def test_missing_and_short_logs_fail_their_gate_by_name(study):
+    short, missing, *others = study.cells
+    finish(short, log=log_of(short, epochs=3))
+    for cell in others:
+        finish(cell)
+    row = gate(study, "every epoch logged")
+    assert not row["passed"]
+    assert row["found"] == "4 of 6 runs"
+    assert row["cells concerned"] == f"{short.name}, {missing.name}"
+
+
+def test_a_nan_in_a_log_fails_its_gate_by_name(study):
+    broken, *others = study.cells
+    log = log_of(broken)
+    log.loc[2, "val_loss"] = np.nan
+    finish(broken, log=log)
+    for cell in others:
+        finish(cell)
+    row = gate(study, "no NaN in logs and results")
+    assert not row["passed"]
+    assert row["cells concerned"] == broken.name
+
+
+def test_an_accuracy_at_the_threshold_is_not_above_it(study):
+    low, *others = study.cells
+    finish(low, accuracy=0.90)
+    for cell in others:
+        finish(cell, accuracy=0.901)
+    row = gate(study, "val accuracy on digits")
+    assert not row["passed"]
+    assert row["found"] == "lowest 90.0 %"
+    assert row["cells concerned"] == low.name
+
+
+def test_a_study_without_thresholds_keeps_the_other_gates(study):
+    table = records.gates(study.model_copy(update={"gates": {}}), records.results(study), records.epochs(study))
+    assert table["gate"].tolist() == [
+        "every epoch logged",
+        "no NaN in logs and results",
+        "seeds differ",
+        "frameworks agree on each seed",
+    ]
+
+
+def test_two_seeds_with_one_course_of_train_loss_fail_their_gate(study):
+    first, second, *others = (cell for cell in study.cells if cell.framework == "keras")
+    finish(first)
+    finish(second, log=log_of(first))
+    for cell in others:
+        finish(cell)
+    row = gate(study, "seeds differ")
+    assert not row["passed"]
+    assert row["cells concerned"] == f"{first.name}, {second.name}"
+
+
+@pytest.mark.parametrize(("accuracy", "passed"), [(0.90, True), (0.89, False)])
+def test_the_frameworks_may_lie_five_points_apart_and_no_more(study, accuracy, passed):
+    for cell in study.cells:
+        finish(cell, accuracy=accuracy if cell is study.cells[1] else 0.95)
+    row = gate(study, "frameworks agree on each seed")
+    assert row["passed"] == passed
+    assert row["cells concerned"] == ("" if passed else f"{study.cells[0].name}, {study.cells[1].name}")
+
+
+def test_a_gate_with_nothing_to_compare_is_open(study):
+    finish(study.cells[0])
+    assert gate(study, "frameworks agree on each seed")["passed"] is pd.NA
+    assert gate(study, "seeds differ")["passed"] is pd.NA
+    assert gate(study, "val accuracy on digits")["passed"]

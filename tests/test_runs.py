@@ -1,0 +1,131 @@
+"""What is on disk decides how a run stands; nothing else does."""
+
+import contextlib
+import json
+import os
+import shutil
+
+import pytest
+
+from lib import files, paths, runs
+from lib.digests import code_digest, inputs_digest
+from lib.params import load_study
+from lib.runs import Kind
+
+
+@pytest.fixture
+def cell(monkeypatch, tmp_path):
+    """A cell whose dataset is prepared and whose run was never started."""
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    (tmp_path / "digits.json").write_text(json.dumps({"digest": "content"}))
+    return load_study("quickstart").cells[0]
+
+
+def write_record(cell, **changes):
+    runs.write_record(
+        runs.Record(
+            **{
+                "run": cell.name,
+                "cell": cell,
+                "inputs_digest": inputs_digest(cell, "content"),
+                "code_digest": code_digest(cell.framework),
+                "environment": {"python": "3.11"},
+                "started": "2026-01-01T00:00:00+00:00",
+                "finished": "2026-01-01T00:01:30+00:00",
+                "parameters": 1,
+                "steps_per_epoch": 1,
+                "epoch_best": 1,
+                "acc_best": 0.5,
+                "f1_best": 0.5,
+                "test_accuracy": 0.5,
+                "test_macro_f1": 0.5,
+                "test_loss": 1.0,
+                "test_images": 10,
+                "skipped_steps": 0,
+                "peak_memory_mb": None,
+            }
+            | changes
+        )
+    )
+
+
+def test_a_run_without_a_folder_is_missing(cell):
+    assert runs.state(cell) == (Kind.MISSING, "never run")
+
+
+def test_a_run_with_its_record_is_done(cell):
+    write_record(cell)
+    assert runs.state(cell).kind == Kind.DONE
+    assert runs.read_record(cell).seconds == 90
+
+
+def test_a_changed_setting_makes_a_run_stale_and_is_named(cell):
+    write_record(cell)
+    changed = cell.model_copy(update={"settings": cell.settings.model_copy(update={"epochs": 9})})
+    assert runs.state(changed) == (Kind.STALE, "changed: epochs 8 -> 9")
+
+
+def test_changed_data_make_a_run_stale(cell):
+    write_record(cell)
+    (paths.DATA / "digits.json").write_text(json.dumps({"digest": "other"}))
+    assert runs.state(cell) == (Kind.STALE, "the dataset's content changed")
+
+
+def test_a_run_made_by_other_code_is_shown_as_such_and_kept(cell):
+    write_record(cell, code_digest="other")
+    assert runs.state(cell).kind == Kind.OTHER_CODE
+    assert runs.finished(cell, "content") is not None
+
+
+def test_a_damaged_record_is_no_record(cell):
+    write_record(cell)
+    path = runs.folder(cell) / "record.json"
+    path.write_text(path.read_text()[:-100])
+    assert runs.state(cell).kind == Kind.MISSING
+
+
+def test_a_failed_run_keeps_its_reason(cell):
+    runs.write_status(cell, "failed", "the loss became nan")
+    assert runs.state(cell) == (Kind.FAILED, "the loss became nan")
+
+
+def test_a_run_whose_process_lives_is_running_and_one_whose_process_is_gone_was_interrupted(cell):
+    runs.write_status(cell, "running")
+    assert runs.state(cell).kind == Kind.RUNNING
+    status = runs.folder(cell) / "status.json"
+    gone = os.fork()
+    if not gone:
+        os._exit(0)
+    os.waitpid(gone, 0)
+    status.write_text(status.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {gone}'))
+    assert runs.state(cell).kind == Kind.INTERRUPTED
+
+
+def test_a_digest_ignores_the_variant_s_name_and_settings_at_their_default(cell):
+    assert inputs_digest(cell, "content") == inputs_digest(cell.model_copy(update={"variant": "other"}), "content")
+    limited = cell.settings.model_copy(update={"max_steps_train": 3})
+    assert inputs_digest(cell.model_copy(update={"settings": limited}), "content") != inputs_digest(cell, "content")
+
+
+def test_a_comment_or_a_docstring_leaves_the_code_digest_and_a_number_changes_it(monkeypatch, tmp_path):
+    copy = tmp_path / "lib"
+    shutil.copytree(paths.LIB, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    before = code_digest("pytorch")
+    monkeypatch.setattr(paths, "LIB", copy)
+    schedules = copy / "schedules.py"
+    source = schedules.read_text()
+    schedules.write_text(source.replace('"""Return the learning rate', '# Why.\n    """Give the learning rate'))
+    assert code_digest("pytorch") == before
+    schedules.write_text(source.replace("/ 2", "/ 3"))
+    assert code_digest("pytorch") != before
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "record.json"
+    files.write_text(path, "first")
+    with contextlib.suppress(KeyboardInterrupt), files.replacing(path) as temporary:
+        temporary.write_text("sec")
+        raise KeyboardInterrupt
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,249 @@
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from lib import statistics
+from lib.records import KEYS, RESULTS
+
+KERAS = np.array([0.912, 0.905, 0.921, 0.917, 0.909])
+PYTORCH = np.array([0.918, 0.914, 0.922, 0.925, 0.913])
+SEEDS = [42, 123, 456, 789, 1024]
+
+
+def results(keras, pytorch, seeds=SEEDS, model="resnet20"):
+    """A table of results; accuracy and F1 are as given, and the speeds are ten thousand times as much."""
+    values = dict(zip(product(["keras"], seeds), keras, strict=False))
+    values |= dict(zip(product(["pytorch"], seeds), pytorch, strict=False))
+    rows = [
+        dict(zip(KEYS, (framework, "digits", model, "fp32", seed), strict=True))
+        | {"test_accuracy": value, "test_macro_f1": value, "images_per_sec_avg": 1e4 * value}
+        for (framework, seed), value in values.items()
+    ]
+    return pd.DataFrame(rows, columns=RESULTS)
+
+
+def many(keras, pytorch):
+    """Tables of results one below the other: a model for each row of the arrays `(models, seeds)`."""
+    pairs = enumerate(zip(keras, pytorch, strict=True))
+    return pd.concat([results(k, p, model=f"model{number}") for number, (k, p) in pairs])
+
+
+def accuracy(table):
+    return statistics.compare(table).set_index("metric").loc["test_accuracy"]
+
+
+@pytest.fixture(scope="module")
+def row():
+    return accuracy(results(KERAS, PYTORCH))
+
+
+def test_the_columns_are_the_documented_ones_and_each_group_has_a_row_a_metric():
+    table = statistics.compare(many([KERAS, KERAS], [PYTORCH, PYTORCH]))
+    assert list(table.columns) == list(statistics.COLUMNS)
+    assert table["model"].tolist() == ["model0"] * 3 + ["model1"] * 3
+    assert table["metric"].tolist() == ["test_accuracy", "test_macro_f1", "images_per_sec_avg"] * 2
+
+
+def test_the_difference_is_pytorch_minus_keras_with_its_t_interval_and_p(row):
+    expected = stats.ttest_rel(PYTORCH, KERAS)
+    low, high = expected.confidence_interval(0.95)
+    assert row["n"] == 5
+    assert row["mean_keras"] == pytest.approx(0.9128)
+    assert row["mean_pytorch"] == pytest.approx(0.9184)
+    assert row["delta"] == pytest.approx(0.0056)
+    assert [row["ci_low"], row["ci_high"], row["t_p"]] == pytest.approx([low, high, expected.pvalue])
+    half = 2.7764451051977987 * row["sd_difference"] / np.sqrt(5)  # the tabled 97.5 % quantile of t with 4 df
+    assert row["ci_high"] - row["delta"] == pytest.approx(half)
+
+
+def test_five_differences_of_one_sign_reach_the_smallest_wilcoxon_p_and_no_less(row):
+    assert row["wilcoxon_p"] == row["wilcoxon_p_min"] == 0.0625
+
+
+@pytest.mark.parametrize(("pairs", "smallest"), [(2, 0.5), (3, 0.25), (5, 0.0625), (6, 0.03125), (10, 2 / 2**10)])
+def test_the_smallest_wilcoxon_p_is_two_of_all_patterns_of_signs(pairs, smallest):
+    assert statistics.smallest_wilcoxon_p(pairs) == smallest
+
+
+def test_wilcoxon_is_exact_by_enumeration_of_signs_even_with_ties_in_floating_point():
+    differences = np.array([0.01, 0.01, -0.01, 0.02, 0.03])
+    ranks = np.array([2, 2, 2, 4, 5])
+    sums = np.array([ranks[np.array(signs)].sum() for signs in product([True, False], repeat=5)])
+    observed = ranks[differences > 0].sum()
+    expected = min(1, 2 * (sums >= observed).mean())
+    row = accuracy(results(KERAS, KERAS + differences))
+    assert row["wilcoxon_p"] == pytest.approx(expected)
+
+
+def test_both_of_cohen_s_d_follow_their_formulae(row):
+    differences = PYTORCH - KERAS
+    assert row["cohens_d_z"] == pytest.approx(stats.ttest_rel(PYTORCH, KERAS).statistic / np.sqrt(5))
+    spread = (np.std(KERAS, ddof=1) + np.std(PYTORCH, ddof=1)) / 2
+    assert row["cohens_d_av"] == pytest.approx(differences.mean() / spread)
+
+
+def test_cliff_s_delta_counts_the_combinations_with_ties_as_neither():
+    keras, pytorch = [0.90, 0.91, 0.92, 0.93, 0.94], [0.92, 0.90, 0.95, 0.96, 0.91]
+    more = sum(p > k for p, k in product(pytorch, keras))
+    less = sum(p < k for p, k in product(pytorch, keras))
+    assert accuracy(results(keras, pytorch))["cliffs_delta"] == pytest.approx((more - less) / 25)
+
+
+def test_equivalence_is_tested_on_the_difference_or_for_a_speed_on_the_log_of_the_ratio():
+    keras, pytorch = KERAS, np.add(KERAS, [0.001, -0.001, 0.0005, 0, 0.002])
+    table = statistics.compare(results(keras, pytorch)).set_index("metric")
+    expected = ttost_paired(pytorch, keras, -0.005, 0.005)[0]
+    assert table.loc["test_accuracy", "tost_p"] == pytest.approx(expected, rel=1e-6)
+    expected = ttost_paired(1e4 * pytorch, 1e4 * keras, 1 / 1.05, 1.05, transform=np.log)[0]
+    assert table.loc["images_per_sec_avg", "tost_p"] == pytest.approx(expected, rel=1e-4)
+    assert table["judgement"].tolist() == ["equivalent"] * 3
+
+
+def test_a_speed_has_the_geometric_mean_ratio_with_the_interval_of_its_log():
+    row = statistics.compare(results(KERAS, PYTORCH)).set_index("metric").loc["images_per_sec_avg"]
+    logs = np.log(PYTORCH / KERAS)
+    low, high = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    expected = [stats.gmean(PYTORCH / KERAS), np.exp(low), np.exp(high)]
+    assert [row["ratio"], row["ratio_low"], row["ratio_high"]] == pytest.approx(expected)
+    assert row["margin_low"] == pytest.approx(1 / row["margin_high"])
+
+
+def test_holm_multiplies_the_smallest_p_by_the_number_of_tests_and_never_goes_down():
+    rng = np.random.default_rng(0)
+    table = statistics.compare(many(rng.normal(0.9, 0.01, (4, 5)), rng.normal(0.91, 0.01, (4, 5))))
+    order = table["t_p"].sort_values().index
+    p, adjusted = table["t_p"][order].to_numpy(), table["holm_p"][order].to_numpy()
+    assert adjusted == pytest.approx(np.minimum(1, np.maximum.accumulate(p * np.arange(12, 0, -1))))
+
+
+def test_holm_counts_only_the_tests_that_could_be_made():
+    table = statistics.compare(pd.concat([results(KERAS, PYTORCH), results([0.9], [0.8], [42], model="one_pair")]))
+    tested = table[table["model"] == "resnet20"]
+    assert tested["holm_p"].min() == pytest.approx(3 * tested["t_p"].min())
+    assert table.loc[table["model"] == "one_pair", "holm_p"].isna().all()
+
+
+def test_a_difference_that_is_significant_but_within_the_margin_is_equivalent():
+    row = accuracy(results(KERAS, np.add(KERAS, [0.0010, 0.0011, 0.0009, 0.0010, 0.0011])))
+    assert row["holm_p"] < 0.05
+    assert row["judgement"] == "equivalent"
+
+
+def test_a_difference_beyond_the_margin_is_different_and_a_noisy_one_undecided():
+    assert accuracy(results(KERAS, np.add(KERAS, [0.030, 0.031, 0.029, 0.030, 0.032])))["judgement"] == "different"
+    assert accuracy(results(KERAS, np.add(KERAS, [0.03, -0.02, 0.01, -0.03, 0.02])))["judgement"] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("keras", "pytorch", "reason"),
+    [
+        ([0.9], [0.91], "one pair has no spread to test against"),
+        ([0.9, 0.8, 0.7], [0.9, 0.8, 0.7], "all differences are zero"),
+        ([0.9, 0.8, 0.7], [0.91, 0.81, 0.71], "all differences are equal: no spread to test against"),
+        ([0.9, 0.8], [], "no seed is finished in both frameworks"),
+    ],
+    ids=["one pair", "all zero", "all equal", "no pair"],
+)
+@pytest.mark.filterwarnings("error")
+def test_degenerate_data_give_a_reason_and_no_p(keras, pytorch, reason):
+    row = accuracy(results(keras, pytorch))
+    assert row["reason"] == reason
+    assert row[["t_p", "holm_p", "tost_p", "tost_holm_p", "ci_low", "ci_high", "cohens_d_z", "detectable"]].isna().all()
+    assert row["judgement"] == "undecided"
+
+
+def test_a_seed_without_a_partner_is_left_out_and_said():
+    row = accuracy(results(KERAS, PYTORCH[:3]))
+    assert row["n"] == 3
+    assert row["mean_keras"] == pytest.approx(np.mean(KERAS[:3]))
+    assert row["reason"] == "left out: 2 seeds not finished in both frameworks"
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_pairs_are_tested_as_the_two_that_they_are():
+    row = accuracy(results(KERAS[:2], PYTORCH[:2]))
+    assert row["t_p"] == pytest.approx(stats.ttest_rel(PYTORCH[:2], KERAS[:2]).pvalue)
+    assert row["wilcoxon_p"] == row["wilcoxon_p_min"] == 0.5
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_results_give_an_empty_table_with_the_columns():
+    table = statistics.compare(pd.DataFrame(columns=RESULTS))
+    assert table.empty
+    assert list(table.columns) == list(statistics.COLUMNS)
+    assert statistics.significance_summary(table).empty
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5, 10])
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 3, 0.05 / 54])
+def test_the_detectable_effect_is_found_with_power_0_8(pairs, alpha):
+    effect = statistics.detectable_effect(pairs, alpha)
+    critical = stats.t.isf(alpha / 2, pairs - 1)
+    assert stats.nct.sf(critical, pairs - 1, effect * np.sqrt(pairs)) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_the_detectable_difference_scales_with_the_spread_of_the_differences(row):
+    assert row["detectable"] == pytest.approx(statistics.detectable_effect(5) * row["sd_difference"])
+
+
+def test_the_design_shows_that_six_pairs_are_the_first_with_a_wilcoxon_p_below_0_05():
+    table = statistics.design(range(2, 9), tests=54).set_index("pairs")
+    assert table.index[table["smallest Wilcoxon p"] < 0.05].min() == 6
+    assert table.loc[5, "detectable d_z"] == pytest.approx(1.682, abs=1e-3)
+    assert (table["detectable d_z, corrected"] > table["detectable d_z"]).all()
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """Six hundred comparisons of five pairs whose true difference lies at the margin."""
+    rng = np.random.default_rng(1)
+    keras = rng.normal(0.9, 0.004, (600, 5))
+    table = statistics.compare(many(keras, keras + rng.normal(0.005, 0.001, (600, 5))))
+    return table[table["metric"] == "test_accuracy"]
+
+
+def test_the_t_interval_covers_the_true_difference_95_times_in_100_at_five_pairs(simulated):
+    covered = (simulated["ci_low"] < 0.005) & (simulated["ci_high"] > 0.005)
+    assert covered.mean() == pytest.approx(0.95, abs=0.025)
+
+
+def test_equivalence_is_claimed_5_times_in_100_where_the_truth_lies_at_the_margin(simulated):
+    assert (simulated["tost_p"] < 0.05).mean() == pytest.approx(0.05, abs=0.025)
+
+
+def test_the_summary_says_who_is_higher_and_how_large_the_effects_are():
+    higher = np.add(KERAS, [0.030, 0.031, 0.029, 0.030, 0.032])
+    table = statistics.compare(pd.concat([results(KERAS, higher), results([0.9], [0.8], [42], model="one_pair")]))
+    summary = statistics.significance_summary(table).set_index(["model", "metric"])
+    row = summary.loc["resnet20", "test_accuracy"]
+    assert row[["significant", "effect_size", "cliffs_size", "verdict"]].tolist() == [
+        "yes",
+        "large",
+        "large",
+        "PyTorch higher",
+    ]
+    row = summary.loc["one_pair", "test_accuracy"]
+    assert row[["significant", "effect_size", "cliffs_size", "verdict"]].tolist() == ["", "", "", "undecided"]
+
+
+@pytest.mark.parametrize(
+    ("effect", "size"), [(0.0, "negligible"), (-0.2, "small"), (0.49, "small"), (0.5, "medium"), (-0.8, "large")]
+)
+def test_an_effect_s_size_is_cohen_s(effect, size):
+    base = np.array([0.88, 0.89, 0.90, 0.91, 0.92])
+    shift = effect * base.std(ddof=1)
+    wobble = np.array([1, -1, 0, -1, 1]) * 1e-7
+    table = statistics.compare(results(base, base + shift + np.sign(effect) * 1e-5 + wobble))
+    assert statistics.significance_summary(table).loc[0, "effect_size"] == size
+
+
+def test_the_summary_s_markdown_is_a_table_with_a_line_a_row():
+    text = statistics.summary_markdown(statistics.significance_summary(statistics.compare(results([0.9], [0.8], [42]))))
+    lines = text.splitlines()
+    assert lines[0] == "# Significance summary"
+    assert len([line for line in lines if line.startswith("|")]) == 2 + 3
+    assert "nan" not in text

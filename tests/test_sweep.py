@@ -1,0 +1,145 @@
+"""The whole way of a run: real Snakemake, real papermill, real kernels, real training in both frameworks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pandas as pd
+import pytest
+
+from lib import paths, runs
+from lib.params import load_study
+from lib.plan import pending
+from lib.runs import Kind
+
+pytestmark = pytest.mark.usefixtures("digits")
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-W", "ignore", "-m", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def log_without_times(cell):
+    return pd.read_csv(runs.folder(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
+
+
+@pytest.fixture(scope="module")
+def swept(tiny_study):
+    """The tiny study, run to its end."""
+    study = load_study(tiny_study())
+    result = run("lib.sweep", "run", study.name)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return study, result.stdout
+
+
+def test_a_sweep_leaves_every_run_with_its_record_and_its_notebook(swept):
+    study, printed = swept
+    for cell in study.cells:
+        assert runs.state(cell).kind == Kind.DONE
+        names = {path.name for path in runs.folder(cell).iterdir()}
+        best = "best.pt" if cell.framework == "pytorch" else "best.weights.h5"
+        assert names == {"notebook.ipynb", "epochs.csv", "test.json", "record.json", "logits.npz", "console.log", best}
+        assert f"{cell.name}: epoch 3/3" in printed
+        notebook = nbformat.read(runs.folder(cell) / "notebook.ipynb", 4)
+        assert all(part.execution_count for part in notebook.cells if part.cell_type == "code")
+
+
+def test_a_sweep_of_what_is_done_starts_nothing(swept):
+    study, _ = swept
+    result = run("lib.sweep", "run", study.name)
+    assert result.returncode == 0
+    assert result.stdout == "tiny: 2 runs (2 done); 0 to run\n"
+
+
+@pytest.mark.parametrize("framework", ["keras", "pytorch"])
+def test_another_process_with_no_loading_processes_gives_the_same_log(swept, tiny_study, framework):
+    study, _ = swept
+    alone = load_study(tiny_study("alone", settings={"num_workers": 0}, frameworks=[framework]))
+    result = run("lib.cell", "alone", alone.cells[0].name)
+    assert result.returncode == 0, result.stdout + result.stderr
+    twin = study.cell(alone.cells[0].name.replace("-alone", "-tiny"))
+    assert log_without_times(alone.cells[0]) == log_without_times(twin)
+
+
+def test_a_failed_run_is_told_in_one_line_and_does_not_stop_the_others(swept, tiny_study):
+    name = tiny_study("broken", settings={"learning_rate": 1e30}, frameworks=["pytorch"], seeds=[1, 2])
+    result = run("lib.sweep", "run", name)
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    for cell in load_study(name).cells:
+        assert f"error: {cell.name} failed: 20_train_pytorch.py: {cell.name}: train_loss became nan" in result.stderr
+        state = runs.state(cell)
+        assert state.kind == Kind.FAILED
+        assert "lower `learning_rate`" in state.reason
+        assert runs.read_record(cell) is None
+    assert "2 failed" in run("lib.sweep", "status", name).stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(swept, tiny_study, how):
+    study, _ = swept
+    name = tiny_study(f"stopped{how.value}", settings={"num_workers": 0}, frameworks=["pytorch"])
+    cell = load_study(name).cells[0]
+    command = [sys.executable, "-W", "ignore", "-m", "lib.cell", name, cell.name]
+    progress = runs.folder(cell) / "last/progress.json"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not progress.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(how)
+        _, errors = process.communicate()
+    assert "Traceback" not in errors
+    assert runs.state(cell).kind == Kind.INTERRUPTED
+    assert runs.read_record(cell) is None
+    result = run("lib.cell", name, cell.name)
+    assert f"{cell.name}: goes on after epoch" in result.stdout
+    assert log_without_times(cell) == log_without_times(study.cell(cell.name.replace(cell.variant, "tiny")))
+
+
+def test_a_run_that_runs_already_is_refused(swept, tiny_study):
+    name = tiny_study("busy", frameworks=["pytorch"])
+    cell = load_study(name).cells[0]
+    runs.write_status(cell, "running")
+    result = run("lib.cell", name, cell.name)
+    assert result.returncode == 1
+    assert "is running already" in result.stderr
+    assert pending(load_study(name)) == []
+
+
+def test_a_changed_setting_reruns_exactly_the_cells_concerned(swept):
+    study, _ = swept
+    changed = study.model_copy(
+        update={"defaults": {"digits": study.defaults["digits"].model_copy(update={"weight_decay": 0.0})}}
+    )
+    assert [state.reason for _, state in pending(changed)] == ["changed: weight_decay 0.0001 -> 0.0"] * 2
+    assert pending(study) == []
+
+
+def test_the_plan_names_each_run_its_reason_and_the_time(tiny_study):
+    more = run("lib.sweep", "plan", tiny_study("more", settings={"epochs": 4})).stdout
+    assert "more: 2 runs (2 missing); 2 to run" in more
+    assert "never run" in more
+
+
+def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):
+    result = run("lib.sweep", "run", tiny_study("photographs", datasets=["cifar100"]))
+    assert result.returncode == 1
+    assert result.stderr == "error: data/cifar100 is not prepared: make data DATASET=cifar100\n"
+
+
+@pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.cell", "tiny", "nothing")])
+def test_a_wrong_name_is_answered_with_the_choices(tiny_study, arguments):
+    tiny_study()
+    result = run(*arguments, env=os.environ)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "tiny" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_scratch_project_is_not_the_real_one():
+    assert "paired-seeds-" in str(paths.ROOT)
