@@ -9,8 +9,6 @@ STUDY ?= quickstart
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -W ignore
-export TF_CPP_MIN_LOG_LEVEL := 3
-export TF_ENABLE_ONEDNN_OPTS := 1
 
 .PHONY: help quickstart env data parity plan sweep status report lab test lint notebooks clean
 

@@ -7,6 +7,7 @@
 import ast
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 from lib import paths
@@ -36,7 +37,12 @@ def code_digest(framework: Framework) -> str:
 
 
 def _parsed(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return _parsed_source(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _parsed_source(source: str) -> str:
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]

@@ -66,7 +66,7 @@ def points(difference: float) -> str:
 
 
 def _small_p(p: float) -> str:
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+    return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 
 
 def _first_names(names: str) -> str:
@@ -116,7 +116,7 @@ def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
     """Show some columns of a table, in the table's order; the data behind it, which are saved, stay whole."""
     looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
     style = table.style.hide(axis="index").hide([name for name in table.columns if name not in looks], axis="columns")
-    style.format({name: form for name, (_, form) in looks.items()}, na_rep="n/a")
+    style.format({name: form for name, (_, form) in looks.items()}, na_rep="n/a", escape="html")
     return style.relabel_index([header for header, _ in looks.values()], axis="columns")
 
 
@@ -148,11 +148,11 @@ def curves(epochs: pd.DataFrame) -> Figure:
     """
     figure = Drawing(figsize=(WIDTH, 4.6), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
-    shown = [framework for framework in TITLES if (epochs["framework"] == framework).any()]
+    present = _present(epochs)
     for (column, title), axis in zip(PANELS.items(), axes.flat, strict=True):
         axis.set_title(title)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-        for framework in shown:
+        for framework in present:
             runs = epochs[epochs["framework"] == framework]
             _draw_course(axis, runs.pivot(index="epoch", columns="seed", values=column), framework)
     axes[0, 0].set_yscale("log")
@@ -161,7 +161,7 @@ def curves(epochs: pd.DataFrame) -> Figure:
         axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     for axis in axes[1]:
         axis.set_xlabel("Epoch")
-    means = [Line2D([], [], linewidth=1.5, label=f"{TITLES[name]}, mean", **LINES[name]) for name in shown]
+    means = [Line2D([], [], linewidth=1.5, label=f"{TITLES[name]}, mean", **LINES[name]) for name in present]
     seed = Line2D([], [], linewidth=0.6, color=INK, label="one seed (thin)")
     figure.legend(handles=[*means, seed], loc="outside upper center", ncols=3)
     return figure
@@ -175,6 +175,7 @@ def bars(results: pd.DataFrame, metric: str, precision: str) -> Figure:
     starts at zero, as the length of a bar is its meaning; `effects` shows the differences.
     """
     chosen = results[results["precision"] == precision]
+    present = _present(chosen)
     groups = list(chosen.groupby(["dataset", "model"], sort=False))
     figure = Drawing(figsize=(WIDTH, 1.1 + 0.42 * len(groups)), layout="constrained")
     axis = figure.subplots()
@@ -188,9 +189,7 @@ def bars(results: pd.DataFrame, metric: str, precision: str) -> Figure:
         axis.set_xlim(0, 1.12)
         axis.set_xticks(np.linspace(0, 1, 6))
         axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    means = [
-        Patch(color=LINES[name]["color"], alpha=0.5, linewidth=0, label=f"{TITLES[name]}, mean") for name in TITLES
-    ]
+    means = [Patch(color=LINES[name]["color"], alpha=0.5, lw=0, label=f"{TITLES[name]}, mean") for name in present]
     seed = Line2D([], [], linestyle="", marker="o", markersize=2.5, color=INK, label="one seed")
     spread = Line2D([], [], color=INK, linewidth=1, label="± 1 standard deviation of the seeds")
     figure.legend(handles=[*means, seed, spread], loc="outside upper center", ncols=4)
@@ -221,6 +220,10 @@ def effects(comparison: pd.DataFrame, metric: str) -> Figure:
     axis.set_xlabel(f"← Keras higher        PyTorch higher →\n{scale} {METRICS[metric].title}")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
+
+
+def _present(table: pd.DataFrame) -> list[str]:
+    return [framework for framework in TITLES if (table["framework"] == framework).any()]
 
 
 def _draw_course(axis: Axes, courses: pd.DataFrame, framework: str) -> None:

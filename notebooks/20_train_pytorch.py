@@ -62,6 +62,7 @@ print(f"{len(store.train_indices):,} train, {len(store.val_indices):,} val and {
 # %%
 learner = PyTorchLearner(cell, store)
 print(f"{cell.model}: {learner.parameters:,} trainable parameters, {learner.steps_per_epoch} steps an epoch")
+print(f"device: {learner.describe()['device']}")
 
 # %% [markdown]
 # ## Training

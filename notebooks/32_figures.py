@@ -70,7 +70,8 @@ for precision in results.precision.unique():
 # ## Speed
 #
 # Images of training a second: the images of all epochs over their seconds, validation not counted. The first epoch is
-# slower than the others, since it includes start-up and compilation; in a short study it weighs more.
+# slower than the others: the loading processes start, and each kernel is chosen. Keras' tracing of its graphs is done
+# before the clock starts, as PyTorch has nothing of the kind.
 
 # %%
 for precision in results.precision.unique():

@@ -1,13 +1,15 @@
 import json
 
+import jupytext
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib import paths, records, runs
+from lib import paths, records, runs, statistics
 from lib.digests import code_digest, inputs_digest
 from lib.errors import DataError
 from lib.params import load_study
+from lib.report.chapter import Chapter
 
 SPEC = (
     "framework, dataset, model, precision, seed, acc_best, f1_best, test_accuracy, test_macro_f1, epoch_best, "
@@ -143,6 +145,23 @@ def test_environments_are_counted_and_an_item_that_one_lacks_is_said(study):
     assert table.loc["3.11.9"].to_dict() == {"framework": "keras", "runs": 1, "gpu": "H100", "cuda": "12.4"}
 
 
+def test_means_have_a_row_a_group_and_framework_and_one_seed_has_no_deviation(study):
+    for cell, accuracy in zip(study.cells[:3], (0.95, 0.90, 0.97), strict=True):
+        finish(cell, accuracy)
+    table = records.means(records.results(study)).set_index("framework")
+    assert table["seeds"].to_dict() == {"keras": 2, "pytorch": 1}
+    assert table.loc["keras", "test_accuracy"] == pytest.approx(0.94)
+    assert table.loc["keras", "test_accuracy_sd"] == pytest.approx(0.02 / 2**0.5)
+    assert np.isnan(table.loc["pytorch", "test_accuracy_sd"])
+
+
+def test_the_settings_table_names_every_setting_of_a_cell(study):
+    cell = study.cells[0]
+    table = records.settings_table(cell).set_index("setting")["value"]
+    assert set(table.index) == (set(type(cell).model_fields) - {"settings"}) | set(type(cell.settings).model_fields)
+    assert table[["framework", "variant", "batch_size"]].tolist() == ["keras", "quick", "64"]
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -249,3 +268,59 @@ def test_a_gate_with_nothing_to_compare_is_open(study):
     assert gate(study, "frameworks agree on each seed")["passed"] is pd.NA
     assert gate(study, "seeds differ")["passed"] is pd.NA
     assert gate(study, "val accuracy on digits")["passed"]
+
+
+@pytest.fixture
+def read_chapter(tmp_path, monkeypatch):
+    """Run a chapter's cells in this process, and return its computed prose and the names of what it saved."""
+
+    def read(stem):
+        prose = []
+        monkeypatch.setattr(paths, "REPORT", tmp_path / "report")
+        monkeypatch.setattr(Chapter, "markdown", lambda _, text: prose.append(text))
+        namespace = {}
+        for cell in jupytext.read(paths.NOTEBOOKS / f"{stem}.py").cells:
+            if cell.cell_type == "code":
+                exec(cell.source, namespace)
+        saved = {path.name for path in (tmp_path / "report" / "quickstart").glob("*/*")}
+        return "\n".join(prose), saved
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("stem", "sentence"),
+    [
+        ("30_results", "Nothing has been run yet"),
+        ("31_statistics", "no seed is finished in both frameworks"),
+        ("32_figures", "Nothing has been run yet"),
+    ],
+)
+def test_a_chapter_on_a_study_that_never_ran_says_so(study, read_chapter, stem, sentence):
+    prose, _ = read_chapter(stem)
+    assert sentence in prose
+    assert "nan" not in prose
+
+
+@pytest.mark.parametrize("finished", [1, 2])
+def test_the_chapters_can_be_read_however_many_runs_are_finished(study, read_chapter, finished):
+    for number, cell in enumerate(study.cells[:finished]):
+        finish(cell, accuracy=0.95 + number * number / 1000)
+    for stem in ("30_results", "31_statistics", "32_figures"):
+        prose, saved = read_chapter(stem)
+        assert "nan" not in prose
+    compared = {"statistical_results.csv", "significance_summary.csv", "significance_summary.md"}
+    assert compared <= saved if finished > 1 else not compared & saved
+
+
+def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read_chapter):
+    for number, cell in enumerate(study.cells):
+        finish(cell, accuracy=0.95 + number * number / 1000)
+    for stem in ("30_results", "31_statistics", "32_figures"):
+        _, saved = read_chapter(stem)
+    assert {"curves_digits_resnet20_fp32.png", "accuracy_fp32.png", "throughput_fp32.png"} <= saved
+    tables = paths.REPORT / "quickstart" / "tables"
+    assert (tables / "results_quickstart.csv").read_text().splitlines()[0] == SPEC.replace(", ", ",")
+    saved = pd.read_csv(tables / "statistical_results.csv")
+    pd.testing.assert_frame_equal(saved[saved.columns[:10]], statistics.compare(records.results(study)).iloc[:, :10])
+    assert list(saved.columns) == list(statistics.COLUMNS)

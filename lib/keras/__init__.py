@@ -1,1 +1,26 @@
-"""The Keras half, on TensorFlow: its input pipeline, models and learner."""
+"""The Keras half, on TensorFlow: its input pipeline, models and learner.
+
+TensorFlow writes notes on its build to stderr while it is imported, before any level could be set. They would stand in
+every notebook, so they are dropped; an import that fails raises, as ever.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with _without_stderr():
+    import tensorflow  # noqa: F401
