@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 STUDY ?= quickstart
 PYTHON ?= python3
-BIN := .venv/bin
+EXTRAS ?= dev
+BIN := $(if $(filter conda,$(ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 RUN := $(BIN)/python -W ignore
 
 .PHONY: help quickstart env data parity plan sweep status report lab test lint notebooks clean
@@ -23,12 +24,13 @@ quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on sci
 	@$(MAKE) sweep STUDY=quickstart
 	@$(MAKE) report STUDY=quickstart
 
-env: .venv/.installed ## install everything into .venv, with the versions of requirements.lock
+env: $(if $(filter conda,$(ENV)),,.venv/.installed) ## install into .venv with the versions of requirements.lock [EXTRAS=gpu,dev] [ENV=conda]
 
 .venv/.installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and "error: Python 3.11 is needed, $(PYTHON) is %d.%d: make env PYTHON=/path/to/python3.11" % v)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev]' --constraint requirements.lock
+	@$(PYTHON) -m venv .venv
+	@echo "installing into .venv (some minutes the first time)"
+	@$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]' --constraint requirements.lock
 	@touch $@
 
 data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]

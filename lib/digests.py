@@ -25,10 +25,12 @@ def inputs_digest(cell: Cell, dataset_digest: str) -> str:
     return _sha256(json.dumps([parameters, dataset_digest], sort_keys=True))
 
 
+@cache
 def code_digest(framework: Framework) -> str:
     """Return the digest of the modules and the notebook that make a framework's numbers.
 
-    The source is parsed and its docstrings are dropped: a comment, a docstring or a line break changes nothing.
+    The source is parsed and its docstrings are dropped: a comment, a docstring or a line break changes nothing. It is
+    read once a process, at the start of a run, since somebody may edit it while the run lasts.
     """
     shared = [paths.LIB / name for name in _SHARED_CODE]
     own = sorted((paths.LIB / framework).glob("*.py"))
@@ -37,12 +39,7 @@ def code_digest(framework: Framework) -> str:
 
 
 def _parsed(path: Path) -> str:
-    return _parsed_source(path.read_text(encoding="utf-8"))
-
-
-@cache
-def _parsed_source(source: str) -> str:
-    tree = ast.parse(source)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]

@@ -115,10 +115,13 @@ def test_a_comment_or_a_docstring_leaves_the_code_digest_and_a_number_changes_it
     monkeypatch.setattr(paths, "LIB", copy)
     schedules = copy / "schedules.py"
     source = schedules.read_text()
+    code_digest.cache_clear()
     schedules.write_text(source.replace('"""Return the learning rate', '# Why.\n    """Give the learning rate'))
     assert code_digest("pytorch") == before
+    code_digest.cache_clear()
     schedules.write_text(source.replace("/ 2", "/ 3"))
     assert code_digest("pytorch") != before
+    code_digest.cache_clear()
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
