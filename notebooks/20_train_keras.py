@@ -33,6 +33,7 @@ from lib.data.store import open_store
 from lib.figures import curves
 from lib.keras.learner import KerasLearner
 from lib.params import load_study
+from lib.records import settings_table
 
 # %% [markdown]
 # ## The cell
@@ -42,7 +43,7 @@ from lib.params import load_study
 
 # %%
 cell = load_study(study).cell(run)
-display(pd.Series(cell.model_dump(exclude={"settings"}) | cell.settings.model_dump()).to_frame("value"))
+display(settings_table(cell))
 
 # %% [markdown]
 # ## The data

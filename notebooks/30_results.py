@@ -97,7 +97,7 @@ if len(results):
 # ## Every run
 #
 # *Best epoch* is the one with the highest val accuracy. Seconds and speeds are means over all epochs and, where the
-# header says *late*, over the last half of them, when start-up and compilation no longer count.
+# header says *late*, over the last half of them, when the first epochs' start-up no longer counts.
 
 # %%
 columns = [*records.KEYS, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
