@@ -25,9 +25,10 @@ study = "quickstart"
 
 # %% tags=["setup"]
 from lib import records
-from lib.figures import TITLES, percent, shown
+from lib.figures import TITLES
 from lib.params import load_study
 from lib.report.chapter import Chapter
+from lib.tables import percent, shown
 
 chapter = Chapter(study)
 

@@ -27,10 +27,10 @@ study = "quickstart"
 
 # %% tags=["setup"]
 from lib import figures, files, paths, records, statistics
-from lib.figures import percent, points, shown
 from lib.params import load_study
 from lib.report.chapter import Chapter
 from lib.statistics import ALPHA, METRICS
+from lib.tables import percent, points, shown
 
 chapter = Chapter(study)
 

@@ -23,9 +23,9 @@ study = "quickstart"
 
 # %% tags=["setup"]
 from lib import figures, records
-from lib.figures import percent
 from lib.params import load_study
 from lib.report.chapter import Chapter
+from lib.tables import percent
 
 chapter = Chapter(study)
 

@@ -4,7 +4,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from bs4 import BeautifulSoup
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_rgb
 
@@ -163,32 +162,3 @@ def test_the_same_data_give_the_same_bytes_whatever_the_reader_s_own_style(draw)
     with mpl.rc_context({"font.size": 20, "axes.grid": False, "lines.linewidth": 5}):
         second = draw()
     assert pixels(second) == first
-
-
-def test_a_shown_table_has_the_chosen_columns_under_their_headers_and_keeps_its_data():
-    table = results(seeds=[42]).assign(test_accuracy=0.98765)
-    style = figures.shown(table, ["framework", "test_accuracy", "epoch_best"])
-    page = BeautifulSoup(style.to_html(), "html.parser")
-    assert [head.get_text() for head in page.find_all("th")] == ["framework", "test accuracy, %", "epoch best"]
-    assert [row.find_all("td")[1].get_text() for row in page.tbody.find_all("tr")] == ["98.77", "98.77"]
-    assert "n/a" in style.to_html()
-    pd.testing.assert_frame_equal(style.data, table)
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "text"),
-    [
-        ("delta", 0.00123, "+0.12"),
-        ("delta", -0.5, "-50.00"),
-        ("t_p", 0.000012, "1e-05"),
-        ("t_p", 0.0625, "0.0625"),
-        ("images_per_sec_avg", 12345.6, "12,346"),
-        ("passed", False, "FAILED"),
-        ("cells concerned", "a, b, c", "a and 2 more"),
-        ("cells concerned", "", ""),
-        ("reason", "a < b", "a &lt; b"),
-    ],
-)
-def test_a_value_is_written_for_its_reader(column, value, text):
-    html = figures.shown(pd.DataFrame({column: [value]}), [column]).to_html()
-    assert f">{text}</td>" in html

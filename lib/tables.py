@@ -1,0 +1,71 @@
+"""The tables of the report: which columns a reader sees, and how their numbers are written."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+
+def percent(share: float) -> str:
+    """Write a share in [0, 1] as a percentage, without its sign."""
+    return f"{100 * share:.2f}"
+
+
+def points(difference: float) -> str:
+    """Write a difference of two shares in points, with its direction."""
+    return f"{100 * difference:+.2f}"
+
+
+def _small_p(p: float) -> str:
+    return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
+
+
+def _first_names(names: str) -> str:
+    first, *others = names.split(", ")
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _passed(passed: bool | None) -> str:
+    return "yes" if passed else "FAILED"
+
+
+COLUMNS = {
+    "example": ("reason of the first", None),
+    "cells concerned": ("runs concerned", _first_names),
+    "passed": ("passed", _passed),
+    "acc_best": ("val accuracy, %", percent),
+    "test_accuracy": ("test accuracy, %", percent),
+    "test_accuracy_sd": ("SD", percent),
+    "test_macro_f1": ("macro-F1, %", percent),
+    "test_macro_f1_sd": ("SD", percent),
+    "images_per_sec_avg": ("images/s", "{:,.0f}"),
+    "images_per_sec_avg_late": ("images/s, late", "{:,.0f}"),
+    "smallest Wilcoxon p": ("smallest Wilcoxon p", "{:.4f}"),
+    "detectable d_z": ("detectable d_z", "{:.2f}"),
+    "detectable d_z, corrected": ("detectable d_z, corrected", "{:.2f}"),
+    "mean_keras": ("Keras", percent),
+    "mean_pytorch": ("PyTorch", percent),
+    "delta": ("difference", points),
+    "ci_low": ("95 % from", points),
+    "ci_high": ("to", points),
+    "ratio": ("ratio", "{:.3f}"),
+    "ratio_low": ("95 % from", "{:.3f}"),
+    "ratio_high": ("to", "{:.3f}"),
+    "t_p": ("t", _small_p),
+    "holm_p": ("t, Holm", _small_p),
+    "wilcoxon_p": ("Wilcoxon", _small_p),
+    "tost_p": ("TOST", _small_p),
+    "tost_holm_p": ("TOST, Holm", _small_p),
+    "detectable": ("detectable", percent),
+    "cohens_d_av": ("d_av", "{:+.2f}"),
+    "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
+}
+"""How a column of results is headed and written for a reader; any other stands as it is, without underscores."""
+
+
+def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
+    """Show some columns of a table, in the table's order; the data behind it, which are saved, stay whole."""
+    looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
+    style = table.style.hide(axis="index").hide([name for name in table.columns if name not in looks], axis="columns")
+    style.format({name: form for name, (_, form) in looks.items()}, na_rep="n/a", escape="html")
+    return style.relabel_index([header for header, _ in looks.values()], axis="columns")

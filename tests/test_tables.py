@@ -1,0 +1,45 @@
+"""A reader sees chosen columns under readable headers; what is saved stays whole."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from lib import tables
+
+
+def test_a_shown_table_has_the_chosen_columns_under_their_headers_and_keeps_its_data():
+    table = pd.DataFrame(
+        {
+            "framework": ["keras", "pytorch"],
+            "seed": 42,
+            "test_accuracy": 0.98765,
+            "test_macro_f1": np.nan,
+            "epoch_best": np.nan,
+        }
+    )
+    style = tables.shown(table, ["framework", "test_accuracy", "epoch_best"])
+    page = BeautifulSoup(style.to_html(), "html.parser")
+    assert [head.get_text() for head in page.find_all("th")] == ["framework", "test accuracy, %", "epoch best"]
+    assert [row.find_all("td")[1].get_text() for row in page.tbody.find_all("tr")] == ["98.77", "98.77"]
+    assert "n/a" in style.to_html()
+    pd.testing.assert_frame_equal(style.data, table)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        ("delta", 0.00123, "+0.12"),
+        ("delta", -0.5, "-50.00"),
+        ("t_p", 0.000012, "1e-05"),
+        ("t_p", 0.0625, "0.0625"),
+        ("images_per_sec_avg", 12345.6, "12,346"),
+        ("passed", False, "FAILED"),
+        ("cells concerned", "a, b, c", "a and 2 more"),
+        ("cells concerned", "", ""),
+        ("reason", "a < b", "a &lt; b"),
+    ],
+)
+def test_a_value_is_written_for_its_reader(column, value, text):
+    html = tables.shown(pd.DataFrame({column: [value]}), [column]).to_html()
+    assert f">{text}</td>" in html
