@@ -9,15 +9,8 @@ from lib import tables
 
 
 def test_a_shown_table_has_the_chosen_columns_under_their_headers_and_keeps_its_data():
-    table = pd.DataFrame(
-        {
-            "framework": ["keras", "pytorch"],
-            "seed": 42,
-            "test_accuracy": 0.98765,
-            "test_macro_f1": np.nan,
-            "epoch_best": np.nan,
-        }
-    )
+    scores = {"test_accuracy": 0.98765, "test_macro_f1": np.nan, "epoch_best": np.nan}
+    table = pd.DataFrame({"framework": ["keras", "pytorch"], "seed": 42} | scores)
     style = tables.shown(table, ["framework", "test_accuracy", "epoch_best"])
     page = BeautifulSoup(style.to_html(), "html.parser")
     assert [head.get_text() for head in page.find_all("th")] == ["framework", "test accuracy, %", "epoch best"]
