@@ -1,17 +1,19 @@
 # Paired Seeds. `make` alone explains itself.
 
+comma := ,
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
 STUDY ?= quickstart
-PYTHON ?= python3
-EXTRAS ?= dev
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+EXTRAS ?= $(if $(shell command -v nvidia-smi),gpu-dev,dev)
+STAMP := .venv/.installed-$(EXTRAS)
 BIN := $(if $(filter conda,$(ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 RUN := $(BIN)/python -W ignore
 
-.PHONY: help quickstart env data parity plan sweep status report lab test lint notebooks clean
+.PHONY: help quickstart env data parity plan sweep status report rehearsal in-rehearsal lab test lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,13 +26,13 @@ quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on sci
 	@$(MAKE) sweep STUDY=quickstart
 	@$(MAKE) report STUDY=quickstart
 
-env: $(if $(filter conda,$(ENV)),,.venv/.installed) ## install into .venv with the versions of requirements.lock [EXTRAS=gpu,dev] [ENV=conda]
+env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv with the versions of requirements.lock [EXTRAS=gpu-dev] [ENV=conda]
 
-.venv/.installed: pyproject.toml requirements.lock
+$(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and "error: Python 3.11 is needed, $(PYTHON) is %d.%d: make env PYTHON=/path/to/python3.11" % v)'
 	@$(PYTHON) -m venv .venv
 	@echo "installing into .venv (some minutes the first time)"
-	@$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]' --constraint requirements.lock
+	@$(BIN)/pip install --quiet --editable '.[$(subst -,$(comma),$(EXTRAS))]' --constraint requirements.lock
 	@touch $@
 
 data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]
@@ -51,6 +53,16 @@ status: env ## how each run stands: STUDY=stage1
 report: env ## execute the chapters and export report/STUDY.html and .pdf: STUDY=stage1
 	@$(RUN) -m lib.report $(STUDY)
 
+rehearsal: env ## the 180 cells of stage 2 in miniature, in the folder rehearsal/: STUDY=rehearsal-36 for 36 of them
+	@$(RUN) -m lib.rehearsal
+	@$(MAKE) in-rehearsal STUDY=$(or $(filter rehearsal%,$(STUDY)),rehearsal)
+
+in-rehearsal: export PAIRED_ROOT := $(CURDIR)/rehearsal
+in-rehearsal:
+	@for dataset in cifar10 cifar100 tiny_imagenet; do $(RUN) -m lib.data $$dataset; done
+	@$(RUN) -m lib.sweep run $(STUDY)
+	@$(RUN) -m lib.report $(STUDY)
+
 lab: env ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir .
 
@@ -62,8 +74,9 @@ lint: env ## ruff, for style and for format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-notebooks: env ## bring the .ipynb half of each chapter in step with its .py half
+notebooks: env ## bring the .ipynb half of each chapter in step with its .py half, without outputs
 	@for chapter in notebooks/*.py; do $(BIN)/jupytext --quiet --update --to ipynb "$$chapter"; done
+	@$(BIN)/jupyter nbconvert --log-level=ERROR --clear-output --inplace notebooks/*.ipynb
 
 clean: ## remove caches; the environment, data, runs and reports stay
 	rm -rf .snakemake .pytest_cache .ruff_cache *.egg-info

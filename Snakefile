@@ -22,4 +22,4 @@ rule train:
         "executed/{run}/record.json",
     threads: workflow.cores
     shell:
-        "{sys.executable} -m lib.cell {study.name} {wildcards.run}"
+        "{sys.executable:q} -m lib.cell {study.name} {wildcards.run}"

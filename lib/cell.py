@@ -6,11 +6,13 @@
 import argparse
 import signal
 import sys
-from pathlib import Path
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO
+from typing import Literal, TextIO
 
-from lib import errors, files, paths, runs
+from lib import errors, paths, runs
 from lib.errors import ChapterError
 from lib.execution import execute
 from lib.params import Cell, load_study
@@ -36,38 +38,67 @@ class Tee:
 
 
 def run(study: str, cell: Cell) -> None:
-    """Train a cell and leave its record, or no record and a status that says why.
+    """Train a cell and leave its record, or no record and a status that says why. A done run is left as it is.
+
+    What goes wrong after the record is written costs nothing: the run is done.
 
     Raises:
         ChapterError: the notebook failed; the message names the run and the cause.
         KeyboardInterrupt: the run was stopped; it goes on from its last whole epoch when it is asked for again.
     """
     state = runs.state(cell)
-    if state.kind == Kind.RUNNING:
-        raise ChapterError(f"{cell.name} is running already, {state.reason}")
-    folder = runs.folder(cell)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "record.json").unlink(missing_ok=True)
+    if state.kind == Kind.DONE:
+        print(f"{cell.name} is done, {state.reason}")
+        return
+    if state.kind in (Kind.RUNNING, Kind.UNREADABLE):
+        raise ChapterError(f"{cell.name} is {state.kind}: {state.reason}")
+    runs.folder(cell).mkdir(parents=True, exist_ok=True)
+    runs.forget_record(cell)
     runs.write_status(cell, "running")
     try:
-        with (folder / "console.log").open("a", encoding="utf-8") as log:
-            _execute(study, cell, folder, Tee(sys.stdout, log))
-    except KeyboardInterrupt:
-        runs.write_status(cell, "interrupted")
-        raise
-    except ChapterError as error:
-        (folder / "record.json").unlink(missing_ok=True)
-        runs.write_status(cell, "failed", str(error))
-        raise ChapterError(f"{cell.name} failed: {error}") from None
+        with _signs_of_life(cell):
+            _execute(study, cell)
+    except BaseException as error:
+        if runs.read_record(cell) is None:
+            runs.write_status(cell, *_ending(error))
+            raise
+        print(f"{cell.name}: after its record was written: {error!r}", file=sys.stderr)
     runs.clear_status(cell)
 
 
-def _execute(study: str, cell: Cell, folder: Path, console: TextIO) -> None:
-    source = paths.NOTEBOOKS / f"20_train_{cell.framework}.py"
-    with files.replacing(folder / "notebook.ipynb") as notebook:
-        execute(source, notebook, {"study": study, "run": cell.name}, console)
+def _execute(study: str, cell: Cell) -> None:
+    folder, source = runs.folder(cell), paths.NOTEBOOKS / f"20_train_{cell.framework}.py"
+    with (folder / "console.log").open("a", encoding="utf-8") as log:
+        try:
+            execute(source, folder / "notebook.ipynb", {"study": study, "run": cell.name}, Tee(sys.stdout, log))
+        except ChapterError as error:
+            raise ChapterError(f"{cell.name} failed: {error}") from None
     if runs.read_record(cell) is None:
-        raise ChapterError(f"{source.name} ended without a record")
+        raise ChapterError(f"{cell.name} failed: {source.name} ended without a record")
+
+
+def _ending(error: BaseException) -> tuple[Literal["failed", "interrupted"], str]:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", ""
+    return "failed", str(error) if isinstance(error, ChapterError) else repr(error)
+
+
+@contextmanager
+def _signs_of_life(cell: Cell) -> Iterator[None]:
+    """Touch the run's status every half minute, so that another machine can tell a running run from a killed one."""
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(30):
+            runs.touch_status(cell)
+
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -13,7 +13,15 @@ from pathlib import Path
 from lib import paths
 from lib.params import Cell, Framework
 
-_SHARED_CODE = ("seeds.py", "schedules.py", "metrics.py", "training.py", "data/store.py")
+_SHARED_CODE = (
+    "seeds.py",
+    "schedules.py",
+    "metrics.py",
+    "training.py",
+    "resume.py",
+    "data/store.py",
+    "data/contents.py",
+)
 
 
 def inputs_digest(cell: Cell, dataset_digest: str) -> str:
@@ -41,9 +49,18 @@ def code_digest(framework: Framework) -> str:
 def _parsed(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [statement for statement in body if not _is_text(statement)]
     return ast.dump(tree)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is a string alone: a docstring, or one below a constant."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _sha256(text: str) -> str:

@@ -7,6 +7,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from lib.errors import TrainingError
+
 _PACKAGES = ("tensorflow", "keras", "torch", "torchvision", "numpy", "scikit-learn")
 
 
@@ -16,10 +18,31 @@ def describe() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "system": platform.platform(terse=True),
-        "cpu": f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores",
+        "cpu": f"{_cpu_name()}, {cores()} cores",
         "gpu": _nvidia("name"),
         "driver": _nvidia("driver_version"),
     }
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def require_gpu(seen: bool) -> None:
+    """Refuse to train on a CPU, days long and compared with a GPU, where the machine has a GPU.
+
+    `seen` is whether the framework sees one. `CUDA_VISIBLE_DEVICES=-1` says that none is wanted.
+
+    Raises:
+        TrainingError: the machine has a GPU that the framework does not see.
+    """
+    wanted = os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")
+    if wanted and not seen and _nvidia("name") not in ("none", "unknown"):
+        raise TrainingError(
+            f"the machine has a GPU ({_nvidia('name')}) that this framework does not see: install its CUDA libraries "
+            "with `make env EXTRAS=gpu-dev`, or set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
+        )
 
 
 def _version(package: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any, TextIO
 
 import jupytext
 import papermill
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from jupyter_client import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
@@ -17,7 +18,7 @@ _OURS = {error.__name__ for error in UserError.__subclasses__()}
 
 
 class TruthfulEngine(NBClientEngine):
-    """Papermill's engine, but a killed kernel or a timeout leaves a notebook that says so.
+    """Papermill's engine, but a killed kernel leaves a notebook that says so.
 
     Papermill marks the cell a kernel died in as `completed`, with no exception; only the exit code differs.
     """
@@ -27,11 +28,26 @@ class TruthfulEngine(NBClientEngine):
         """Execute, and mark the last cell that was started as failed where the kernel did not answer any more."""
         try:
             super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
-        except (DeadKernelError, CellTimeoutError) as error:
+        except DeadKernelError as error:
             started = [i for i, cell in enumerate(nb_man.nb.cells) if cell.metadata.papermill.start_time]
             nb_man.cell_exception(nb_man.nb.cells[started[-1]], cell_index=started[-1], exception=error)
             nb_man.save()
             raise
+
+
+class KernelManager(AsyncKernelManager):
+    """A kernel whose stderr goes into a file beside its sockets, and is told only where the kernel died.
+
+    What a notebook writes to stderr comes back with its outputs; the rest is the kernel's own noise when it is stopped.
+    """
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
+        with _stderr_beside(self.connection_file).open("wb") as stderr:
+            await super()._async_launch_kernel(kernel_cmd, stderr=stderr, **kw)
+
+
+def _stderr_beside(connection_file: str) -> Path:
+    return Path(connection_file).with_name("stderr")
 
 
 papermill_engines.register("truthful", TruthfulEngine)
@@ -48,7 +64,7 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as sockets:
-        connection = {"transport": "ipc", "connection_file": f"{sockets}/kernel.json"}
+        connection = f"{sockets}/kernel.json"
         try:
             papermill.execute_notebook(
                 jupytext.read(source),
@@ -61,10 +77,13 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
                 stdout_file=console,
                 stderr_file=console,
                 cwd=source.parent,
-                config=Config(KernelManager=connection),
+                kernel_manager_class=KernelManager,
+                config=Config(KernelManager={"transport": "ipc", "connection_file": connection}),
             )
         except PapermillExecutionError as error:
             message = error.evalue if error.ename in _OURS else f"{error.ename}: {error.evalue}"
             raise ChapterError(f"{source.name}: {message}") from None
         except DeadKernelError:
-            raise ChapterError(f"{source.name}: the kernel died (killed, or out of memory)") from None
+            last_words = _stderr_beside(connection).read_text(errors="replace").strip().splitlines()[-1:]
+            why = "".join(f": {line}" for line in last_words)
+            raise ChapterError(f"{source.name}: the kernel died (killed, or out of memory){why}") from None

@@ -15,20 +15,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lib import paths
-from lib.data.catalog import CATALOG
 from lib.errors import ParameterError
 
 Framework = Literal["keras", "pytorch"]
 DatasetName = Literal["digits", "cifar10", "cifar100", "tiny_imagenet"]
 ModelName = Literal["mobilenetv2", "resnet50", "convnext_tiny", "resnet20"]
 Precision = Literal["fp32", "amp"]
-ChapterName = Literal["01_data", "02_parity", "30_results", "31_statistics", "32_figures"]
+ChapterName = Literal["01_data", "02_parity", "30_results", "31_statistics", "32_figures", "34_predictions", "35_gates"]
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-
-assert set(get_args(DatasetName)) == set(CATALOG)
 
 
 M = TypeVar("M", bound="Strict")
@@ -63,6 +60,7 @@ class Settings(Strict):
     max_steps_test: Count | None = None
     train_samples: Count | None = None
     test_samples: Count | None = None
+    on_oom: Literal["fail", "accumulate"] = "fail"
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -24,7 +24,7 @@ from lib.params import Cell
 from lib.pytorch import models as pytorch_models
 from lib.pytorch.data import evaluation_loader
 from lib.pytorch.learner import PyTorchLearner
-from lib.schedules import warmup_cosine
+from lib.training import learning_rate
 
 PARAMETER_LIMITS = {"mobilenetv2": 1.0, "resnet50": 1.0, "convnext_tiny": 5.0, "resnet20": 0.0}
 """Largest difference of the trainable parameters, in percent of PyTorch's.
@@ -263,10 +263,8 @@ def _bytes(images: np.ndarray, store: Store) -> np.ndarray:
     return np.rint((images * store.std + store.mean) * 255).astype(np.uint8)
 
 
-def _schedule(cell: Cell, steps_per_epoch: int) -> Iterator[float]:
-    settings = cell.settings
-    total, warmup = settings.epochs * steps_per_epoch, settings.warmup_epochs * steps_per_epoch
-    return (warmup_cosine(step, total, warmup, settings.learning_rate) for step in range(total))
+def _schedule(cell: Cell, steps: int) -> Iterator[float]:
+    return (learning_rate(cell.settings, steps, step) for step in range(cell.settings.epochs * steps))
 
 
 def _held(learner: PyTorchLearner | KerasLearner, rate: float) -> float:

@@ -11,7 +11,9 @@ from lib.runs import Kind, State
 
 def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
     """Return the cells that a sweep would run, with the reason; `rerun="code"` adds those made by other code."""
-    keep = {Kind.DONE, Kind.RUNNING} if rerun == "code" else {Kind.DONE, Kind.OTHER_CODE, Kind.RUNNING}
+    keep = {*runs.WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
+    if rerun == "code":
+        keep.remove(Kind.OTHER_CODE)
     return [(cell, state) for cell in study.cells if (state := runs.state(cell)).kind not in keep]
 
 

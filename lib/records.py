@@ -129,7 +129,7 @@ def gates(study: Study, results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataF
 def _finished(study: Study) -> Iterator[tuple[Cell, runs.Record]]:
     for cell in study.cells:
         record = runs.read_record(cell)
-        if record and runs.state(cell).kind in (runs.Kind.DONE, runs.Kind.OTHER_CODE):
+        if record and runs.state(cell).kind in runs.WITH_RESULTS:
             yield cell, record
 
 

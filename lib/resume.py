@@ -29,6 +29,7 @@ COLUMNS = (
 class Log:
     """The epochs of a run so far, one row each, and what the record needs besides."""
 
+    accumulation_steps: int
     started: str = field(default_factory=runs.now)
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped_steps: int = 0
@@ -42,7 +43,7 @@ class Log:
     def of(cls, record: runs.Record) -> "Log":
         """Read the log of a finished run."""
         rows = pd.read_csv(runs.folder(record.cell) / "epochs.csv").to_dict("records")
-        return cls(record.started, rows, record.skipped_steps)
+        return cls(record.accumulation_steps, record.started, rows, record.skipped_steps)
 
     @property
     def best(self) -> dict[str, Any]:
@@ -58,6 +59,9 @@ class Stateful(Protocol):
     """The part of a learner that a resume needs."""
 
     state_suffix: str
+
+    def restart(self, accumulation_steps: int) -> None:
+        """Begin again from the cell's first weights, with so many micro-batches an update."""
 
     def save_state(self, path: Path) -> None:
         """Write all that the next epoch starts from."""
@@ -75,6 +79,7 @@ class Resume:
 
     def __init__(self, cell: Cell, dataset_digest: str) -> None:
         self._folder = runs.folder(cell) / "last"
+        self._accumulation_steps = cell.settings.accumulation_steps
         self._made_from = {"inputs": inputs_digest(cell, dataset_digest), "code": code_digest(cell.framework)}
 
     def load(self, learner: Stateful) -> Log:
@@ -84,15 +89,18 @@ class Resume:
         """
         progress = self._folder / "progress.json"
         if not progress.exists():
-            return Log()
+            return Log(self._accumulation_steps)
         content = json.loads(progress.read_text(encoding="utf-8"))
         differs = [part for part, digest in self._made_from.items() if content["made_from"][part] != digest]
         if differs:
             print(f"an earlier attempt had other {' and '.join(differs)}: starting afresh", flush=True)
             self.drop()
-            return Log()
+            return Log(self._accumulation_steps)
+        log = Log(**content["log"])
+        if log.accumulation_steps != self._accumulation_steps:
+            learner.restart(log.accumulation_steps)
         learner.load_state(self._folder / content["state"])
-        return Log(**content["log"])
+        return log
 
     def save(self, learner: Stateful, log: Log) -> None:
         """Keep the state after the log's last epoch, then forget the one before."""

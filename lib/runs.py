@@ -6,6 +6,7 @@ A run is done if, and only if, its `record.json` is there and names the inputs t
 import json
 import os
 import platform
+import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +18,16 @@ from lib import files, paths
 from lib.digests import code_digest, inputs_digest
 from lib.params import Cell, Strict
 
+_SILENCE_SECONDS = 600
+"""After so long without a sign, a run on another machine counts as interrupted."""
+
 
 class Record(Strict):
     """The last thing that a run writes: what it was, where it ran, and what came out.
 
+    A field that is added later needs a default, or the records made before it could not be read.
+
+    `accumulation_steps` are those of the run, which are more than the cell's where memory ran out.
     Accuracies and F1 scores are shares in [0, 1], times are ISO 8601 in UTC, memory is in MiB, the loss in nats.
     """
 
@@ -33,6 +40,7 @@ class Record(Strict):
     finished: str
     parameters: int
     steps_per_epoch: int
+    accumulation_steps: int = 1
     epoch_best: int
     acc_best: float
     f1_best: float
@@ -64,11 +72,16 @@ class Kind(StrEnum):
 
     DONE = "done"
     OTHER_CODE = "other code"
+    UNREADABLE = "unreadable"
     STALE = "stale"
     MISSING = "missing"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     RUNNING = "running"
+
+
+WITH_RESULTS = (Kind.DONE, Kind.OTHER_CODE)
+"""The kinds of runs that an analysis reads."""
 
 
 class State(NamedTuple):
@@ -107,15 +120,25 @@ def write_record(record: Record) -> None:
     files.write_text(folder(record.cell) / "record.json", record.model_dump_json(indent=2) + "\n")
 
 
+def forget_record(cell: Cell) -> None:
+    """Remove the record, if there is one: the run is not done, or not any more."""
+    (folder(cell) / "record.json").unlink(missing_ok=True)
+
+
 def write_status(cell: Cell, state: Literal["running", "failed", "interrupted"], error: str = "") -> None:
     """Write how the run stands, for this process on this machine."""
     status = Status(state=state, host=platform.node(), pid=os.getpid(), since=now(), error=error)
-    files.write_text(folder(cell) / "status.json", status.model_dump_json(indent=2) + "\n")
+    files.write_text(_status_path(cell), status.model_dump_json(indent=2) + "\n")
+
+
+def touch_status(cell: Cell) -> None:
+    """Show other machines that the run still goes on."""
+    _status_path(cell).touch()
 
 
 def clear_status(cell: Cell) -> None:
     """Remove the status: the record says all."""
-    (folder(cell) / "status.json").unlink(missing_ok=True)
+    _status_path(cell).unlink(missing_ok=True)
 
 
 def dataset_digest(cell: Cell) -> str | None:
@@ -129,11 +152,13 @@ def dataset_digest(cell: Cell) -> str | None:
 def state(cell: Cell) -> State:
     """Say how a cell's run stands, and why."""
     status = _read_status(cell)
-    if status and status.state == "running" and _alive(status):
+    if status and status.state == "running" and _alive(status, _status_path(cell)):
         return State(Kind.RUNNING, f"since {status.since} on {status.host}")
     record = read_record(cell)
     if record:
         return _judge(cell, record)
+    if (folder(cell) / "record.json").exists():
+        return State(Kind.UNREADABLE, "record.json is damaged or of another version; remove it to run the cell again")
     if not status:
         return State(Kind.MISSING, "never run")
     if status.state == "failed":
@@ -158,17 +183,21 @@ def _changed_settings(today: Cell, then: Cell) -> str:
     return ", ".join(f"{key} {old[key]} -> {new[key]}" for key in new if old[key] != new[key])
 
 
+def _status_path(cell: Cell) -> Path:
+    return folder(cell) / "status.json"
+
+
 def _read_status(cell: Cell) -> Status | None:
     try:
-        return Status.model_validate_json((folder(cell) / "status.json").read_bytes())
+        return Status.model_validate_json(_status_path(cell).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def _alive(status: Status) -> bool:
-    """Whether the process that wrote the status still runs; on another machine nobody can tell, so it is believed."""
+def _alive(status: Status, path: Path) -> bool:
+    """Whether the process that wrote the status still runs; on another machine, whether it has touched it lately."""
     if status.host != platform.node():
-        return True
+        return time.time() - path.stat().st_mtime < _SILENCE_SECONDS
     try:
         os.kill(status.pid, 0)
     except ProcessLookupError:

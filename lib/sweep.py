@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections import Counter
 
+from filelock import FileLock, Timeout
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lib import errors, paths, runs
@@ -21,7 +23,7 @@ from lib.runs import Kind, State
 _COLOURS = {Kind.DONE: "green", Kind.OTHER_CODE: "green", Kind.RUNNING: "cyan", Kind.FAILED: "red"}
 
 
-def plan(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
+def plan(study: Study, rerun: str) -> list[tuple[Cell, State]]:
     """Print what a sweep would run, and why; return it."""
     todo = pending(study, rerun)
     print(f"{study.name}: {len(study.cells)} runs ({_counts(study)}); {len(todo)} to run")
@@ -37,27 +39,34 @@ def status(study: Study) -> None:
     print(_counts(study))
 
 
-def run(study: Study, rerun: str = "", options: list[str] | None = None) -> None:
+def run(study: Study, rerun: str, options: list[str]) -> None:
     """Run what is pending through Snakemake; nothing is started where nothing is.
 
     Raises:
         DataError: a dataset of the study has no store.
-        UserError: a run failed; those that could go on without it were run all the same.
+        UserError: another sweep is running; or a run failed, and the others were run all the same.
     """
     for dataset in study.datasets:
         if not (paths.DATA / f"{dataset}.json").exists():
             raise DataError(f"data/{dataset} is not prepared: make data DATASET={dataset}")
-    todo = plan(study, rerun)
-    if not todo:
-        return
-    records = [str((runs.folder(cell) / "record.json").relative_to(paths.ROOT)) for cell, _ in todo]
+    try:
+        with FileLock(paths.EXECUTED / ".sweep.lock", timeout=0):
+            todo = plan(study, rerun)
+            if todo:
+                _run(study, [cell for cell, _ in todo], options)
+    except Timeout:
+        raise UserError("another sweep is running in this project; wait for it, or stop it") from None
+
+
+def _run(study: Study, cells: list[Cell], options: list[str]) -> None:
+    records = [str((runs.folder(cell) / "record.json").relative_to(paths.ROOT)) for cell in cells]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
     command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", "--rerun-triggers", "mtime"]
-    command += ["--cores", "all", "--keep-going", "--quiet", "host", "rules", "--nolock", *(options or [])]
+    command += ["--cores", "all", "--keep-going", "--quiet", "host", "rules", "--nolock", *options]
     command += ["--forcerun", *records, "--", *records]
     if subprocess.run(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, check=False).returncode:
-        unfinished = [cell.name for cell, _ in pending(study)]
-        raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
+        unfinished = len(pending(study))
+        raise UserError(f"{unfinished} runs are not finished; make status STUDY={study.name} says why")
 
 
 def _counts(study: Study) -> str:
@@ -68,7 +77,7 @@ def _counts(study: Study) -> str:
 def _print_states(states: list[tuple[Cell, State]]) -> None:
     table = Table("run", "state", "why", box=None, pad_edge=False)
     for cell, (kind, reason) in states:
-        table.add_row(cell.name, f"[{_COLOURS.get(kind, 'yellow')}]{kind}[/]", reason)
+        table.add_row(cell.name, f"[{_COLOURS.get(kind, 'yellow')}]{kind}[/]", escape(reason))
     Console(soft_wrap=True).print(table)
 
 

@@ -45,6 +45,10 @@ class Learner(Protocol):
     parameters: int
     classes: int
     steps_per_epoch: int
+    out_of_memory: type[Exception]
+
+    def restart(self, accumulation_steps: int) -> None:
+        """Begin again from the cell's first weights, with so many micro-batches an update."""
 
     def reseed(self, seed: int, epoch: int) -> None:
         """Seed every random number of the epoch."""
@@ -53,7 +57,7 @@ class Learner(Protocol):
         """Return the epoch's training batches: `steps_per_epoch` of them."""
 
     def step(self, batch: Any, learning_rate: float) -> None:
-        """Make one update at this learning rate; nothing is read back from the device."""
+        """Make one update at this learning rate; losses and hits stay on the device."""
 
     def take_sums(self) -> EpochSums:
         """Read back what the steps added up, and start again from zero."""
@@ -83,6 +87,10 @@ class Learner(Protocol):
         """Return what only the framework knows of the environment: its device, CUDA and cuDNN."""
 
 
+TEST_RESULTS = ("test_loss", "test_accuracy", "test_macro_f1", "test_images")
+"""What a test gives: the loss in nats, shares in [0, 1], and the number of images."""
+
+
 def steps_per_epoch(settings: Settings, images: int) -> int:
     """Return the updates of one epoch over so many images; the incomplete last batch is dropped.
 
@@ -92,6 +100,11 @@ def steps_per_epoch(settings: Settings, images: int) -> int:
     if images < settings.batch_size:
         raise ParameterError(f"batch_size {settings.batch_size} is above the {images} training images")
     return min(images // settings.batch_size, settings.max_steps_train or images)
+
+
+def learning_rate(settings: Settings, steps: int, step: int) -> float:
+    """Return the rate of a run's step, counted from 0, where an epoch has `steps` steps."""
+    return warmup_cosine(step, settings.epochs * steps, settings.warmup_epochs * steps, settings.learning_rate)
 
 
 def evaluation_images(settings: Settings) -> int | None:
@@ -104,40 +117,78 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
     """Train the cell's epochs, from the start or from where an earlier attempt came to.
 
     The best epoch's weights stay in `best.*`, the log in `epochs.csv`, what a resume needs in `last/`. A run that is
-    finished is not trained again: its log is returned.
+    finished is not trained again: its log is returned. Where memory runs out and the settings say so, the run begins
+    again with micro-batches of half the size.
 
     Raises:
-        TrainingError: the loss is not finite any more.
+        TrainingError: the loss is not finite any more, or memory ran out.
     """
     if record := runs.finished(cell, dataset_digest):
         print(f"{cell.name} is done, finished {record.finished}: nothing is trained")
         return Log.of(record)
+    runs.forget_record(cell)
     resume = Resume(cell, dataset_digest)
     log = resume.load(learner)
+    while True:
+        try:
+            return _fit(cell, learner, log, resume)
+        except learner.out_of_memory:
+            log = Log(_more_micro_batches(cell, log.accumulation_steps))
+            resume.drop()
+        learner.restart(log.accumulation_steps)
+
+
+def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
     progress = Progress(cell.name, len(log.rows), cell.settings.epochs, learner.steps_per_epoch)
     for epoch in range(len(log.rows) + 1, cell.settings.epochs + 1):
         row, updates = _train_epoch(cell, learner, epoch, progress)
         row = {"epoch": epoch} | row | _validate(learner)
         _refuse_non_finite(cell, row)
         log.append(row, skipped=learner.steps_per_epoch - updates)
-        if log.best["epoch"] == epoch:
-            with files.replacing(_best(cell, learner)) as temporary:
-                learner.save_weights(temporary)
-        with files.replacing(runs.folder(cell) / "epochs.csv") as temporary:
-            log.frame().to_csv(temporary, index=False)
-        resume.save(learner, log)
-        progress.epoch(f"loss {row['train_loss']:.3f}, val accuracy {row['val_accuracy']:.1%}")
+        _keep(cell, learner, log, resume)
+        progress.epoch(_summary(row, learner.steps_per_epoch - updates))
     return log
 
 
+def _keep(cell: Cell, learner: Learner, log: Log, resume: Resume) -> None:
+    """Write what the epoch left: the weights if it is the best so far, the log, and last what a resume starts from."""
+    if log.best is log.rows[-1]:
+        with files.replacing(_best(cell, learner)) as temporary:
+            learner.save_weights(temporary)
+    with files.replacing(runs.folder(cell) / "epochs.csv") as temporary:
+        log.frame().to_csv(temporary, index=False)
+    resume.save(learner, log)
+
+
+def _summary(row: dict[str, float], skipped: int) -> str:
+    summary = f"loss {row['train_loss']:.3f}, val accuracy {row['val_accuracy']:.1%}"
+    return f"{summary}, {skipped} steps skipped by the loss scale" if skipped else summary
+
+
+def _more_micro_batches(cell: Cell, parts: int) -> int:
+    """Return twice as many micro-batches an update; `TrainingError` where that is not asked for, or not possible."""
+    batch, more = cell.settings.batch_size, 2 * parts
+    problem = f"{cell.name}: out of memory with {batch // parts} images at a time"
+    if batch % more:
+        raise TrainingError(f"{problem}, and these cannot be halved: lower `batch_size`")
+    if cell.settings.on_oom == "fail":
+        raise TrainingError(f"{problem}: set `accumulation_steps: {more}`, or `on_oom: accumulate` to have it set")
+    print(f"{problem}: beginning again with {more} micro-batches of {batch // more}", flush=True)
+    return more
+
+
 def _train_epoch(cell: Cell, learner: Learner, epoch: int, progress: Progress) -> tuple[dict[str, float], int]:
-    """Train one epoch; the clock runs from the first batch asked for until the device has done the last step."""
+    """Train one epoch; the clock runs from the first batch asked for until the device has done the last step.
+
+    What builds the pipeline comes before it, and so does Keras' tracing, which PyTorch has not.
+    """
     settings, steps = cell.settings, learner.steps_per_epoch
     learner.reseed(cell.seed, epoch)
+    batches = learner.batches()
     learner.synchronize()
     start = time.perf_counter()
-    for step, batch in enumerate(learner.batches(), start=(epoch - 1) * steps):
-        rate = warmup_cosine(step, settings.epochs * steps, settings.warmup_epochs * steps, settings.learning_rate)
+    for step, batch in enumerate(batches, start=(epoch - 1) * steps):
+        rate = learning_rate(settings, steps, step)
         learner.step(batch, rate)
         progress.step()
     learner.synchronize()
@@ -176,7 +227,12 @@ def _refuse_non_finite(cell: Cell, row: dict[str, float]) -> None:
 
 
 def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
-    """Evaluate the best epoch's weights on the test set; write `test.json` and the logits, in float16, `logits.npz`."""
+    """Evaluate the best epoch's weights on the test set; write `test.json` and the logits, in float16, `logits.npz`.
+
+    Of a finished run, what its record says is returned.
+    """
+    if record := runs.read_record(cell):
+        return {name: getattr(record, name) for name in TEST_RESULTS}
     learner.load_weights(_best(cell, learner))
     predictions = learner.predict("test")
     result = {f"test_{name}": value for name, value in _score(predictions, learner.classes).items()}
@@ -190,7 +246,7 @@ def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
 
 def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: dict[str, float]) -> runs.Record:
     """Write the record, by which the run is done, and drop what only a resume needed; a finished run keeps its own."""
-    if record := runs.finished(cell, dataset_digest):
+    if record := runs.read_record(cell):
         return record
     record = runs.Record(
         run=cell.name,
@@ -202,6 +258,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
         finished=runs.now(),
         parameters=learner.parameters,
         steps_per_epoch=learner.steps_per_epoch,
+        accumulation_steps=log.accumulation_steps,
         epoch_best=log.best["epoch"],
         acc_best=log.best["val_accuracy"],
         f1_best=log.best["val_macro_f1"],

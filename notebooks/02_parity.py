@@ -104,7 +104,8 @@ chapter.table(parity.shown(maps), "feature_maps", caption)
 # %% [markdown]
 # Equal shapes do not mean equal arithmetic. Keras pads MobileNetV2's strided convolutions below and to the right only,
 # PyTorch on all sides, and Keras' ResNet-50 has its stride on another convolution of the block. Such differences are
-# native to the two libraries and belong to what this study compares; `resnet20` has none of them.
+# native to the two libraries and belong to what this study compares, as do PyTorch's dropout before the head of
+# MobileNetV2 and its stochastic depth in ConvNeXt, of which Keras has neither. `resnet20` has none of them.
 
 # %% [markdown]
 # ## Third rung: pixels

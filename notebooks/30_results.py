@@ -16,7 +16,7 @@
 #
 # Every run of the study leaves a record, its last word, and a log with a line for each epoch. This chapter reads
 # them, and nothing else. It shows which runs are here and which are missing, on what machines and with which versions
-# they were made, whether they pass the gates that were set before the first of them began, and what each one reached.
+# they were made, and what each one reached.
 #
 # Whether the differences between the frameworks mean anything is the next chapter's question.
 
@@ -41,8 +41,7 @@ chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
-results, epochs = records.results(experiment), records.epochs(experiment)
-states = records.states(experiment)
+results, states = records.results(experiment), records.states(experiment)
 
 # %%
 counts = states.groupby("state", sort=False).agg(runs=("run", "size"), example=("reason", "first")).reset_index()
@@ -65,20 +64,6 @@ environments = records.environments(experiment).melt(["framework", "runs"], var_
 counts = environments.pivot_table("runs", ["item", "value"], "framework", aggfunc="sum", fill_value=0, sort=False)
 if len(counts):
     chapter.table(counts.reset_index(), "environments", "What the runs were made with, and how many of each framework.")
-
-# %% [markdown]
-# ## The gates
-#
-# A pipeline can be wrong and still produce numbers. So some demands were written down beforehand: every run logs
-# every epoch, nothing is NaN, the networks learn, different seeds give different courses, and the two frameworks end
-# within a few points of each other on the same seed. The least accuracies are the study's own; a study that names none
-# is not judged on that point. A gate with nothing to compare yet is open. One that fails stays in the table and names
-# the runs concerned.
-
-# %%
-gates = records.gates(experiment, results, epochs)
-caption = "The gates, what they ask for, what was found, and the runs that do not pass; n/a: nothing to compare yet."
-chapter.table(shown(gates, gates.columns), "gates", caption)
 
 # %% [markdown]
 # ## What the groups reached
@@ -110,11 +95,11 @@ if len(results):
 # ## What was found
 
 # %%
-failed, still_open = gates.gate[gates.passed.eq(False)].tolist(), gates.gate[gates.passed.isna()].tolist()
-sentences = [f"{len(results)} of {len(states)} runs have results.", f"{gates.passed.sum()} of {len(gates)} gates hold."]
-sentences += [f"**Failed: {', '.join(failed)}.**"] if failed else []
-sentences += [f"Still open, with nothing to compare: {', '.join(still_open)}."] if still_open else []
-chapter.markdown(" ".join(sentences))
+gates = records.gates(experiment, results, records.epochs(experiment))
+chapter.markdown(
+    f"{len(results)} of {len(states)} runs have results. {gates.passed.sum()} of the {len(gates)} gates that were set "
+    "beforehand hold ([Table](#tbl-gates))."
+)
 
 # %%
 for framework, runs in results.groupby("framework", sort=False):

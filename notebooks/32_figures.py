@@ -70,8 +70,8 @@ for precision in results.precision.unique():
 # ## Speed
 #
 # Images of training a second: the images of all epochs over their seconds, validation not counted. The first epoch is
-# slower than the others: the loading processes start, and each kernel is chosen. Keras' tracing of its graphs is done
-# before the clock starts, as PyTorch has nothing of the kind.
+# slower than the others, when each kernel runs for the first time. Keras' tracing and the start of PyTorch's loading
+# processes are done before the clock starts.
 
 # %%
 for precision in results.precision.unique():

@@ -22,7 +22,7 @@ print("the word is", word)
 def chapter(tmp_path):
     def write(last="word"):
         path = tmp_path / "chapter.py"
-        path.write_text(CHAPTER.format(last=last))
+        path.write_text(CHAPTER.lstrip().format(last=last))
         return path
 
     return write

@@ -125,3 +125,78 @@ def test_the_tail_of_an_evaluation_is_kept(digits, framework):
     predictions = learner.predict("val")
     assert predictions.logits.shape == (144, 10)
     assert (predictions.labels == digits.train_labels[digits.val_indices]).all()
+
+
+@pytest.fixture
+def linear(monkeypatch):
+    """Both learners build a network without batch normalisation: one dense layer."""
+    import keras
+    import torch
+
+    def for_keras(model, size, classes):
+        return keras.Sequential([keras.Input((size, size, 3)), keras.layers.Flatten(), keras.layers.Dense(classes)])
+
+    def for_pytorch(model, size, classes):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size * size * 3, classes))
+
+    importlib.import_module("lib.keras.learner")
+    importlib.import_module("lib.pytorch.learner")
+    monkeypatch.setattr("lib.keras.learner.build", for_keras)
+    monkeypatch.setattr("lib.pytorch.learner.build", for_pytorch)
+
+
+def logits_after_one_epoch(framework, store, **settings):
+    learner = make(tiny(framework, **settings), store)
+    before = learner.predict("val").logits
+    learner.reseed(42, 1)
+    for batch in learner.batches():
+        learner.step(batch, 0.1)
+    return before, learner.predict("val").logits, learner.take_sums()
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_micro_batches_give_the_update_of_the_whole_batch(digits, linear, framework):
+    _, whole, sums = logits_after_one_epoch(framework, digits)
+    for parts in (2, 8):
+        _, split, split_sums = logits_after_one_epoch(framework, digits, accumulation_steps=parts)
+        assert np.abs(split - whole).max() < 1e-4 * np.abs(whole).max()
+        assert (split_sums.correct, split_sums.updates) == (sums.correct, sums.updates)
+        assert split_sums.loss == pytest.approx(sums.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_with_batch_normalisation_micro_batches_give_nearly_the_same_update(digits, framework):
+    _, whole, sums = logits_after_one_epoch(framework, digits)
+    _, split, split_sums = logits_after_one_epoch(framework, digits, accumulation_steps=2)
+    assert split_sums.updates == sums.updates
+    assert split_sums.loss == pytest.approx(sums.loss, rel=0.25)
+    assert np.abs(split - whole).max() > 0
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_float16_is_scaled_and_a_step_whose_gradient_overflows_is_skipped_and_counted(digits, linear, framework):
+    module = importlib.import_module(f"lib.{framework}.learner")
+    base = getattr(module, LEARNERS[framework])
+    half = dict.fromkeys(("cpu", "gpu", "cuda"), "float16" if framework == "keras" else module.torch.float16)
+    learner = type("Half", (base,), {"amp_types": half})(tiny(framework, "amp"), digits)
+    learner.reseed(42, 1)
+    first, second, third = learner.batches()
+    learner.step(first, 0.1)
+    trained = learner.predict("val").logits
+    learner.step((second[0] * 1e30, second[1]), 0.1)
+    assert (learner.predict("val").logits == trained).all()
+    learner.step(third, 0.1)
+    assert (learner.predict("val").logits != trained).any()
+    assert learner.take_sums().updates == 2
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_tf32_is_set_explicitly_and_alike(digits, tf32):
+    import tensorflow as tf
+    import torch
+
+    make(tiny("keras", tf32=tf32), digits)
+    make(tiny("pytorch", tf32=tf32), digits)
+    assert tf.config.experimental.tensor_float_32_execution_enabled() is tf32
+    assert torch.backends.cuda.matmul.allow_tf32 is tf32
+    assert torch.backends.cudnn.allow_tf32 is tf32

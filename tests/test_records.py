@@ -54,6 +54,7 @@ def finish(cell, accuracy=0.95, log=None, **changes):
         "finished": "2026-01-01T00:10:00+00:00",
         "parameters": 1000,
         "steps_per_epoch": STEPS,
+        "accumulation_steps": 1,
         "epoch_best": len(log),
         "acc_best": accuracy,
         "f1_best": accuracy - 0.01,

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lib import files, paths, runs
 from lib.digests import code_digest, inputs_digest
 from lib.params import load_study
+from lib.plan import pending
 from lib.runs import Kind
 
 
@@ -35,6 +37,7 @@ def write_record(cell, **changes):
                 "finished": "2026-01-01T00:01:30+00:00",
                 "parameters": 1,
                 "steps_per_epoch": 1,
+                "accumulation_steps": 1,
                 "epoch_best": 1,
                 "acc_best": 0.5,
                 "f1_best": 0.5,
@@ -78,11 +81,34 @@ def test_a_run_made_by_other_code_is_shown_as_such_and_kept(cell):
     assert runs.finished(cell, "content") is not None
 
 
-def test_a_damaged_record_is_no_record(cell):
+def test_a_record_that_cannot_be_read_is_neither_done_nor_run_over(cell):
     write_record(cell)
     path = runs.folder(cell) / "record.json"
     path.write_text(path.read_text()[:-100])
-    assert runs.state(cell).kind == Kind.MISSING
+    kind, reason = runs.state(cell)
+    assert kind == Kind.UNREADABLE
+    assert "remove it to run the cell again" in reason
+    assert cell not in [cell for cell, _ in pending(load_study("quickstart"))]
+
+
+def test_a_record_of_an_earlier_version_can_still_be_read(cell):
+    write_record(cell)
+    path = runs.folder(cell) / "record.json"
+    content = json.loads(path.read_text())
+    del content["accumulation_steps"]
+    path.write_text(json.dumps(content))
+    assert runs.state(cell).kind == Kind.DONE
+
+
+def test_a_run_on_another_machine_is_running_as_long_as_it_gives_signs(cell):
+    runs.write_status(cell, "running")
+    status = runs.folder(cell) / "status.json"
+    status.write_text(status.read_text().replace(platform.node(), "elsewhere"))
+    assert runs.state(cell).kind == Kind.RUNNING
+    os.utime(status, (0, 0))
+    assert runs.state(cell).kind == Kind.INTERRUPTED
+    runs.touch_status(cell)
+    assert runs.state(cell).kind == Kind.RUNNING
 
 
 def test_a_failed_run_keeps_its_reason(cell):
@@ -116,7 +142,15 @@ def test_a_comment_or_a_docstring_leaves_the_code_digest_and_a_number_changes_it
     schedules = copy / "schedules.py"
     source = schedules.read_text()
     code_digest.cache_clear()
-    schedules.write_text(source.replace('"""Return the learning rate', '# Why.\n    """Give the learning rate'))
+    text = source.replace('"""Return the learning rate', '# Why.\n    """Give the learning rate')
+    assert text != source
+    schedules.write_text(f'{text}\nNUMBER = 1\n"""What it is."""\n')
+    with_text = code_digest("pytorch")
+    schedules.write_text(f"{text}\nNUMBER = 1\n")
+    code_digest.cache_clear()
+    assert code_digest("pytorch") == with_text
+    schedules.write_text(text)
+    code_digest.cache_clear()
     assert code_digest("pytorch") == before
     code_digest.cache_clear()
     schedules.write_text(source.replace("/ 2", "/ 3"))

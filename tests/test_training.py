@@ -18,9 +18,15 @@ class CountingLearner:
 
     weights_suffix = state_suffix = ".txt"
     parameters, classes, steps_per_epoch = 1, 2, 4
+    out_of_memory = MemoryError
 
-    def __init__(self, accuracies, stop_in_epoch=None, losses=None):
+    def __init__(self, accuracies, stop_in_epoch=None, losses=None, fits=1):
         self.accuracies, self.stop_in_epoch, self.losses = accuracies, stop_in_epoch, losses or {}
+        self.fits = fits
+        self.restart(1)
+
+    def restart(self, accumulation_steps):
+        self.accumulation_steps = accumulation_steps
         self.weight, self.rates, self.seeds, self.calls = 0, [], [], []
 
     def reseed(self, seed, epoch):
@@ -33,6 +39,8 @@ class CountingLearner:
     def step(self, batch, learning_rate):
         if self.epoch == self.stop_in_epoch and batch == 2:
             raise KeyboardInterrupt
+        if self.accumulation_steps < self.fits:
+            raise MemoryError
         self.rates.append(learning_rate)
         self.weight += 1
         self.calls.append("step")
@@ -184,3 +192,41 @@ def test_limits_shorten_an_epoch_and_an_evaluation(cell):
     assert training.evaluation_images(limited(max_steps_test=2, test_samples=100)) == 100
     with pytest.raises(ParameterError, match="batch_size 64 is above the 63 training images"):
         training.steps_per_epoch(limited(), 63)
+
+
+def with_settings(cell, **settings):
+    return cell.model_copy(update={"settings": cell.settings.model_copy(update=settings)})
+
+
+def test_out_of_memory_says_which_setting_to_change(cell):
+    with pytest.raises(TrainingError, match="out of memory with 64 images at a time: set `accumulation_steps: 2`"):
+        training.fit(cell, CountingLearner(ACCURACIES, fits=2), "data")
+    assert runs.read_record(cell) is None
+
+
+def test_out_of_memory_begins_again_with_more_micro_batches_if_asked_to_and_records_it(cell, capsys):
+    cell = with_settings(cell, on_oom="accumulate")
+    learner = CountingLearner(ACCURACIES, fits=4)
+    log = training.fit(cell, learner, "data")
+    assert learner.seeds == [(42, 1), (42, 2), (42, 3), (42, 4)]
+    assert learner.rates[0] == 0
+    assert "beginning again with 4 micro-batches of 16" in capsys.readouterr().out
+    record = training.finish(cell, learner, "data", log, training.test(cell, learner, log))
+    assert record.accumulation_steps == 4
+    assert record.cell.settings.accumulation_steps == 1
+
+
+def test_a_stopped_run_goes_on_with_the_micro_batches_it_came_to(cell):
+    cell = with_settings(cell, on_oom="accumulate")
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, CountingLearner(ACCURACIES, stop_in_epoch=3, fits=2), "data")
+    learner = CountingLearner(ACCURACIES, fits=2)
+    log = training.fit(cell, learner, "data")
+    assert learner.seeds == [(42, 3), (42, 4)]
+    assert log.accumulation_steps == learner.accumulation_steps == 2
+
+
+def test_a_micro_batch_that_cannot_be_halved_ends_the_run(cell):
+    cell = with_settings(cell, on_oom="accumulate", batch_size=6)
+    with pytest.raises(TrainingError, match="with 3 images at a time, and these cannot be halved: lower `batch_size`"):
+        training.fit(cell, CountingLearner(ACCURACIES, fits=8), "data")

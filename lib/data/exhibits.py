@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lib.data.store import Store
 
@@ -123,6 +124,7 @@ def class_balance(store: Store) -> Figure:
         axis.bar(range(len(values)), values, width=0.8 if len(values) <= 10 else 1, color="#0072B2")
         axis.set_title(f"{name}: {values.sum():,} images", fontsize=8, loc="left")
         axis.set_xlabel("class", fontsize=8)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
     return figure

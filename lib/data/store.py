@@ -193,6 +193,8 @@ def _candidate(facts: Dataset, arrays_in: Path, folder: Path, origin: Origin) ->
         write_array(folder / layout.relative(facts.name, name), indices.shape, indices.dtype, [indices])
     arrays |= _load(folder, facts.name, SPLITS)
     store = Store(facts, _describe(facts, origin, arrays), **arrays)
+    if store.complete and origin.official is False:
+        raise DataError(f"{origin.where} has as many images as {facts.title} and another checksum: damaged, or altered")
     if failed := [check for check in requirements(store) if not check.passed]:
         lines = "; ".join(f"{check.check}: expected {check.expected}, found {check.found}" for check in failed)
         raise DataError(f"{origin.where} is not {facts.title}: {lines}")

@@ -23,4 +23,8 @@ def _without_stderr() -> Iterator[None]:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _without_stderr():
-    import tensorflow  # noqa: F401
+    import tensorflow as tf
+
+# Before anything is built: TensorFlow would else take all of a GPU's memory, also PyTorch's in the parity chapter.
+for gpu in tf.config.list_physical_devices("GPU"):
+    tf.config.experimental.set_memory_growth(gpu, True)

@@ -7,11 +7,13 @@ rate exactly as PyTorch's does.
 import resource
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from lib import environment
 from lib.data.store import Store
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.keras.models import build, parameters
@@ -25,12 +27,16 @@ class KerasLearner:
 
     weights_suffix = ".weights.h5"
     state_suffix = ".npz"
+    out_of_memory = tf.errors.ResourceExhaustedError
+    amp_types: ClassVar = {"gpu": "float16", "cpu": "bfloat16"}
 
     def __init__(self, cell: Cell, store: Store) -> None:
+        self._cell, self._store = cell, store
         settings = self._settings = cell.settings
         self._gpus = tf.config.list_physical_devices("GPU")
-        _make_deterministic(cell.seed, settings.tf32, self._gpus)
-        self._amp_type = "float16" if self._gpus else "bfloat16"
+        environment.require_gpu(bool(self._gpus))
+        _make_deterministic(cell.seed, settings.tf32)
+        self._amp_type = self.amp_types["gpu" if self._gpus else "cpu"]
         self._amp = cell.precision == "amp"
         self.classes = store.dataset.classes
         keras.config.set_dtype_policy(f"mixed_{self._amp_type}" if self._amp else "float32")
@@ -66,8 +72,16 @@ class KerasLearner:
         images = tf.TensorSpec((None, size, size, 3), tf.float32)
         self._logits = tf.function(self._eager_logits).get_concrete_function(images)
 
+    def restart(self, accumulation_steps: int) -> None:
+        """Begin again from the cell's first weights, with so many micro-batches an update."""
+        settings = self._settings.model_copy(update={"accumulation_steps": accumulation_steps})
+        self.model = self._optimizer = self._sgd = self._update = self._logits = None
+        if self._gpus:
+            tf.config.experimental.reset_memory_stats("GPU:0")
+        self.__init__(self._cell.model_copy(update={"settings": settings}), self._store)
+
     def reseed(self, seed: int, epoch: int) -> None:
-        """Seed dropout and the epoch's order, crops and flips."""
+        """Seed the epoch's order, crops and flips, and any dropout."""
         self._epoch_seed = epoch_seed(seed, epoch)
         keras.utils.set_random_seed(self._epoch_seed)
 
@@ -164,24 +178,22 @@ class KerasLearner:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def describe(self) -> dict[str, str]:
-        """Return the device and the CUDA and cuDNN versions that TensorFlow was built for."""
+        """Return the device, and on a GPU the CUDA and cuDNN versions that TensorFlow was built for."""
         build_info = tf.sysconfig.get_build_info()
         details = tf.config.experimental.get_device_details(self._gpus[0]) if self._gpus else {}
         return {
             "device": details.get("device_name", "GPU") if self._gpus else "cpu",
-            "cuda": str(build_info.get("cuda_version", "none")),
-            "cudnn": str(build_info.get("cudnn_version", "none")),
+            "cuda": str(build_info.get("cuda_version")) if self._gpus else "none",
+            "cudnn": str(build_info.get("cudnn_version")) if self._gpus else "none",
             "amp_type": self._amp_type if self._amp else "off",
         }
 
 
-def _make_deterministic(seed: int, tf32: bool, gpus: list) -> None:
-    """Seed every generator, allow only kernels that give the same numbers each time, take GPU memory as needed.
+def _make_deterministic(seed: int, tf32: bool) -> None:
+    """Seed every generator and allow only kernels that give the same numbers each time.
 
     Source: TensorFlow's API documentation, `enable_op_determinism` and `enable_tensor_float_32_execution`.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(tf32)
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)

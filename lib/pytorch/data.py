@@ -4,7 +4,6 @@ The sampler draws an epoch's order, crops and flips in the main process, from on
 processes only carry out what they are told, so their number changes nothing in the numbers.
 """
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lib.data.store import Split, Store
+from lib.environment import cores
 from lib.params import Settings
 from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
 
@@ -104,7 +104,12 @@ def evaluation_loader(split: Split, store: Store, batch_size: int, num_workers: 
 
 
 def _loader(images: Dataset, batch_size: int, num_workers: int, **options: object) -> DataLoader:
-    workers = min(num_workers, len(os.sched_getaffinity(0)))
+    workers = min(num_workers, cores())
     if workers:
         options |= {"persistent_workers": True, "prefetch_factor": 2}
-    return DataLoader(images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available(), **options)
+    # Each iterator draws a seed for its workers. From the global generator, that draw would shift the network's dropout
+    # by as much as there are iterators, and a resumed run has fewer.
+    own = torch.Generator()
+    return DataLoader(
+        images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available(), generator=own, **options
+    )

@@ -5,11 +5,13 @@ import random
 import resource
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from lib import environment
 from lib.data.store import Store
 from lib.params import Cell
 from lib.pytorch.data import evaluation_loader, training_loader
@@ -23,10 +25,14 @@ class PyTorchLearner:
 
     weights_suffix = ".pt"
     state_suffix = ".pt"
+    out_of_memory = torch.OutOfMemoryError
+    amp_types: ClassVar = {"cuda": torch.float16, "cpu": torch.bfloat16}
 
     def __init__(self, cell: Cell, store: Store) -> None:
+        self._cell, self._store = cell, store
         settings = self._settings = cell.settings
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        environment.require_gpu(self._device.type == "cuda")
         _make_deterministic(cell.seed, settings.tf32)
         self.classes = store.dataset.classes
         self.model = build(cell.model, store.dataset.size, self.classes).to(self._device)
@@ -39,7 +45,7 @@ class PyTorchLearner:
             weight_decay=settings.weight_decay,
         )
         self._amp = cell.precision == "amp"
-        self._amp_type = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+        self._amp_type = self.amp_types[self._device.type]
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss()
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
@@ -50,12 +56,22 @@ class PyTorchLearner:
         train = store.split("train", settings.train_samples)
         self.steps_per_epoch = steps_per_epoch(settings, len(train.indices))
         self._train = training_loader(train, store, settings, self.steps_per_epoch)
+        iter(self._train)  # starts the loading processes, which stay: not a cost of the first epoch
         self._evaluation = {
             name: evaluation_loader(
                 store.split(name, evaluation_images(settings)), store, settings.batch_size, settings.num_workers
             )
             for name in ("val", "test")
         }
+
+    def restart(self, accumulation_steps: int) -> None:
+        """Begin again from the cell's first weights, with so many micro-batches an update."""
+        settings = self._settings.model_copy(update={"accumulation_steps": accumulation_steps})
+        self.model = self._optimizer = self._train = self._evaluation = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        self.__init__(self._cell.model_copy(update={"settings": settings}), self._store)
 
     def reseed(self, seed: int, epoch: int) -> None:
         """Seed dropout, stochastic depth and the epoch's order, crops and flips."""
@@ -154,11 +170,11 @@ class PyTorchLearner:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def describe(self) -> dict[str, str]:
-        """Return the device and the CUDA and cuDNN versions that PyTorch was built for."""
+        """Return the device, and on a GPU the CUDA and cuDNN versions that PyTorch uses."""
         return {
             "device": torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu",
-            "cuda": torch.version.cuda or "none",
-            "cudnn": str(torch.backends.cudnn.version() or "none"),
+            "cuda": torch.version.cuda if self._device.type == "cuda" else "none",
+            "cudnn": str(torch.backends.cudnn.version()) if self._device.type == "cuda" else "none",
             "amp_type": str(self._amp_type).removeprefix("torch.") if self._amp else "off",
         }
 
@@ -173,6 +189,8 @@ def _make_deterministic(seed: int, tf32: bool) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
+    # The mode would also fill all new memory with NaN: a help in finding faults, and a cost that Keras has not.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = tf32

@@ -23,7 +23,6 @@ from lib.params import Study
 from lib.report import freshness
 from lib.report.exporter import TEMPLATES, ChapterExporter, escaped
 
-_WITH_RESULTS = (runs.Kind.DONE, runs.Kind.OTHER_CODE)
 _NAMED_RUNS = 12
 _PANDOC = (
     "--from=commonmark_x+autolink_bare_uris",
@@ -83,7 +82,7 @@ def title_block(study: Study) -> dict[str, str]:
     """
     states = {cell.name: runs.state(cell) for cell in study.cells}
     records = [record for cell in study.cells if (record := runs.read_record(cell))]
-    done = sum(state.kind in _WITH_RESULTS for state in states.values())
+    done = sum(state.kind in runs.WITH_RESULTS for state in states.values())
     block = {
         "title": study.title,
         "description": study.description,
@@ -104,8 +103,8 @@ def _problems(states: dict[str, runs.State]) -> str:
             groups[state].append(name)
     if not groups:
         return ""
-    absent = sum(len(names) for state, names in groups.items() if state.kind not in _WITH_RESULTS)
-    ordered = sorted(groups.items(), key=lambda group: group[0].kind in _WITH_RESULTS)
+    absent = sum(len(names) for state, names in groups.items() if state.kind not in runs.WITH_RESULTS)
+    ordered = sorted(groups.items(), key=lambda group: group[0].kind in runs.WITH_RESULTS)
     opening = f"{absent} of {len(states)} runs have no results in this report." if absent else "Mixed code."
     lines = [f"- {kind}, {escaped(why)} ({len(names)}): {_some(names)}" for (kind, why), names in ordered]
     return "\n".join(["::: problems", f"**{opening}**", "", *lines, "", ":::\n"])

@@ -37,13 +37,13 @@ def chapter_digest(study: Study, stem: str) -> str:
     """
     made_from = [source(stem), *_code(), *(paths.DATA / f"{dataset}.json" for dataset in study.datasets)]
     if int(stem.split("_")[0]) >= _FIRST_RESULTS_CHAPTER:
-        made_from += _results(study)
+        return _digest(study, made_from, _results(study))
     return _digest(study, made_from)
 
 
 def report_digest(study: Study) -> str:
     """Return the digest of all that the report is made from: its chapters, and its runs for the title page."""
-    return _digest(study, _results(study), *(chapter_digest(study, stem) for stem in study.chapters))
+    return _digest(study, [], _results(study), *(chapter_digest(study, stem) for stem in study.chapters))
 
 
 def is_fresh(stamp: Path, digest: str, *products: Path) -> bool:
@@ -63,8 +63,9 @@ def _code() -> list[Path]:
     return sorted([*paths.LIB.rglob("*.py"), *(paths.LIB / "report" / "templates").iterdir()])
 
 
-def _results(study: Study) -> list[Path]:
-    return [runs.folder(cell) / name for cell in study.cells for name in ("record.json", "status.json")]
+def _results(study: Study) -> str:
+    """Return how each run stands, with its record: what a chapter on results can show of it."""
+    return "\n".join(f"{cell.name} {runs.state(cell)} {runs.read_record(cell)}" for cell in study.cells)
 
 
 def _digest(study: Study, contents: Iterable[Path], *parts: str) -> str:

@@ -1,5 +1,6 @@
 """Stores: what they hold, what they refuse, and that nothing half-written is taken for good."""
 
+import dataclasses
 import errno
 import os
 import subprocess
@@ -15,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from lib import paths
 from lib.data import layout, writing
 from lib.data.archives import ARCHIVES
+from lib.data.catalog import CATALOG
 from lib.data.layout import IMAGES_AND_LABELS, SPLITS
 from lib.data.store import checks, open_store, prepare
 from lib.errors import DataError
@@ -59,6 +61,15 @@ def test_a_store_holds_its_source_to_the_pixel(request, project, tmp_path, name,
         assert isinstance(getattr(store, array), np.memmap)
     assert not store.complete
     assert checks(store).set_index("check")["passed"].drop("official images").all()
+
+
+def test_an_archive_of_the_official_size_must_have_the_official_checksum(project, cifar10, tmp_path, monkeypatch):
+    size = {"train": len(cifar10.train_labels), "test": len(cifar10.test_labels)}
+    monkeypatch.setitem(CATALOG, "cifar10", dataclasses.replace(CATALOG["cifar10"], **size, val=10))
+    archive = write_tar(tmp_path / "cifar-10-python.tar.gz", ARCHIVES["cifar10"].folder, cifar10.files)
+    with pytest.raises(DataError, match="cifar-10-python.tar.gz has as many images as CIFAR-10 and another checksum"):
+        prepare("cifar10", archive)
+    assert_no_store("cifar10")
 
 
 def test_grey_images_of_tiny_imagenet_are_counted(tiny_imagenet, project, tmp_path):

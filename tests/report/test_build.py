@@ -65,6 +65,7 @@ def finish(cell, finished, code=None):
             finished=finished,
             parameters=1,
             steps_per_epoch=1,
+            accumulation_steps=1,
             epoch_best=1,
             acc_best=0.5,
             f1_best=0.5,

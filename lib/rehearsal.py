@@ -1,0 +1,62 @@
+"""A project in miniature, `rehearsal/`, in which a study's whole matrix can run on little data.
+
+`python -m lib.rehearsal` copies the chapters and parameters there and writes small stores in the right shapes: some
+images of each class from the stores that are prepared, generated ones where none is. With `PAIRED_ROOT` on that folder
+every command works on it, and nothing it leaves can be taken for a result.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from lib import files, paths
+from lib.data.catalog import CATALOG, Dataset
+from lib.data.store import Split, open_store
+from lib.errors import one_line
+
+FOLDER = paths.ROOT / "rehearsal"
+TRAIN_PER_CLASS, TEST_PER_CLASS = 5, 2
+
+
+def prepare() -> None:
+    """Make the folder, or bring its chapters and parameters up to date; its stores and runs stay."""
+    for name in ("notebooks", "params"):
+        shutil.copytree(paths.ROOT / name, FOLDER / name, dirs_exist_ok=True)
+    shutil.copy(paths.ROOT / "Snakefile", FOLDER)
+    for dataset in CATALOG.values():
+        if dataset.name != "digits" and not (FOLDER / f"data/{dataset.name}_train_images.npy").exists():
+            _write_stand_in(dataset, FOLDER / "data")
+
+
+def _write_stand_in(dataset: Dataset, folder: Path) -> None:
+    real = (paths.DATA / f"{dataset.name}.json").exists()
+    print(f"{dataset.name}: {'some images of the prepared store' if real else 'generated images'} as a stand-in")
+    for part, per_class in {"train": TRAIN_PER_CLASS, "test": TEST_PER_CLASS}.items():
+        images, labels = _some(dataset, part, per_class) if real else _generated(dataset, part, per_class)
+        for kind, array in {"labels": labels, "images": images}.items():
+            with files.replacing(folder / f"{dataset.name}_{part}_{kind}.npy") as path:
+                np.save(path, array)
+
+
+def _some(dataset: Dataset, part: str, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+    """Take the first images of each class, (n, H, W, 3) and (n,)."""
+    split: Split = open_store(dataset.name).split(part)
+    labels = split.labels[split.indices]
+    chosen = [split.indices[labels == label][:per_class] for label in range(dataset.classes)]
+    indices = np.sort(np.concatenate(chosen))
+    return split.images[indices], split.labels[indices]
+
+
+def _generated(dataset: Dataset, part: str, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw noise around a colour of each class, (n, H, W, 3) and (n,): there is something to learn, and little."""
+    random = np.random.default_rng([dataset.classes, part == "test"])
+    colours = np.random.default_rng(dataset.classes).uniform(60, 190, (dataset.classes, 1, 1, 3))
+    labels = np.repeat(np.arange(dataset.classes), per_class)
+    noise = random.normal(0, 40, (len(labels), dataset.size, dataset.size, 3))
+    return np.clip(colours[labels] + noise, 0, 255).astype(np.uint8), labels
+
+
+if __name__ == "__main__":
+    with one_line():
+        prepare()

@@ -1,0 +1,100 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # May the experiment go on?
+#
+# A pipeline can be wrong and still produce numbers. So some demands were written down before the first run: gates that
+# a small study has to pass before a large one is worth its time. A gate cannot show that all is right; it catches the
+# faults that would make every later number worthless.
+
+# %% tags=["parameters"]
+study = "quickstart"
+
+# %% tags=["setup"]
+from lib import records, runs
+from lib.params import load_study
+from lib.report.chapter import Chapter
+from lib.tables import shown
+
+chapter = Chapter(study)
+
+# %%
+experiment = load_study(study)
+results, epochs, states = records.results(experiment), records.epochs(experiment), records.states(experiment)
+gates = records.gates(experiment, results, epochs)
+
+# %% [markdown]
+# ## The gates, and why they stand where they do
+#
+# - **Every epoch logged**: all runs of the study, and in each log as many epochs as the settings ask for. The learning
+#   rate falls to zero over exactly these epochs; a shorter run is another training, and must not enter a mean.
+# - **No NaN in logs and results**: none at all. A single one means that a loss overflowed or a number was never
+#   written, and most means would pass over it without a word.
+# - **Val accuracy**: above a least value that the study sets for each dataset, in its best epoch. It lies far above
+#   chance, and well below what a healthy run reaches, so that only a fault fails it. On CIFAR-10 and CIFAR-100 guessing
+#   gives 10 % and 1 %, published runs of such networks some 93 % and 68 to 77 %; the gates stand at 85 % and 55 %. On
+#   the digits a linear model passes 90 %. A study that names no least value is not judged on this point.
+# - **Seeds differ**: no two seeds of a framework have the same train loss in every epoch. If they had, the seed would
+#   not reach the random numbers, and five runs would be one. Whole courses are compared, as two accuracies on a small
+#   set of images may well agree by chance.
+# - **Frameworks agree on each seed**: at most 5 points of val accuracy between Keras and PyTorch on the same dataset,
+#   model, precision and seed. Seeds scatter by less than a point or two, and what the frameworks are known to do
+#   differently may add a little. A wider gap is more likely a mistake in one of the two than a finding.
+
+# %% [markdown]
+# ## How they stand
+#
+# A gate is *open* where there is nothing yet to judge: no run, or no second one to compare with. A failed one stays in
+# the table.
+
+# %%
+gates["runs concerned"] = gates["cells concerned"].str.count(r"[^, ]+")
+gates["verdict"] = gates.passed.map({True: "pass", False: "FAILED"}).fillna("open")
+columns = ["gate", "threshold", "found", "runs concerned", "verdict"]
+caption = "The gates: what they ask for, what was found, how many runs do not pass, and the verdict."
+chapter.table(shown(gates, columns), "gates", caption)
+
+# %% [markdown]
+# A run without results has not logged its epochs, and fails that gate until it has them. Those that were never begun
+# are counted; every other run that stands in the way of a gate is named, with its state and its best val accuracy.
+
+# %%
+reached = {cell.name: record.acc_best for cell in experiment.cells if (record := runs.read_record(cell))}
+named = gates[["gate"]].assign(run=gates["cells concerned"].str.split(", ")).explode("run")
+failures = named.merge(states, on="run").drop(columns="reason")
+failures["acc_best"] = failures.run.map(reached)
+
+# %%
+listed = failures[failures.state != "missing"].reset_index(drop=True)
+if len(listed):
+    chapter.table(shown(listed, listed.columns), "gate_failures", "Every run that does not pass a gate, gate by gate.")
+missing = (states.state == "missing").sum()
+if missing:
+    chapter.markdown(f"{missing} of {len(states)} runs were never begun.")
+
+# %% [markdown]
+# ## What was found
+
+# %%
+failed, still_open = (", ".join(gates.gate[gates.verdict == verdict]) for verdict in ("FAILED", "open"))
+broken = failures.state.isin(["done", "other code", "failed"]).any()
+answers = {"No": broken, "Not yet": bool(failed) or results.empty, "Yes, as far as can be judged": bool(still_open)}
+answer = next((answer for answer, holds in answers.items() if holds), "Yes")
+
+# %%
+sentences = [f"**{answer}.** {(gates.verdict == 'pass').sum()} of {len(gates)} gates hold ([Table](#tbl-gates))."]
+sentences += [f"{len(results)} of {len(states)} runs have results."]
+sentences += [f"Failed: {failed}."] if failed else []
+sentences += [f"Open, with nothing to compare: {still_open}."] if still_open else []
+chapter.markdown(" ".join(sentences))

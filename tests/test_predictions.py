@@ -1,0 +1,478 @@
+import json
+import shutil
+from itertools import combinations
+
+import jupytext
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from scipy.special import softmax
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import recall_score, zero_one_loss
+
+from lib import paths, predictions, records, runs
+from lib.digests import code_digest, inputs_digest
+from lib.errors import DataError
+from lib.execution import execute
+from lib.params import load_study
+from lib.report.chapter import Chapter
+
+IMAGES = 60
+LABELS = np.arange(IMAGES) % 10
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """The quick start's study in a project of its own, in this process and in the kernels that it starts."""
+    for name in ("params", "notebooks"):
+        shutil.copytree(paths.ROOT / name, tmp_path / name)
+    monkeypatch.setenv("PAIRED_ROOT", str(tmp_path))
+    for name in ("data", "executed", "report"):
+        monkeypatch.setattr(paths, name.upper(), tmp_path / name)
+    monkeypatch.setattr(paths, "STUDIES", tmp_path / "params/studies")
+    paths.DATA.mkdir()
+    (paths.DATA / "digits.json").write_text(json.dumps({"digest": "the digits"}))
+    return load_study("quickstart")
+
+
+def logits_of(cell, strength=5.0):
+    """Noise of the run's own, and the right class raised."""
+    noise = np.random.default_rng([cell.seed, cell.framework == "keras"]).normal(0, 2, (IMAGES, 10))
+    return (noise + strength * np.eye(10)[LABELS]).astype(np.float16)
+
+
+def finish(cell, logits=None, labels=LABELS, acc_best=0.95):
+    """Leave what a finished run leaves: its log, its logits and its record."""
+    logits = logits_of(cell) if logits is None else logits
+    epochs = np.arange(1, cell.settings.epochs + 1)
+    log = pd.DataFrame(dict.fromkeys(records.LOG, 1 / epochs + cell.seed / 1e5) | {"epoch": epochs})
+    runs.folder(cell).mkdir(parents=True)
+    log.to_csv(runs.folder(cell) / "epochs.csv", index=False)
+    np.savez_compressed(runs.folder(cell) / "logits.npz", logits=logits, labels=labels)
+    record = {
+        "inputs_digest": inputs_digest(cell, "the digits"),
+        "code_digest": code_digest(cell.framework),
+        "environment": {"python": "3.11.0"},
+        "started": "2026-01-01T00:00:00+00:00",
+        "finished": "2026-01-01T00:10:00+00:00",
+        "parameters": 1000,
+        "steps_per_epoch": 20,
+        "accumulation_steps": 1,
+        "epoch_best": len(log),
+        "acc_best": acc_best,
+        "f1_best": acc_best,
+        "test_accuracy": float(np.mean(logits.argmax(axis=1) == labels)),
+        "test_macro_f1": 0.9,
+        "test_loss": 0.1,
+        "test_images": len(labels),
+        "skipped_steps": 0,
+        "peak_memory_mb": None,
+    }
+    runs.write_record(runs.Record(run=cell.name, cell=cell, **record))
+
+
+def answered(given, labels=(0, 0, 0, 0)):
+    """The table of `answers` for runs by (framework, seed), each with its predictions."""
+    group = {"dataset": "digits", "model": "resnet20", "precision": "fp32"}
+    tables = [
+        pd.DataFrame({"image": range(len(labels)), "label": labels, "prediction": answers, "confidence": 0.9}).assign(
+            framework=framework, seed=seed, **group
+        )
+        for (framework, seed), answers in given.items()
+    ]
+    return pd.concat(tables, ignore_index=True)[predictions.ANSWERS]
+
+
+def random_answers(frameworks=("keras", "pytorch"), seeds=(42, 123, 456), classes=10):
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(20 * classes) % classes)
+    given = {
+        (name, seed): np.where(rng.random(len(labels)) < 0.7, labels, rng.integers(0, classes, len(labels)))
+        for name in frameworks
+        for seed in seeds
+    }
+    return answered(given, labels).assign(confidence=lambda table: rng.uniform(0.1, 1, len(table)))
+
+
+def test_the_logits_are_read_as_float32_with_their_labels(study):
+    cell = study.cells[0]
+    finish(cell)
+    logits, labels = predictions.load(cell)
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(logits, logits_of(cell))
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_logits_beyond_float16_are_read_as_its_largest_number(study):
+    logits = logits_of(study.cells[0])
+    logits[0, :2] = np.inf, -np.inf
+    finish(study.cells[0], logits)
+    assert predictions.load(study.cells[0]).logits[0, :2].tolist() == [65504, -65504]
+
+
+def rewrite(**arrays):
+    return lambda path: np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "the run has a record but no logits"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-200]), "not the logits of a run"),
+        (lambda path: path.write_bytes(b""), "not the logits of a run"),
+        (lambda path: path.write_text("logits"), "not the logits of a run"),
+        (rewrite(logits=np.zeros((6, 10))), "not the logits of a run"),
+        (rewrite(logits=np.zeros((6, 10)), labels=np.array([{}] * 6)), "not the logits of a run"),
+        (rewrite(logits=np.zeros((6, 9)), labels=np.zeros(6)), r"digits has \(n, 10\) and \(n,\)"),
+        (rewrite(logits=np.zeros((6, 10)), labels=np.zeros(5)), r"logits \(6, 10\) and labels \(5,\)"),
+        (rewrite(logits=np.full((6, 10), np.nan), labels=np.zeros(6)), "no number"),
+        (rewrite(logits=np.zeros((6, 10)), labels=np.full(6, 10)), "no class of digits"),
+    ],
+    ids=["absent", "cut off", "empty", "text", "no labels", "objects", "classes", "lengths", "nan", "label"],
+)
+def test_damaged_logits_are_one_error_that_names_the_file(study, damage, message):
+    cell = study.cells[0]
+    finish(cell)
+    path = runs.folder(cell) / "logits.npz"
+    damage(path)
+    with pytest.raises(DataError, match=message) as error:
+        predictions.answers(study)
+    assert str(path) in str(error.value)
+
+
+def test_the_answers_are_those_of_the_runs_that_have_results_in_the_study_s_order(study):
+    first, second, unfinished, *_ = study.cells
+    finish(second)
+    finish(first)
+    runs.write_status(unfinished, "failed", "the loss became nan")
+    table = predictions.answers(study)
+    assert list(table.columns) == predictions.ANSWERS
+    assert table["framework"].drop_duplicates().tolist() == [first.framework, second.framework]
+    run = table[table["framework"] == second.framework]
+    assert run["image"].tolist() == list(range(IMAGES))
+    assert run["prediction"].tolist() == logits_of(second).argmax(axis=1).tolist()
+    confidence = softmax(logits_of(second).astype(np.float64), axis=1).max(axis=1)
+    np.testing.assert_array_equal(run["confidence"], confidence)
+
+
+def test_runs_with_other_labels_are_not_compared(study):
+    finish(study.cells[0])
+    finish(study.cells[1], labels=LABELS[::-1])
+    with pytest.raises(DataError, match="have other test labels") as error:
+        predictions.answers(study)
+    assert study.cells[0].name in str(error.value)
+    assert study.cells[1].name in str(error.value)
+
+
+def test_a_study_that_never_ran_has_empty_tables(study):
+    answers = predictions.answers(study)
+    assert list(answers.columns) == predictions.ANSWERS
+    classes, pairs = predictions.per_class(answers), predictions.disagreements(answers)
+    tables = [classes, predictions.class_gaps(classes), predictions.calibration(answers), pairs]
+    tables += [predictions.reliability(answers), predictions.churn(pairs), predictions.excess(predictions.churn(pairs))]
+    assert all(table.empty for table in tables)
+
+
+def test_the_accuracy_on_a_class_is_its_recall_averaged_over_the_seeds():
+    answers = random_answers()
+    table = predictions.per_class(answers).set_index(["framework", "class"])
+    for framework, of_framework in answers.groupby("framework"):
+        recalls = [
+            recall_score(run["label"], run["prediction"], average=None) for _, run in of_framework.groupby("seed")
+        ]
+        rows = table.loc[framework]
+        assert rows.index.tolist() == list(range(10))
+        assert rows["accuracy"].to_numpy() == pytest.approx(np.mean(recalls, axis=0))
+        assert rows["lowest"].to_numpy() == pytest.approx(np.min(recalls, axis=0))
+        assert rows["highest"].to_numpy() == pytest.approx(np.max(recalls, axis=0))
+        assert rows[["images", "seeds"]].drop_duplicates().to_numpy().tolist() == [[20, 3]]
+
+
+def test_a_gap_is_pytorch_minus_keras_and_unknown_where_one_framework_is_missing():
+    classes = predictions.per_class(answered({("keras", 1): [0, 0, 1, 1], ("pytorch", 1): [0, 0, 0, 1]}))
+    assert predictions.class_gaps(classes)["delta"].tolist() == [0.25]
+    alone = predictions.class_gaps(classes[classes["framework"] == "pytorch"])
+    assert alone["mean_pytorch"].tolist() == [0.75]
+    assert alone[["mean_keras", "delta"]].isna().all(axis=None)
+
+
+def test_the_ten_widest_gaps_stand_out_or_the_hardest_classes_of_one_framework():
+    gaps = predictions.class_gaps(predictions.per_class(random_answers(classes=30)))
+    chosen = predictions.widest(gaps)
+    rest = gaps.drop(chosen.index)
+    assert len(chosen) == 10
+    assert chosen["class"].is_monotonic_increasing
+    assert chosen["delta"].abs().min() >= rest["delta"].abs().max()
+    alone = predictions.class_gaps(predictions.per_class(random_answers(["keras"], classes=30)))
+    hardest = predictions.widest(alone)
+    assert hardest["mean_keras"].max() <= alone.drop(hardest.index)["mean_keras"].min()
+
+
+def test_the_calibration_error_of_four_images_is_that_of_a_hand_computation():
+    """Two of them share the bin from 14/15 to 1, with a mean confidence of 0.96 and one of two right."""
+    confidence, correct = np.array([0.95, 0.97, 0.55, 0.62]), np.array([True, False, True, True])
+    by_hand = 2 / 4 * abs(0.5 - 0.96) + 1 / 4 * abs(1 - 0.55) + 1 / 4 * abs(1 - 0.62)
+    assert predictions.expected_calibration_error(confidence, correct) == pytest.approx(by_hand)
+
+
+def test_a_bin_holds_its_upper_end():
+    """Then the two images share a bin and their gaps cancel out in part; apart, they would give (0.8 + 0.19) / 2."""
+    confidence, correct = np.array([3 / 15, 0.19]), np.array([True, False])
+    assert predictions.expected_calibration_error(confidence, correct) == pytest.approx((1 - 0.39) / 2)
+
+
+def test_the_reliability_curve_is_scikit_learn_s_and_gives_the_calibration_error():
+    answers = random_answers(["keras"], [42])
+    correct = answers["label"] == answers["prediction"]
+    accuracy, confidence = calibration_curve(correct, answers["confidence"], n_bins=15)
+    curve = predictions.reliability(answers)
+    assert curve["accuracy"].to_numpy() == pytest.approx(accuracy)
+    assert curve["confidence"].to_numpy() == pytest.approx(confidence)
+    assert curve["images"].sum() == len(answers)
+    error = np.average(np.abs(accuracy - confidence), weights=curve["images"])
+    run = predictions.calibration(answers).loc[0]
+    assert run["calibration_error"] == pytest.approx(error)
+    assert run["test_accuracy"] == correct.mean()
+    assert run["confidence"] == pytest.approx(answers["confidence"].mean())
+
+
+def test_churn_on_four_images_is_that_of_a_hand_computation():
+    given = {
+        ("keras", 1): [0, 1, 2, 3],
+        ("keras", 2): [0, 1, 2, 9],
+        ("pytorch", 1): [0, 1, 9, 9],
+        ("pytorch", 2): [5, 6, 7, 8],
+    }
+    table = predictions.churn(predictions.disagreements(answered(given))).set_index("comparison")
+    assert table["pairs"].to_dict() == {
+        "within Keras": 1,
+        "within PyTorch": 1,
+        "across, same seed": 2,
+        "across, other seeds": 2,
+    }
+    assert table["churn"].tolist() == [0.25, 1, (0.5 + 1) / 2, (0.25 + 1) / 2]
+    assert table["lowest"].tolist() == [0.25, 1, 0.5, 0.25]
+    assert table["highest"].tolist() == [0.25, 1, 1, 1]
+
+
+def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
+    answers = random_answers()
+    pairs = predictions.disagreements(answers)
+    shares = pairs.set_index(["framework", "seed", "other_framework", "other_seed"])["churn"]
+    by_run = {keys: run["prediction"] for keys, run in answers.groupby(["framework", "seed"])}
+    assert len(shares) == 15
+    for one, other in combinations(by_run, 2):
+        assert shares[(*one, *other)] == pytest.approx(zero_one_loss(by_run[one], by_run[other]))
+
+
+@pytest.mark.parametrize(
+    ("frameworks", "seeds", "kinds"),
+    [
+        (["keras", "pytorch"], [42], ["across, same seed"]),
+        (["pytorch"], [42, 123], ["within PyTorch"]),
+        (["keras"], [42], []),
+    ],
+)
+def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
+    table = predictions.churn(predictions.disagreements(random_answers(frameworks, seeds)))
+    assert table["comparison"].tolist() == kinds
+    assert predictions.excess(table)["excess"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("keras", "pytorch", "excess"),
+    [
+        (([0, 0, 0, 0], [0, 0, 0, 0]), ([1, 1, 0, 0], [1, 1, 0, 0]), 0.5),
+        (([0, 0, 0, 0], [1, 1, 1, 1]), ([0, 0, 0, 0], [1, 1, 1, 1]), 0),
+        (([0, 0, 0, 0], [1, 1, 1, 1]), ([0, 0, 0, 0], [0, 0, 0, 0]), 0),
+    ],
+    ids=["certain of other classes", "the same two seeds", "half a seed effect"],
+)
+def test_the_excess_is_what_the_framework_adds_to_the_seed(keras, pytorch, excess):
+    given = {("keras", seed): answers for seed, answers in enumerate(keras)}
+    given |= {("pytorch", seed): answers for seed, answers in enumerate(pytorch)}
+    table = predictions.excess(predictions.churn(predictions.disagreements(answered(given))))
+    assert table["excess"].tolist() == [excess]
+
+
+def test_the_excess_estimates_half_the_squared_distance_of_the_two_frameworks_probabilities():
+    rng = np.random.default_rng(0)
+    chances = {"keras": [0.7, 0.2, 0.1], "pytorch": [0.4, 0.4, 0.2]}
+    given = {(name, seed): rng.choice(3, 2000, p=p) for name, p in chances.items() for seed in range(8)}
+    table = predictions.excess(predictions.churn(predictions.disagreements(answered(given, np.zeros(2000, int)))))
+    assert table.loc[0, "excess"] == pytest.approx((0.3**2 + 0.2**2 + 0.1**2) / 2, abs=0.01)
+
+
+def test_a_class_has_a_dot_at_its_mean_and_a_line_over_its_seeds():
+    classes = predictions.per_class(random_answers())
+    (axis,) = predictions.draw_classes(classes).axes
+    assert axis.get_title("left") == "resnet20, fp32"
+    assert [label.get_text() for label in axis.get_yticklabels()] == [str(number) for number in range(10)]
+    for framework, dots, lines in zip(("keras", "pytorch"), axis.lines, axis.collections, strict=True):
+        rows = classes[classes["framework"] == framework]
+        assert dots.get_xdata() == pytest.approx(rows["accuracy"].to_numpy())
+        ends = [segment[:, 0] for segment in lines.get_segments()]
+        assert np.array(ends) == pytest.approx(rows[["lowest", "highest"]].to_numpy())
+
+
+def test_the_reliability_figure_has_a_panel_a_group_a_diagonal_and_a_curve_a_framework():
+    answers = pd.concat([random_answers(), random_answers().assign(precision="amp", model="mobilenetv2")])
+    curves = predictions.reliability(answers)
+    drawn = [axis for axis in predictions.draw_reliability(curves).axes if axis.axison]
+    assert {axis.get_title("left") for axis in drawn} == {"resnet20, fp32", "mobilenetv2, amp"}
+    for axis in drawn:
+        _, keras, pytorch = axis.lines
+        model = axis.get_title("left").split(",")[0]
+        for framework, line in (("keras", keras), ("pytorch", pytorch)):
+            rows = curves[(curves["framework"] == framework) & (curves["model"] == model)]
+            assert line.get_xdata() == pytest.approx(rows["confidence"].to_numpy())
+            assert line.get_ydata() == pytest.approx(rows["accuracy"].to_numpy())
+
+
+def test_every_bin_has_a_dot_and_the_curve_leaves_out_those_with_hardly_an_image():
+    curves = predictions.reliability(random_answers(["keras"]))
+    curves.loc[3, "images"] = 1
+    (axis,) = predictions.draw_reliability(curves).axes
+    assert axis.collections[0].get_offsets()[:, 0].tolist() == pytest.approx(curves["confidence"].tolist())
+    assert axis.lines[1].get_xdata() == pytest.approx(curves["confidence"].drop(3).to_numpy())
+
+
+def test_the_churn_figure_has_a_dot_a_pair_and_a_stroke_at_each_mean():
+    pairs = predictions.disagreements(random_answers())
+    (axis,) = predictions.draw_churn(pairs).axes
+    dots, strokes = axis.lines[::2], axis.lines[1::2]
+    assert [len(line.get_xdata()) for line in dots] == [3, 3, 3, 6]
+    assert [line.get_xdata()[0] for line in strokes] == pytest.approx(predictions.churn(pairs)["churn"].to_numpy())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frameworks", [["keras", "pytorch"], ["pytorch"]], ids=["both", "one framework"])
+@pytest.mark.parametrize("classes", [3, 40])
+def test_one_seed_can_be_drawn(frameworks, classes):
+    answers = random_answers(frameworks, [42], classes)
+    figures = [
+        predictions.draw_classes(predictions.per_class(answers)),
+        predictions.draw_reliability(predictions.reliability(answers)),
+        predictions.draw_churn(predictions.disagreements(random_answers(frameworks, [42, 123], classes))),
+    ]
+    for figure in figures:
+        assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def read_chapter(study, monkeypatch):
+    """Run a chapter's cells in this process, and return its computed prose."""
+
+    def read(stem):
+        prose = []
+        monkeypatch.setattr(Chapter, "markdown", lambda _, text: prose.append(text))
+        namespace = {}
+        for cell in jupytext.read(paths.NOTEBOOKS / f"{stem}.py").cells:
+            if cell.cell_type == "code":
+                exec(cell.source, namespace)
+        return "\n".join(prose)
+
+    return read
+
+
+def executed(stem):
+    """Execute a chapter in a kernel; return its computed prose and its figures and tables, by label."""
+    target = paths.REPORT / f"{stem}.ipynb"
+    execute(paths.NOTEBOOKS / f"{stem}.py", target, {"study": "quickstart"})
+    outputs = [o for cell in nbformat.read(target, 4).cells for o in cell.get("outputs", []) if "data" in o]
+    prose = "\n".join(output.data["text/markdown"] for output in outputs if "text/markdown" in output.data)
+    shown = {o.metadata.report.label: o.data for o in outputs if "report" in o.metadata}
+    return prose, shown
+
+
+def column(shown, label, number):
+    page = BeautifulSoup(shown[label]["text/html"], "html.parser")
+    return [row.find_all("td")[number].get_text() for row in page.tbody.find_all("tr")]
+
+
+def test_the_chapter_on_predictions_shows_classes_calibration_and_churn(study):
+    for cell in study.cells:
+        finish(cell)
+    prose, shown = executed("34_predictions")
+    assert list(shown) == [
+        "fig-classes_digits",
+        "tbl-class_gaps",
+        "fig-reliability_digits",
+        "tbl-calibration",
+        "fig-churn",
+        "tbl-churn",
+        "tbl-churn_excess",
+    ]
+    assert "The largest departure among 6 runs is 0.00 points" in prose
+    assert "above zero in" in prose
+    table = predictions.churn(predictions.disagreements(predictions.answers(study)))
+    assert column(shown, "tbl-churn", 5) == [f"{100 * churn:.2f}" for churn in table["churn"]]
+    saved = pd.read_csv(paths.REPORT / "quickstart/tables/calibration_runs.csv")
+    assert saved["calibration_error"].tolist() == pytest.approx(
+        predictions.calibration(predictions.answers(study))["calibration_error"].tolist()
+    )
+
+
+def test_the_chapter_on_gates_names_every_run_that_fails_and_refuses(study):
+    weak, other, *healthy = study.cells
+    finish(weak, acc_best=0.5)
+    for cell in (other, *healthy):
+        finish(cell)
+    prose, shown = executed("35_gates")
+    assert column(shown, "tbl-gates", 4) == ["pass", "pass", "FAILED", "pass", "FAILED"]
+    assert column(shown, "tbl-gates", 3) == ["0", "0", "1", "0", "2"]
+    assert column(shown, "tbl-gate_failures", 1) == [weak.name, weak.name, other.name]
+    assert column(shown, "tbl-gate_failures", 3) == ["50.00", "50.00", "95.00"]
+    assert "**No.** 3 of 5 gates hold" in prose
+    assert "Failed: val accuracy on digits, frameworks agree on each seed." in prose
+
+
+@pytest.mark.parametrize(
+    ("finished", "verdict"),
+    [
+        (slice(None), "**Yes.** 5 of 5 gates hold"),
+        (slice(0, 0), "**Not yet.** 0 of 5 gates hold"),
+        (slice(0, 2), "**Not yet.** 3 of 5 gates hold"),
+    ],
+    ids=["all", "nothing", "one seed"],
+)
+def test_the_verdict_waits_for_the_runs(study, read_chapter, finished, verdict):
+    for cell in study.cells[finished]:
+        finish(cell)
+    assert verdict in read_chapter("35_gates")
+
+
+def test_a_gate_that_the_study_cannot_judge_leaves_the_verdict_with_a_limit(study, read_chapter):
+    path = paths.STUDIES / "quickstart.yaml"
+    path.write_text(path.read_text().replace("frameworks: [keras, pytorch]", "frameworks: [keras]"))
+    for cell in study.cells[::2]:
+        finish(cell)
+    prose = read_chapter("35_gates")
+    assert "**Yes, as far as can be judged.** 4 of 5 gates hold" in prose
+    assert "Open, with nothing to compare: frameworks agree on each seed." in prose
+
+
+@pytest.mark.parametrize(
+    ("finished", "sentence"),
+    [
+        (slice(0, 0), "Nothing has been run yet"),
+        (slice(0, 1), "The excess needs two seeds in each framework"),
+        (slice(0, 2), "The excess needs two seeds in each framework"),
+        (slice(0, None, 2), "Calibration of Keras"),
+    ],
+    ids=["nothing", "one run", "one seed", "one framework"],
+)
+def test_the_chapter_on_predictions_can_be_read_however_few_runs_there_are(study, read_chapter, finished, sentence):
+    for cell in study.cells[finished]:
+        finish(cell)
+    prose = read_chapter("34_predictions")
+    assert sentence in prose
+    assert "nan" not in prose
+
+
+def test_the_results_name_how_many_gates_hold_and_where_they_stand(study, read_chapter):
+    for cell in study.cells:
+        finish(cell)
+    assert "5 of the 5 gates that were set beforehand hold ([Table](#tbl-gates))" in read_chapter("30_results")
