@@ -1,5 +1,6 @@
 """Run a notebook so that what it says of itself is true."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any, TextIO
@@ -83,6 +84,10 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
         except PapermillExecutionError as error:
             message = error.evalue if error.ename in _OURS else f"{error.ename}: {error.evalue}"
             raise ChapterError(f"{source.name}: {message}") from None
+        except KeyboardInterrupt:
+            # The cell's task ends by it too, and asyncio would report at length that nobody asked it how it ended.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            raise
         except DeadKernelError:
             last_words = _stderr_beside(connection).read_text(errors="replace").strip().splitlines()[-1:]
             why = "".join(f": {line}" for line in last_words)
