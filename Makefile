@@ -13,7 +13,7 @@ STAMP := .venv/.installed-$(EXTRAS)
 BIN := $(if $(filter conda,$(ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 RUN := $(BIN)/python -W ignore
 
-.PHONY: help quickstart env data parity plan sweep status report rehearsal in-rehearsal lab test lint notebooks clean
+.PHONY: help quickstart env data parity plan cost sweep status report rehearsal in-rehearsal lab test lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ parity: env ## check before any training that both frameworks are given the same
 
 plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code]
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)"
+
+cost: env ## what a study costs on a GPU, on paper: STUDY=stage2 [OPTIONS="--tflops 12"]
+	@$(RUN) -m lib.pytorch.cost $(STUDY) $(OPTIONS)
 
 sweep: env ## run what is pending: STUDY=stage1 [RERUN=code] [OPTIONS="for Snakemake"]
 	@$(RUN) -m lib.sweep run $(STUDY) --rerun "$(RERUN)" $(OPTIONS)

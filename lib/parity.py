@@ -7,13 +7,11 @@ This is the only module where both frameworks meet.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from pandas.io.formats.style import Styler
 
 from lib.data.store import Split, Store
 from lib.figures import LINES, TITLES, WIDTH, styled
@@ -215,23 +213,6 @@ def ladder(rungs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     table = pd.DataFrame(counts, columns=["rung", "comparisons", "held"])
     table["passed"] = table.held == table.comparisons
     return table
-
-
-def shown(table: pd.DataFrame) -> Styler:
-    """Format a rung for its reader; a comparison that failed says so in bold red."""
-    style = table.style.hide().format(_for_reading)
-    return style.map(lambda passed: "" if passed else "color: #b00020; font-weight: bold", subset=["passed"])
-
-
-def _for_reading(value: bool | float | str) -> str:
-    match value:
-        case bool() | np.bool_():
-            return "yes" if value else "FAILED"
-        case Integral():
-            return f"{value:,}"
-        case Real():
-            return f"{value:.3g}"
-    return value
 
 
 def _meta_model(model: str, size: int, classes: int) -> torch.nn.Module:

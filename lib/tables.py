@@ -1,7 +1,9 @@
 """The tables of the report: which columns a reader sees, and how their numbers are written."""
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -69,3 +71,20 @@ def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
     style = table.style.hide(axis="index").hide([name for name in table.columns if name not in looks], axis="columns")
     style.format({name: form for name, (_, form) in looks.items()}, na_rep="n/a", escape="html")
     return style.relabel_index([header for header, _ in looks.values()], axis="columns")
+
+
+def checked(table: pd.DataFrame) -> Styler:
+    """Show a table of checks whole; a row whose check failed says so in bold red."""
+    style = table.style.hide().format(_for_reading)
+    return style.map(lambda passed: "" if passed else "color: #b00020; font-weight: bold", subset=["passed"])
+
+
+def _for_reading(value: bool | float | str) -> str:
+    match value:
+        case bool() | np.bool_():
+            return "yes" if value else "FAILED"
+        case Integral():
+            return f"{value:,}"
+        case Real():
+            return f"{value:.3g}"
+    return value

@@ -34,6 +34,7 @@ from lib.data.catalog import CATALOG
 from lib.data.store import open_store
 from lib.params import load_study
 from lib.report.chapter import Chapter
+from lib.tables import checked
 
 chapter = Chapter(study)
 
@@ -68,7 +69,7 @@ whole = len(experiment.models) > 1
 models, table_sizes = (parity.STAGES, (32, 64)) if whole else (experiment.models, sizes)
 parameters = parity.parameter_table(models, table_sizes, classes=(10, 100, 200))
 caption = "Trainable parameters in both frameworks; the difference is in percent of PyTorch's."
-chapter.table(parity.shown(parameters), "param_comparison", caption)
+chapter.table(checked(parameters), "param_comparison", caption)
 
 # %%
 others = parameters[parameters.diff_pct > 0]
@@ -99,7 +100,7 @@ pairs = [(model, dataset) for model in experiment.models for dataset in experime
 shapes = {(model, CATALOG[dataset].size, CATALOG[dataset].classes) for model, dataset in pairs}
 maps = pd.concat([parity.feature_maps(*shape) for shape in sorted(shapes)], ignore_index=True)
 caption = "The shape at the end of every stage of the study's networks, and that of their output."
-chapter.table(parity.shown(maps), "feature_maps", caption)
+chapter.table(checked(maps), "feature_maps", caption)
 
 # %% [markdown]
 # Equal shapes do not mean equal arithmetic. Keras pads MobileNetV2's strided convolutions below and to the right only,
@@ -120,7 +121,7 @@ chapter.table(parity.shown(maps), "feature_maps", caption)
 splits = {dataset: store.split("test", 1000) for dataset, store in stores.items()}
 pixels = pd.concat([parity.pixels(splits[dataset], store) for dataset, store in stores.items()], ignore_index=True)
 caption = "The same test images, normalised by both pipelines; wrong bytes and labels are counted in both together."
-chapter.table(parity.shown(pixels), "pixels", caption)
+chapter.table(checked(pixels), "pixels", caption)
 
 # %% [markdown]
 # ## Fourth rung: the learning rate
@@ -147,7 +148,7 @@ chapter.figure(parity.draw_rates(held), "learning_rates", caption, alt)
 # %%
 rates = pd.concat([parity.learning_rates(cells[dataset], table) for dataset, table in held.items()], ignore_index=True)
 caption = "The rate read back from the optimizers; `limit` bounds the distance between measured and expected."
-chapter.table(parity.shown(rates), "learning_rate_checks", caption)
+chapter.table(checked(rates), "learning_rate_checks", caption)
 
 # %% [markdown]
 # ## What was found
@@ -155,7 +156,7 @@ chapter.table(parity.shown(rates), "learning_rate_checks", caption)
 # %%
 rungs = {"parameters": parameters, "feature maps": maps, "pixels": pixels, "learning rate": rates}
 ladder = parity.ladder(rungs)
-chapter.table(parity.shown(ladder), "ladder", "The ladder: how many comparisons of each rung held.")
+chapter.table(checked(ladder), "ladder", "The ladder: how many comparisons of each rung held.")
 
 # %%
 failed = ladder.rung[~ladder.passed].tolist()

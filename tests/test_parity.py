@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import parity
+from lib import parity, tables
 from lib.data.store import Store
 from lib.params import load_study
 
@@ -47,7 +47,7 @@ def test_a_model_that_differs_is_a_row_that_failed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(parity.keras_models, "parameters", lambda model: 269_723)
     table = parity.parameter_table(["resnet20"], [32], [10])
     assert not table.passed.any()
-    assert "FAILED" in parity.shown(table).to_html()
+    assert "FAILED" in tables.checked(table).to_html()
 
 
 @pytest.mark.parametrize(("model", "size"), FINAL_MAPS)

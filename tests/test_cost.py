@@ -1,0 +1,36 @@
+"""The cost of a study on paper: counted operations, times an assumption that is named."""
+
+import pytest
+
+from lib.params import load_study
+from lib.pytorch import cost
+
+
+def test_operations_are_counted_as_by_hand():
+    """ResNet-20 on 32 x 32: a stem, three stages of six 3x3 convolutions (two with stride 2), and a dense layer."""
+    stem = 32 * 32 * 9 * 3 * 16
+    first = 6 * 32 * 32 * 9 * 16 * 16
+    second = 16 * 16 * 9 * (16 * 32 + 5 * 32 * 32)
+    third = 8 * 8 * 9 * (32 * 64 + 5 * 64 * 64)
+    assert cost.forward_flops("resnet20", 32, 10) == 2 * (stem + first + second + third + 64 * 10)
+
+
+def test_stage_2_costs_ten_times_as_many_runs_of_three_networks_on_three_datasets():
+    table = cost.estimate(load_study("stage2"))
+    assert len(table) == 9
+    assert table.runs.sum() == 180
+    assert (table.hours == table.runs * table.hours_per_run).all()
+    convnext = table[(table.model == "convnext_tiny") & (table.dataset == "cifar10")].iloc[0]
+    assert convnext.gib == pytest.approx(20 * (4 * 27_825_802 + 2 * 10_000 * 10) / 2**30)
+
+
+def test_a_faster_gpu_shortens_a_heavy_network_and_not_a_light_one():
+    slow, fast = (cost.estimate(load_study("stage2"), tflops).set_index(["dataset", "model"]) for tflops in (12, 24))
+    heavy, light = ("cifar10", "resnet50"), ("cifar10", "mobilenetv2")
+    assert fast.hours[heavy] == pytest.approx(slow.hours[heavy] / 2)
+    assert fast.hours[light] > 0.9 * slow.hours[light]
+
+
+def test_limits_of_a_study_limit_its_cost():
+    whole, part = (cost.estimate(load_study(name)).hours_per_run.iloc[0] for name in ("stage2", "rehearsal"))
+    assert part < whole / 1000
