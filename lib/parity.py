@@ -145,12 +145,14 @@ def pixels(split: Split, store: Store, batch_size: int = 256) -> pd.DataFrame:
 def held_rates(cell: Cell, store: Store) -> pd.DataFrame:
     """Set the rate of every step of a cell's schedule on both learners, and read it back from the optimizers.
 
-    The learners take `resnet20` whatever the cell's model: the rate does not depend on it, and it is built quickly.
+    The learners take `resnet20` whatever the cell's model: the rate does not depend on it, and it is built quickly. And
+    they load without processes of their own, which must not be forked from one that holds TensorFlow's threads.
 
     Returns:
         Columns `framework`, `step` (from 0), `planned`, `held`.
     """
-    cell = cell.model_copy(update={"model": "resnet20"})
+    alone = cell.settings.model_copy(update={"num_workers": 0})
+    cell = cell.model_copy(update={"model": "resnet20", "settings": alone})
     learners = {"keras": KerasLearner(cell, store), "pytorch": PyTorchLearner(cell, store)}
     return pd.DataFrame(
         {"framework": framework, "step": step, "planned": planned, "held": _held(learner, planned)}
