@@ -8,16 +8,13 @@ Layers follow the global dtype policy (`keras.config.set_dtype_policy`), and so 
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
 from keras import applications, layers
 
-from lib.errors import ParameterError
-
-SIZES = (32, 64)
-"""The heights and widths, in pixels, that the stems are made for."""
+from lib.registry import Builder, choose
 
 
 def build(model: str, size: int, classes: int) -> keras.Model:
@@ -26,11 +23,7 @@ def build(model: str, size: int, classes: int) -> keras.Model:
     Raises:
         ParameterError: the model or the size is unknown.
     """
-    if model not in MODELS:
-        raise ParameterError(f"model {model!r} is unknown; choose one of {', '.join(MODELS)}")
-    if size not in SIZES:
-        raise ParameterError(f"image size {size!r} is unknown; choose one of {', '.join(map(str, SIZES))}")
-    return MODELS[model](size, classes)
+    return choose(MODELS, model, size)(size, classes)
 
 
 def parameters(model: keras.Model) -> int:
@@ -164,10 +157,10 @@ def _depthwise(layer: layers.Conv2D) -> layers.Layer:
     return layers.DepthwiseConv2D(layer.kernel_size, padding=layer.padding, name=layer.name, dtype=layer.dtype_policy)
 
 
-MODELS: dict[str, Callable[[int, int], keras.Model]] = {
+MODELS: dict[str, Builder[keras.Model]] = {
     "mobilenetv2": mobilenetv2,
     "resnet50": resnet50,
     "convnext_tiny": convnext_tiny,
     "resnet20": resnet20,
 }
-"""Every model by name; a builder takes the image size and the number of classes."""
+"""Every model by name."""

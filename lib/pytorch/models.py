@@ -4,18 +4,13 @@
 2x2, 4x4 and 4x4, at 32x32 and at 64x64 alike. `resnet20` is written here and, layer for layer, in `lib.keras.models`.
 """
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.errors import ParameterError
 from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
+from lib.registry import Builder, choose
 
 from torchvision import models  # isort: skip
-
-SIZES = (32, 64)
-"""The heights and widths, in pixels, that the stems are made for."""
 
 
 def build(model: str, size: int, classes: int) -> nn.Module:
@@ -24,11 +19,7 @@ def build(model: str, size: int, classes: int) -> nn.Module:
     Raises:
         ParameterError: the model or the size is unknown.
     """
-    if model not in MODELS:
-        raise ParameterError(f"model {model!r} is unknown; choose one of {', '.join(MODELS)}")
-    if size not in SIZES:
-        raise ParameterError(f"image size {size!r} is unknown; choose one of {', '.join(map(str, SIZES))}")
-    return MODELS[model](size, classes)
+    return choose(MODELS, model, size)(size, classes)
 
 
 def parameters(model: nn.Module) -> int:
@@ -132,10 +123,10 @@ def shortcut(x: Tensor, stride: int) -> Tensor:
     return functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, x.shape[1]))
 
 
-MODELS: dict[str, Callable[[int, int], nn.Module]] = {
+MODELS: dict[str, Builder[nn.Module]] = {
     "mobilenetv2": mobilenetv2,
     "resnet50": resnet50,
     "convnext_tiny": convnext_tiny,
     "resnet20": resnet20,
 }
-"""Every model by name; a builder takes the image size and the number of classes."""
+"""Every model by name."""
