@@ -1,12 +1,13 @@
 """Both learners, trained for real on the digits: the same cell gives the same numbers, stopped or not."""
 
 import importlib
+import random
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib import runs, training
+from lib import metrics, runs, training
 from lib.errors import TrainingError
 from lib.params import load_study
 
@@ -200,3 +201,96 @@ def test_tf32_is_set_explicitly_and_alike(digits, tf32):
     assert tf.config.experimental.tensor_float_32_execution_enabled() is tf32
     assert torch.backends.cuda.matmul.allow_tf32 is tf32
     assert torch.backends.cudnn.allow_tf32 is tf32
+
+
+def softmax_gradient(weights, bias, images, labels):
+    """The gradient of a dense layer's mean cross entropy, by hand: weights (pixels, classes), bias (classes,)."""
+    logits = images @ weights + bias
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    shares[np.arange(len(labels)), labels] -= 1
+    return images.T @ shares / len(labels), shares.mean(0)
+
+
+def coupled(weight, gradient, state, rate, momentum, decay):
+    """PyTorch's step with nesterov (`torch.optim.SGD`): the decay passes through the momentum."""
+    gradient = gradient + decay * weight
+    state = gradient if state is None else momentum * state + gradient
+    return weight - rate * (gradient + momentum * state), state
+
+
+def decoupled(weight, gradient, state, rate, momentum, decay):
+    """Keras' step with nesterov (`keras.optimizers.SGD`): the decay stands outside the momentum."""
+    weight = weight - rate * decay * weight
+    state = momentum * (0 if state is None else state) - rate * gradient
+    return weight + momentum * state - rate * gradient, state
+
+
+def dense_layer(learner):
+    """The weights `(pixels, classes)` and the bias of the linear network, float64."""
+    if hasattr(learner.model, "trainable_variables"):
+        weights, bias = (variable.numpy() for variable in learner.model.trainable_variables)
+    else:
+        weights, bias = (parameter.detach().numpy() for parameter in learner.model.parameters())
+        weights = weights.T
+    return weights.astype(np.float64), bias.astype(np.float64)
+
+
+@pytest.mark.parametrize(("framework", "step"), [("keras", decoupled), ("pytorch", coupled)])
+def test_two_steps_are_those_of_nesterov_with_the_framework_s_own_weight_decay(digits, linear, framework, step):
+    learner = make(tiny(framework, weight_decay=0.01), digits)
+    learner.reseed(42, 1)
+    expected, states = dense_layer(learner), [None, None]
+    for batch, rate in zip(learner.batches(), (0.05, 0.1), strict=False):
+        images = np.asarray(batch[0], np.float64).reshape(32, -1)
+        gradients = softmax_gradient(*expected, images, np.asarray(batch[1]))
+        learner.step(batch, rate)
+        pairs = [step(*parts, rate, 0.9, 0.01) for parts in zip(expected, gradients, states, strict=True)]
+        expected, states = zip(*pairs, strict=True)
+        for found, wanted in zip(dense_layer(learner), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_at_rate_zero_nothing_moves_and_the_loss_is_the_cross_entropy_of_the_batch(digits, linear, framework):
+    learner = make(tiny(framework), digits)
+    learner.reseed(42, 1)
+    weights, bias = dense_layer(learner)
+    batch = next(iter(learner.batches()))
+    learner.step(batch, 0.0)
+    assert all((now == then).all() for now, then in zip(dense_layer(learner), (weights, bias), strict=True))
+    images, labels = np.asarray(batch[0]).reshape(32, -1), np.asarray(batch[1])
+    logits = images @ weights + bias
+    sums = learner.take_sums()
+    assert sums.loss / 32 == pytest.approx(metrics.cross_entropy(labels, logits), rel=1e-5)
+    assert sums.correct == (logits.argmax(1) == labels).sum()
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_the_test_is_made_with_the_best_epoch_s_weights(digits, elsewhere, framework):
+    cell = tiny(framework, epochs=2)
+    learner = make(cell, digits)
+    log = training.fit(cell, learner, digits.digest)
+    for batch in learner.batches():
+        learner.step(batch, 1.0)
+    training.test(cell, learner, log)
+    predictions = learner.predict("val")
+    assert metrics.accuracy(predictions.labels, predictions.logits.argmax(1)) == log.best["val_accuracy"]
+    assert metrics.cross_entropy(predictions.labels, predictions.logits) == log.best["val_loss"]
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_every_generator_is_seeded_and_only_deterministic_kernels_are_allowed(digits, linear, framework):
+    import torch
+    from tensorflow.python.framework import config  # the only place that tells
+
+    drawn = []
+    for _ in range(2):
+        make(tiny(framework), digits)
+        drawn.append((random.random(), np.random.random()))
+    assert drawn[0] == drawn[1]
+    if framework == "keras":
+        assert config.is_op_determinism_enabled()
+    else:
+        assert torch.are_deterministic_algorithms_enabled()
+        assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)

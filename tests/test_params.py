@@ -31,6 +31,17 @@ def test_stage1_has_24_cells_and_stage2_180():
     assert len(load_study("stage2").cells) == 180
 
 
+def test_the_two_stages_have_the_axes_and_gates_of_the_benchmark():
+    stage1, stage2 = load_study("stage1"), load_study("stage2")
+    assert (stage1.datasets, stage1.models) == (("cifar10", "cifar100"), ("resnet50", "mobilenetv2"))
+    assert (stage1.precisions, stage1.seeds) == (("fp32",), (42, 123, 456))
+    assert stage1.gates == {"cifar10": 0.85, "cifar100": 0.55}
+    assert stage2.datasets == ("cifar10", "cifar100", "tiny_imagenet")
+    assert stage2.models == ("resnet50", "mobilenetv2", "convnext_tiny")
+    assert (stage2.precisions, stage2.seeds) == (("fp32", "amp"), (42, 123, 456, 789, 1024))
+    assert stage1.frameworks == stage2.frameworks == ("keras", "pytorch")
+
+
 def test_stage2_takes_over_every_run_of_stage1():
     stage2 = {cell.name: cell for cell in load_study("stage2").cells}
     assert all(stage2[cell.name] == cell for cell in load_study("stage1").cells)

@@ -74,7 +74,7 @@ def gate(study, name):
     return table.loc[name]
 
 
-def test_results_have_the_spec_s_columns_and_one_row_a_run_in_the_study_s_order(study):
+def test_results_have_the_benchmark_s_columns_and_one_row_a_run_in_the_study_s_order(study):
     for cell in reversed(study.cells):
         finish(cell)
     table = records.results(study)
@@ -275,15 +275,15 @@ def test_a_gate_with_nothing_to_compare_is_open(study):
 def read_chapter(tmp_path, monkeypatch):
     """Run a chapter's cells in this process, and return its computed prose and the names of what it saved."""
 
-    def read(stem):
+    def read(stem, study="quickstart"):
         prose = []
         monkeypatch.setattr(paths, "REPORT", tmp_path / "report")
         monkeypatch.setattr(Chapter, "markdown", lambda _, text: prose.append(text))
         namespace = {}
         for cell in jupytext.read(paths.NOTEBOOKS / f"{stem}.py").cells:
             if cell.cell_type == "code":
-                exec(cell.source, namespace)
-        saved = {path.name for path in (tmp_path / "report" / "quickstart").glob("*/*")}
+                exec(cell.source.replace('"quickstart"', f'"{study}"'), namespace)
+        saved = {path.name for path in (tmp_path / "report" / study).glob("*/*")}
         return "\n".join(prose), saved
 
     return read
@@ -325,3 +325,23 @@ def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read
     saved = pd.read_csv(tables / "statistical_results.csv")
     pd.testing.assert_frame_equal(saved[saved.columns[:10]], statistics.compare(records.results(study)).iloc[:, :10])
     assert list(saved.columns) == list(statistics.COLUMNS)
+
+
+def test_the_whole_matrix_gives_180_results_54_comparisons_and_22_figures(study, read_chapter, tmp_path):
+    stage2 = load_study("stage2")
+    for dataset in stage2.datasets:
+        (paths.DATA / f"{dataset}.json").write_text(json.dumps({"digest": "the digits"}))
+    for cell in stage2.cells:
+        finish(cell, accuracy=0.9 + cell.seed / 1e5)
+    for stem in ("30_results", "31_statistics", "32_figures"):
+        _, saved = read_chapter(stem, "stage2")
+    tables = tmp_path / "report/stage2/tables"
+    results, comparisons = (pd.read_csv(tables / f"{name}.csv") for name in ("results_stage2", "statistical_results"))
+    assert len(results) == 180
+    assert not results.isna().any(axis=None)
+    assert len(comparisons) == 54
+    bars = {f"{what}_{precision}.png" for what in ("accuracy", "throughput") for precision in ("fp32", "amp")}
+    groups = {(cell.dataset, cell.model, cell.precision) for cell in stage2.cells}
+    curves = {f"curves_{dataset}_{model}_{precision}.png" for dataset, model, precision in groups}
+    assert (len(curves), len(bars)) == (18, 4)
+    assert curves | bars <= saved

@@ -46,6 +46,11 @@ def test_a_sweep_leaves_every_run_with_its_record_and_its_notebook(swept):
         best = "best.pt" if cell.framework == "pytorch" else "best.weights.h5"
         assert names == {"notebook.ipynb", "epochs.csv", "test.json", "record.json", "logits.npz", "console.log", best}
         assert f"{cell.name}: epoch 3/3" in printed
+        environment = runs.read_record(cell).environment
+        assert all(
+            environment[item]
+            for item in ["python", "tensorflow", "keras", "torch", "cuda", "cudnn", "driver", "gpu", "device"]
+        )
         notebook = nbformat.read(runs.folder(cell) / "notebook.ipynb", 4)
         assert all(part.execution_count for part in notebook.cells if part.cell_type == "code")
 

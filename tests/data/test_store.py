@@ -14,7 +14,7 @@ import yaml
 from sklearn.model_selection import train_test_split
 
 from lib import paths
-from lib.data import layout, writing
+from lib.data import contents, layout, writing
 from lib.data.archives import ARCHIVES
 from lib.data.catalog import CATALOG
 from lib.data.layout import IMAGES_AND_LABELS, SPLITS
@@ -86,6 +86,19 @@ def test_splits_are_scikit_learns_stratified_with_seed_42(project):
     np.testing.assert_array_equal(store.train_indices, train)
     np.testing.assert_array_equal(store.val_indices, val)
     assert (paths.SPLITS / "digits_val_indices.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "train", "val", "a_class"),
+    [("cifar10", 45_000, 5_000, 500), ("cifar100", 45_000, 5_000, 50), ("tiny_imagenet", 90_000, 10_000, 50)],
+)
+def test_splits_of_official_size_have_exactly_the_shares_of_the_benchmark(dataset, train, val, a_class):
+    facts = CATALOG[dataset]
+    labels = np.random.default_rng(0).permutation(np.arange(facts.train) % facts.classes)
+    train_indices, val_indices = contents.split_indices(facts, labels)
+    assert (len(train_indices), len(val_indices)) == (train, val)
+    assert (np.bincount(labels[val_indices]) == a_class).all()
+    assert sorted([*train_indices, *val_indices]) == list(range(facts.train))
 
 
 def test_statistics_are_those_of_the_train_split_alone(project, cifar10_source):

@@ -1,0 +1,100 @@
+"""Both input pipelines: what they do to an image, and how they cut an epoch into batches."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lib.data.catalog import CATALOG
+from lib.data.store import Split
+from lib.environment import cores
+from lib.keras.data import TrainingPipeline, evaluation_dataset
+from lib.params import load_study
+from lib.pytorch.data import evaluation_loader, training_loader
+
+STORE = SimpleNamespace(mean=np.array([0.4, 0.5, 0.6]), std=np.array([0.2, 0.25, 0.3]), dataset=CATALOG["digits"])
+COUNT = 100
+
+
+def coded():
+    """Images whose every pixel says where it is and to which image it belongs; none is black, as padding is."""
+    rows, columns = np.mgrid[1:33, 1:33]
+    images = np.stack([np.stack([rows, columns, np.full((32, 32), 1 + i)], axis=-1) for i in range(COUNT)])
+    return Split(images.astype(np.uint8), np.arange(COUNT), np.arange(COUNT))
+
+
+def settings(**changes):
+    base = load_study("quickstart").cells[0].settings
+    return base.model_copy(update={"batch_size": 32, "num_workers": 0, "crop_padding": 4, "flip": True} | changes)
+
+
+def keras_epoch(settings, seed=1):
+    for images, labels in TrainingPipeline(coded(), STORE, settings, steps=3).epoch(seed):
+        yield images.numpy(), labels.numpy()
+
+
+def pytorch_epoch(settings, seed=1):
+    loader = training_loader(coded(), STORE, settings, steps=3)
+    loader.sampler.reseed(seed)
+    for images, labels in loader:
+        yield images.numpy().transpose(0, 2, 3, 1), labels.numpy()
+
+
+def as_bytes(images):
+    """The images before they were normalised."""
+    return np.rint((images * STORE.std + STORE.mean) * 255).astype(np.uint8)
+
+
+def crop_of(image, label, padding):
+    """Where in the padded original the image was cut out, and whether it is mirrored; fails if it was not."""
+    padded = np.pad(coded().images[label], ((padding, padding), (padding, padding), (0, 0)))
+    for mirrored in (False, True):
+        wanted = image[:, ::-1] if mirrored else image
+        for top in range(2 * padding + 1):
+            for left in range(2 * padding + 1):
+                if (padded[top : top + 32, left : left + 32] == wanted).all():
+                    return top, left, mirrored
+    pytest.fail("not a crop of its original")
+
+
+@pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])
+@pytest.mark.parametrize("flip", [False, True])
+def test_every_training_image_is_a_crop_of_its_padded_self_and_half_are_mirrored(epoch, flip):
+    images, labels = (np.concatenate(parts) for parts in zip(*epoch(settings(flip=flip)), strict=True))
+    crops = [crop_of(image, label, 4) for image, label in zip(as_bytes(images), labels, strict=True)]
+    assert len({crop[:2] for crop in crops}) > 40  # of 81 corners, in 96 images
+    assert {min(axis) for axis in list(zip(*crops, strict=True))[:2]} == {0}
+    assert {max(axis) for axis in list(zip(*crops, strict=True))[:2]} == {8}
+    mirrored = sum(crop[2] for crop in crops)
+    assert 30 < mirrored < 66 if flip else mirrored == 0
+
+
+@pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])
+def test_without_padding_and_flip_the_images_are_the_originals(epoch):
+    for images, labels in epoch(settings(crop_padding=0, flip=False)):
+        assert (as_bytes(images) == coded().images[labels]).all()
+
+
+@pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])
+def test_an_epoch_is_a_function_of_its_seed(epoch):
+    first, again, other = (np.concatenate([images for images, _ in epoch(settings(), seed)]) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])
+def test_the_incomplete_training_batch_is_dropped(epoch):
+    assert [len(labels) for _, labels in epoch(settings())] == [32, 32, 32]
+
+
+def test_the_incomplete_evaluation_batch_is_kept():
+    keras = [len(labels) for _, labels in evaluation_dataset(coded(), STORE, 32)]
+    pytorch = [len(labels) for _, labels in evaluation_loader(coded(), STORE, 32, num_workers=0)]
+    assert keras == pytorch == [32, 32, 32, 4]
+
+
+def test_the_loader_has_the_documented_options():
+    loader = training_loader(coded(), STORE, settings(num_workers=8), steps=3)
+    assert loader.num_workers == min(8, cores())
+    assert (loader.persistent_workers, loader.prefetch_factor, loader.drop_last) == (True, 2, True)
+    assert not evaluation_loader(coded(), STORE, 32, num_workers=8).drop_last
