@@ -87,6 +87,32 @@ def means(results: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def mixed_precision(study: Study) -> pd.DataFrame:
+    """Return what mixed precision brings, a row a network and framework, over the seeds that finished in both.
+
+    Returns:
+        Columns `dataset`, `model`, `framework`, `seeds`, `speed_ratio` and `memory_ratio` (means of AMP / fp32, the
+        speed that of the late epochs, the memory the peak), and `skipped_steps`, all that the loss scale skipped.
+    """
+    rows = [
+        _result(cell, record) | {"memory": record.peak_memory_mb, "skipped": record.skipped_steps}
+        for cell, record in _finished(study)
+    ]
+    keys = ["dataset", "model", "framework", "seed"]
+    runs_of = pd.DataFrame(rows, columns=[*RESULTS, "memory", "skipped"]).groupby("precision")
+    if not {"fp32", "amp"} <= runs_of.groups.keys():
+        return pd.DataFrame(columns=[*keys[:3], "seeds", "speed_ratio", "memory_ratio", "skipped_steps"])
+    pairs = runs_of.get_group("amp").merge(runs_of.get_group("fp32"), on=keys, suffixes=("", "_fp32"))
+    pairs["speed_ratio"] = pairs.images_per_sec_avg_late / pairs.images_per_sec_avg_late_fp32
+    pairs["memory_ratio"] = pairs.memory / pairs.memory_fp32
+    return pairs.groupby(keys[:3], sort=False, as_index=False).agg(
+        seeds=("seed", "size"),
+        speed_ratio=("speed_ratio", "mean"),
+        memory_ratio=("memory_ratio", "mean"),
+        skipped_steps=("skipped", "sum"),
+    )
+
+
 def read_log(path: Path) -> pd.DataFrame:
     """Read one run's epoch log strictly.
 

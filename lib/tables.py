@@ -42,6 +42,8 @@ COLUMNS = {
     "test_macro_f1_sd": ("SD", percent),
     "images_per_sec_avg": ("images/s", "{:,.0f}"),
     "images_per_sec_avg_late": ("images/s, late", "{:,.0f}"),
+    "speed_ratio": ("speed, AMP / fp32", "{:.2f}"),
+    "memory_ratio": ("peak memory, AMP / fp32", "{:.2f}"),
     "smallest Wilcoxon p": ("smallest Wilcoxon p", "{:.4f}"),
     "detectable d_z": ("detectable d_z", "{:.2f}"),
     "detectable d_z, corrected": ("detectable d_z, corrected", "{:.2f}"),

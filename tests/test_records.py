@@ -156,6 +156,24 @@ def test_means_have_a_row_a_group_and_framework_and_one_seed_has_no_deviation(st
     assert np.isnan(table.loc["pytorch", "test_accuracy_sd"])
 
 
+def test_mixed_precision_is_set_against_fp32_seed_by_seed(study):
+    assert records.mixed_precision(study).empty
+    (paths.DATA / "cifar10.json").write_text(json.dumps({"digest": "the digits"}))
+    stage2 = load_study("stage2")
+    amp = {"keras": (2.0, 300.0, 3), "pytorch": (0.5, 500.0, 0)}
+    for cell in stage2.cells:
+        if (cell.dataset, cell.model) == ("cifar10", "resnet50") and cell.seed in (42, 123):
+            slower, memory, skipped = amp[cell.framework] if cell.precision == "amp" else (1.0, 400.0, 0)
+            log = log_of(cell)
+            log["epoch_time_seconds"] *= slower
+            finish(cell, log=log, peak_memory_mb=memory, skipped_steps=skipped)
+    table = records.mixed_precision(stage2).set_index("framework")
+    assert table.seeds.tolist() == [2, 2]
+    assert table.speed_ratio.to_dict() == pytest.approx({"keras": 0.5, "pytorch": 2.0})
+    assert table.memory_ratio.to_dict() == pytest.approx({"keras": 0.75, "pytorch": 1.25})
+    assert table.skipped_steps.to_dict() == {"keras": 6, "pytorch": 0}
+
+
 def test_the_settings_table_names_every_setting_of_a_cell(study):
     cell = study.cells[0]
     table = records.settings_table(cell).set_index("setting")["value"]
