@@ -80,7 +80,7 @@ def curves(epochs: pd.DataFrame) -> Figure:
 
     `epochs` holds that group's rows of `records.epochs`. The mean is over the seeds that reached the epoch.
     """
-    figure = Drawing(figsize=(WIDTH, 4.6), layout="constrained")
+    figure = Drawing(figsize=(WIDTH, 4.1), layout="constrained")  # two of them, with captions, on a page
     axes = figure.subplots(2, 2, sharex=True)
     present = _present(epochs)
     for (column, title), axis in zip(PANELS.items(), axes.flat, strict=True):
