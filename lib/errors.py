@@ -1,5 +1,6 @@
 """The errors that a user can cause and mend, each shown as one clear message instead of a traceback."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +31,12 @@ def one_line() -> Iterator[None]:
     """End the process with one message, and exit code 1, where the block raises a `UserError`."""
     try:
         yield
+        sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough; Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

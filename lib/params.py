@@ -6,7 +6,8 @@ one point of the matrix, fully resolved, and its name is the name of its run.
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
@@ -161,13 +162,21 @@ def study_names() -> list[str]:
 def load_study(name: str) -> Study:
     """Load one study and resolve its cells; every error names the file, the key and the choices.
 
-    All study files are read, because two that give one run name different settings contradict each other.
+    All study files are read, because two that give one run name different settings contradict each other. Another file
+    that cannot be read, such as one that somebody is writing, is left out of that comparison.
     """
     if name not in study_names():
         raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
-    studies = {other: _read_study(other) for other in study_names()}
-    _refuse_contradictions(studies.values())
-    return studies[name]
+    study = _read_study(name)
+    _refuse_contradictions([study, *_others(name)])
+    return study
+
+
+def _others(name: str) -> Iterator[Study]:
+    for other in study_names():
+        if other != name:
+            with suppress(ParameterError):
+                yield _read_study(other)
 
 
 def _read_study(name: str) -> Study:

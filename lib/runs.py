@@ -163,7 +163,7 @@ def state(cell: Cell) -> State:
         return State(Kind.MISSING, "never run")
     if status.state == "failed":
         return State(Kind.FAILED, status.error)
-    return State(Kind.INTERRUPTED, f"stopped after {status.since}; it goes on from its last whole epoch")
+    return State(Kind.INTERRUPTED, f"begun {status.since} and stopped; it goes on from its last whole epoch")
 
 
 def _judge(cell: Cell, record: Record) -> State:

@@ -10,9 +10,6 @@ import sys
 from collections import Counter
 
 from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from lib import errors, paths, runs
 from lib.errors import DataError, UserError
@@ -20,23 +17,23 @@ from lib.params import Cell, Study, load_study
 from lib.plan import pending, time_left
 from lib.runs import Kind, State
 
-_COLOURS = {Kind.DONE: "green", Kind.OTHER_CODE: "green", Kind.RUNNING: "cyan", Kind.FAILED: "red"}
 
-
-def plan(study: Study, rerun: str) -> list[tuple[Cell, State]]:
-    """Print what a sweep would run, and why; return it."""
+def plan(study: Study, rerun: str) -> list[Cell]:
+    """Print what a sweep would run, and why, and what it would leave alone though it is not done; return the first."""
     todo = pending(study, rerun)
-    print(f"{study.name}: {len(study.cells)} runs ({_counts(study)}); {len(todo)} to run")
+    states = _states(study)
+    print(f"{study.name}: {len(study.cells)} runs ({_counts(states)}); {len(todo)} to run")
+    _print([*todo, *((cell, state) for cell, state in states if state.kind in (Kind.RUNNING, Kind.UNREADABLE))])
     if todo:
-        _print_states(todo)
-        print(f"one after another: {time_left(study, [cell for cell, _ in todo])}")
-    return todo
+        print(f"one after another: {time_left(study, [cell for cell, _ in todo])}", flush=True)
+    return [cell for cell, _ in todo]
 
 
 def status(study: Study) -> None:
     """Print how each run stands."""
-    _print_states([(cell, runs.state(cell)) for cell in study.cells])
-    print(_counts(study))
+    states = _states(study)
+    _print(states)
+    print(_counts(states))
 
 
 def run(study: Study, rerun: str, options: list[str]) -> None:
@@ -44,18 +41,29 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
 
     Raises:
         DataError: a dataset of the study has no store.
-        UserError: another sweep is running; or a run failed, and the others were run all the same.
+        UserError: another sweep or a run is going on; or a run did not finish, and the others were run all the same.
     """
     for dataset in study.datasets:
         if not (paths.DATA / f"{dataset}.json").exists():
             raise DataError(f"data/{dataset} is not prepared: make data DATASET={dataset}")
     try:
         with FileLock(paths.EXECUTED / ".sweep.lock", timeout=0):
+            _refuse_company(study)
             todo = plan(study, rerun)
             if todo:
-                _run(study, [cell for cell, _ in todo], options)
+                _run(study, todo, options)
     except Timeout:
         raise UserError("another sweep is running in this project; wait for it, or stop it") from None
+    unfinished = [cell for cell, state in _states(study) if state.kind not in runs.WITH_RESULTS]
+    if unfinished:
+        raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
+
+
+def _refuse_company(study: Study) -> None:
+    """Two trainings at once would falsify each other's times, and a run that is just ending would be left out."""
+    for cell, state in _states(study):
+        if state.kind == Kind.RUNNING:
+            raise UserError(f"{cell.name} is running, {state.reason}; wait for it, or stop it")
 
 
 def _run(study: Study, cells: list[Cell], options: list[str]) -> None:
@@ -64,21 +72,23 @@ def _run(study: Study, cells: list[Cell], options: list[str]) -> None:
     command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", "--rerun-triggers", "mtime"]
     command += ["--cores", "all", "--keep-going", "--quiet", "host", "rules", "--nolock", *options]
     command += ["--forcerun", *records, "--", *records]
-    if subprocess.run(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, check=False).returncode:
-        unfinished = len(pending(study))
-        raise UserError(f"{unfinished} runs are not finished; make status STUDY={study.name} says why")
+    subprocess.run(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, check=False)
 
 
-def _counts(study: Study) -> str:
-    counts = Counter(runs.state(cell).kind for cell in study.cells)
+def _states(study: Study) -> list[tuple[Cell, State]]:
+    return [(cell, runs.state(cell)) for cell in study.cells]
+
+
+def _counts(states: list[tuple[Cell, State]]) -> str:
+    counts = Counter(state.kind for _, state in states)
     return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
-def _print_states(states: list[tuple[Cell, State]]) -> None:
-    table = Table("run", "state", "why", box=None, pad_edge=False)
+def _print(states: list[tuple[Cell, State]]) -> None:
+    """Print a line a run; a name is never cut, however narrow the terminal."""
+    width = max((len(cell.name) for cell, _ in states), default=0)
     for cell, (kind, reason) in states:
-        table.add_row(cell.name, f"[{_COLOURS.get(kind, 'yellow')}]{kind}[/]", escape(reason))
-    Console(soft_wrap=True).print(table)
+        print(f"  {cell.name:{width}}  {kind:11}  {reason}", flush=True)
 
 
 def main() -> None:

@@ -82,8 +82,8 @@ if len(results):
 # %% [markdown]
 # ## Every run
 #
-# *Best epoch* is the one with the highest val accuracy. Seconds and speeds are means over all epochs and, where the
-# header says *late*, over the last half of them, when the first epochs' start-up no longer counts.
+# *Best epoch* is the one with the highest val accuracy. The speed is that of the *late* epochs,
+# the last half, when the first epochs' start-up no longer counts.
 
 # %%
 columns = [*records.KEYS, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]

@@ -163,8 +163,8 @@ if detectable > 0:
     chapter.markdown(
         f"With {pairs} pairs and the scatter seen here, the median comparison could detect a difference in accuracy of "
         f"{percent(detectable)} points at a level of {ALPHA}, before any correction; the margin is "
-        f"{percent(METRICS['test_accuracy'].margin)} points. *Undecided* means that the data allow both a difference "
-        "that matters and none."
+        f"{percent(METRICS['test_accuracy'].margin)} points. *Undecided* means that after "
+        "the correction the data settle neither question; an interval, which is not corrected, may say more."
     )
 elif not pairs:
     chapter.markdown("Nothing yet.")

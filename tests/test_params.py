@@ -113,6 +113,13 @@ def test_two_studies_cannot_give_one_run_different_settings(studies):
         load_study("quickstart")
 
 
+def test_a_fault_in_another_study_stops_nothing(studies):
+    name = studies(models=["resnet21"])
+    assert len(load_study("quickstart").cells) == 6
+    with pytest.raises(ParameterError, match="resnet21"):
+        load_study(name)
+
+
 def test_a_wrong_key_in_train_yaml_is_named(studies):
     train = paths.PARAMS / "train.yaml"
     train.write_text(train.read_text().replace("  nesterov:", "  nestorov:"))

@@ -123,9 +123,10 @@ def test_a_run_that_runs_already_is_refused(swept, tiny_study):
     name = tiny_study("busy", frameworks=["pytorch"])
     cell = load_study(name).cells[0]
     runs.write_status(cell, "running")
-    result = run("lib.cell", name, cell.name)
-    assert result.returncode == 1
-    assert "is running: since" in result.stderr
+    for command in (("lib.cell", name, cell.name), ("lib.sweep", "run", name)):
+        result = run(*command)
+        assert result.returncode == 1
+        assert f"{cell.name} is running" in result.stderr
     assert pending(load_study(name)) == []
 
 
@@ -151,6 +152,23 @@ def test_trouble_after_the_record_was_written_does_not_cost_the_run(swept, tiny_
     lib.cell.run("late", cell)
     assert runs.state(cell).kind != Kind.INTERRUPTED
     assert runs.read_record(cell) is not None
+
+
+def test_a_run_that_cannot_be_read_is_named_and_counted_as_unfinished(swept, tiny_study):
+    name = tiny_study("damaged", frameworks=["pytorch"])
+    cell = load_study(name).cells[0]
+    runs.folder(cell).mkdir(parents=True)
+    (runs.folder(cell) / "record.json").write_text("{")
+    result = run("lib.sweep", "run", name)
+    assert result.returncode == 1
+    assert f"{cell.name}  unreadable" in result.stdout
+    assert "error: 1 runs are not finished" in result.stderr
+
+
+def test_a_reader_who_has_seen_enough_gets_no_traceback(tiny_study):
+    command = f"{sys.executable} -m lib.sweep plan {tiny_study('piped')} | true"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert result.stderr == ""
 
 
 def test_two_sweeps_at_once_are_refused(tiny_study):

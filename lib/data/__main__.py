@@ -13,11 +13,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.data", description="Prepare a dataset's store in data/.")
     parser.add_argument("dataset", help=", ".join(CATALOG))
     parser.add_argument(
-        "--source", type=Path, help="an official archive, its extracted folder, or a folder of parquet files"
+        "--source", type=_path, help="an official archive, its extracted folder, or a folder of parquet files"
     )
     arguments = parser.parse_args()
     with errors.one_line():
         report(prepare(arguments.dataset, arguments.source))
+
+
+def _path(text: str) -> Path:
+    """Return the path, a leading `~` resolved, which not every shell does behind a `=`."""
+    return Path(text).expanduser()
 
 
 def report(store: Store) -> None:

@@ -7,7 +7,7 @@ nothing heavy is imported.
 import argparse
 import time
 
-from lib import paths
+from lib import paths, runs
 from lib.errors import ChapterError, one_line
 from lib.params import Study, load_study
 from lib.report import freshness
@@ -67,7 +67,8 @@ def report(study: Study) -> None:
     start = time.perf_counter()
     build(study)
     freshness.mark(stamp, digest)
-    print(f"{time.perf_counter() - start:.1f} s", flush=True)
+    done = sum(runs.state(cell).kind in runs.WITH_RESULTS for cell in study.cells)
+    print(f"{time.perf_counter() - start:.1f} s, {done} of {len(study.cells)} runs have results", flush=True)
 
 
 if __name__ == "__main__":
