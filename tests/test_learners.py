@@ -165,13 +165,26 @@ def test_micro_batches_give_the_update_of_the_whole_batch(digits, linear, framew
         assert split_sums.loss == pytest.approx(sums.loss, rel=1e-5)
 
 
+def trained(learner):
+    """All trainable numbers of the model, in one vector."""
+    if hasattr(learner.model, "trainable_variables"):
+        return np.concatenate([variable.numpy().ravel() for variable in learner.model.trainable_variables])
+    return np.concatenate([parameter.detach().numpy().ravel() for parameter in learner.model.parameters()])
+
+
 @pytest.mark.parametrize("framework", LEARNERS)
-def test_with_batch_normalisation_micro_batches_give_nearly_the_same_update(digits, framework):
-    _, whole, sums = logits_after_one_epoch(framework, digits)
-    _, split, split_sums = logits_after_one_epoch(framework, digits, accumulation_steps=2)
-    assert split_sums.updates == sums.updates
-    assert split_sums.loss == pytest.approx(sums.loss, rel=0.25)
-    assert np.abs(split - whole).max() > 0
+def test_with_batch_normalisation_two_micro_batches_give_the_update_to_a_quarter_of_its_length(digits, framework):
+    """Each micro-batch is normalised by its own 48 images instead of 96; 13 % (PyTorch) and 16 % (Keras) were seen."""
+
+    def update(parts):
+        learner = make(tiny(framework, batch_size=96, accumulation_steps=parts), digits)
+        learner.reseed(42, 1)
+        before = trained(learner)
+        learner.step(next(iter(learner.batches())), 0.1)
+        return trained(learner) - before
+
+    whole, split = update(1), update(2)
+    assert 0 < np.linalg.norm(split - whole) < 0.25 * np.linalg.norm(whole)
 
 
 @pytest.mark.parametrize("framework", LEARNERS)
