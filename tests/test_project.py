@@ -105,3 +105,10 @@ def test_the_names_a_parameter_can_take_are_those_that_exist():
     assert set(get_args(params.DatasetName)) == set(CATALOG)
     chapters = {path.stem for path in (PROJECT / "notebooks").glob("*.py")}
     assert chapters >= set(get_args(params.ChapterName))
+
+
+def test_every_test_that_the_list_of_proofs_names_is_there():
+    cited = re.findall(r"`([\w/]+\.py)::(\w+)", (PROJECT / "tests/README.md").read_text())
+    assert len(cited) > 90
+    for file, name in cited:
+        assert f"def {name}(" in (PROJECT / "tests" / file).read_text(), f"{file} has no {name}"
