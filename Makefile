@@ -63,8 +63,7 @@ rehearsal: env ## the 180 cells of stage 2 in miniature, in the folder rehearsal
 in-rehearsal: export PAIRED_ROOT := $(CURDIR)/rehearsal
 in-rehearsal:
 	@for dataset in cifar10 cifar100 tiny_imagenet; do $(RUN) -m lib.data $$dataset; done
-	@$(RUN) -m lib.sweep run $(STUDY)
-	@$(RUN) -m lib.report $(STUDY)
+	@$(RUN) -m lib.sweep run $(STUDY) || failed=1; $(RUN) -m lib.report $(STUDY); exit $${failed:-0}
 
 lab: env ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir .

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Literal, TextIO
 
 from lib import errors, paths, runs
-from lib.errors import ChapterError
+from lib.errors import ChapterError, DataError
 from lib.execution import execute
 from lib.params import Cell, load_study
 from lib.plan import pending, time_left
@@ -43,6 +43,7 @@ def run(study: str, cell: Cell) -> None:
     What goes wrong after the record is written costs nothing: the run is done.
 
     Raises:
+        DataError: the dataset has no store.
         ChapterError: the notebook failed; the message names the run and the cause.
         KeyboardInterrupt: the run was stopped; it goes on from its last whole epoch when it is asked for again.
     """
@@ -52,6 +53,8 @@ def run(study: str, cell: Cell) -> None:
         return
     if state.kind in (Kind.RUNNING, Kind.UNREADABLE):
         raise ChapterError(f"{cell.name} is {state.kind}: {state.reason}")
+    if runs.dataset_digest(cell) is None:
+        raise DataError(f"{cell.dataset} is not prepared: make data DATASET={cell.dataset}")
     runs.folder(cell).mkdir(parents=True, exist_ok=True)
     runs.forget_record(cell)
     runs.write_status(cell, "running")

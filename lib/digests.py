@@ -27,9 +27,11 @@ _SHARED_CODE = (
 def inputs_digest(cell: Cell, dataset_digest: str) -> str:
     """Return the digest of a cell's resolved parameters and its dataset's content.
 
-    The variant is left out: it names a departure, it does not make one.
+    The variant is left out: it names a departure, it does not make one. So is `on_oom`: a run that did not need it is
+    the same with it, and one that did says so in its record.
     """
-    parameters = cell.model_dump(mode="json", exclude={"variant"}, exclude_defaults=True)
+    left_out = {"variant": True, "settings": {"on_oom"}}
+    parameters = cell.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
     return _sha256(json.dumps([parameters, dataset_digest], sort_keys=True))
 
 

@@ -18,10 +18,11 @@ def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
 
 
 def time_left(study: Study, cells: list[Cell]) -> str:
-    """Estimate how long the cells take one after another, from the study's records of runs of the same kind."""
+    """Estimate how long the cells take one after another, from the study's results of runs of the same kind."""
     seconds = defaultdict(list)
     for cell in study.cells:
-        if record := runs.read_record(cell):
+        record = runs.read_record(cell)
+        if record and runs.state(cell).kind in runs.WITH_RESULTS:
             seconds[_kind(cell)].append(record.seconds)
     known = [mean(seconds[_kind(cell)]) for cell in cells if _kind(cell) in seconds]
     unknown = len(cells) - len(known)

@@ -68,6 +68,12 @@ def environments(study: Study) -> pd.DataFrame:
     return counted[["framework", "runs", *found.columns[1:]]]
 
 
+def accumulated(study: Study) -> list[str]:
+    """Return the names of the finished runs that ran out of memory and took more micro-batches than their cell says."""
+    found = _finished(study)
+    return [cell.name for cell, record in found if record.accumulation_steps != cell.settings.accumulation_steps]
+
+
 def settings_table(cell: Cell) -> pd.DataFrame:
     """Return all that makes one cell, its settings resolved: `setting` and `value`."""
     parts = cell.model_dump(exclude={"settings"}) | cell.settings.model_dump()

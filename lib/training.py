@@ -172,7 +172,7 @@ def _more_micro_batches(cell: Cell, parts: int) -> int:
     if batch % more:
         raise TrainingError(f"{problem}, and these cannot be halved: lower `batch_size`")
     if cell.settings.on_oom == "fail":
-        raise TrainingError(f"{problem}: set `accumulation_steps: {more}`, or `on_oom: accumulate` to have it set")
+        raise TrainingError(f"{problem}: set `on_oom: accumulate`, or `accumulation_steps: {more}` for all runs alike")
     print(f"{problem}: beginning again with {more} micro-batches of {batch // more}", flush=True)
     return more
 

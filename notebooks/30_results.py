@@ -65,6 +65,14 @@ counts = environments.pivot_table("runs", ["item", "value"], "framework", aggfun
 if len(counts):
     chapter.table(counts.reset_index(), "environments", "What the runs were made with, and how many of each framework.")
 
+# %%
+grown = records.accumulated(experiment)
+if grown:
+    chapter.markdown(
+        f"**{len(grown)} runs ran out of memory** and took smaller micro-batches than the others, with other batch "
+        f"statistics and another speed: {', '.join(grown)}."
+    )
+
 # %% [markdown]
 # ## What the groups reached
 #

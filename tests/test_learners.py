@@ -13,6 +13,11 @@ from lib.params import load_study
 
 LEARNERS = {"keras": "KerasLearner", "pytorch": "PyTorchLearner"}
 
+OUT_OF_MEMORY = {
+    "keras": lambda: importlib.import_module("tensorflow").errors.ResourceExhaustedError(None, None, "too large"),
+    "pytorch": lambda: importlib.import_module("torch").OutOfMemoryError("too large"),
+}
+
 
 def make(cell, store):
     """Return the cell's learner, in its framework."""
@@ -169,7 +174,7 @@ def trained(learner):
     """All trainable numbers of the model, in one vector."""
     if hasattr(learner.model, "trainable_variables"):
         return np.concatenate([variable.numpy().ravel() for variable in learner.model.trainable_variables])
-    return np.concatenate([parameter.detach().numpy().ravel() for parameter in learner.model.parameters()])
+    return np.concatenate([parameter.detach().cpu().numpy().ravel() for parameter in learner.model.parameters()])
 
 
 @pytest.mark.parametrize("framework", LEARNERS)
@@ -187,21 +192,73 @@ def test_with_batch_normalisation_two_micro_batches_give_the_update_to_a_quarter
     assert 0 < np.linalg.norm(split - whole) < 0.25 * np.linalg.norm(whole)
 
 
+def half(framework, store):
+    """The cell's learner with float16 and a loss scale, as on a GPU."""
+    module = importlib.import_module(f"lib.{framework}.learner")
+    types = dict.fromkeys(("cpu", "gpu", "cuda"), "float16" if framework == "keras" else module.torch.float16)
+    learner = type("Half", (getattr(module, LEARNERS[framework]),), {"amp_types": types})
+    return learner(tiny(framework, "amp"), store)
+
+
 @pytest.mark.parametrize("framework", LEARNERS)
 def test_float16_is_scaled_and_a_step_whose_gradient_overflows_is_skipped_and_counted(digits, linear, framework):
-    module = importlib.import_module(f"lib.{framework}.learner")
-    base = getattr(module, LEARNERS[framework])
-    half = dict.fromkeys(("cpu", "gpu", "cuda"), "float16" if framework == "keras" else module.torch.float16)
-    learner = type("Half", (base,), {"amp_types": half})(tiny(framework, "amp"), digits)
+    learner = half(framework, digits)
     learner.reseed(42, 1)
     first, second, third = learner.batches()
     learner.step(first, 0.1)
-    trained = learner.predict("val").logits
+    before = learner.predict("val").logits
     learner.step((second[0] * 1e30, second[1]), 0.1)
-    assert (learner.predict("val").logits == trained).all()
+    assert (learner.predict("val").logits == before).all()
     learner.step(third, 0.1)
-    assert (learner.predict("val").logits != trained).any()
+    assert (learner.predict("val").logits != before).any()
     assert learner.take_sums().updates == 2
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_the_loss_scale_goes_on_where_it_was(digits, linear, tmp_path, framework):
+    learner, resumed = half(framework, digits), half(framework, digits)
+    learner.reseed(42, 1)
+    first, second, third = learner.batches()
+    learner.step((first[0] * 1e30, first[1]), 0.1)
+    learner.step(second, 0.1)
+    learner.take_sums()
+    learner.save_state(tmp_path / f"state{learner.state_suffix}")
+    resumed.load_state(tmp_path / f"state{learner.state_suffix}")
+    for each in (learner, resumed):
+        each.step(third, 0.1)
+    assert (learner.predict("val").logits == resumed.predict("val").logits).all()
+    assert learner.take_sums() == resumed.take_sums()
+    for each in (learner, resumed):
+        each.save_state(tmp_path / f"{id(each)}{learner.state_suffix}")
+    states = [(tmp_path / f"{id(each)}{learner.state_suffix}") for each in (learner, resumed)]
+    assert scale_of(states[0]) == scale_of(states[1])
+
+
+def scale_of(path):
+    """All that a saved state says of the loss scale, and in Keras' case of everything else too."""
+    if path.suffix == ".npz":
+        with np.load(path) as state:
+            return [value.tobytes() for value in state.values()]
+    torch = importlib.import_module("torch")
+    return torch.load(path, weights_only=True)["scaler"]
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_out_of_memory_starts_a_real_learner_again_from_its_first_weights(digits, elsewhere, framework):
+    cell = tiny(framework, on_oom="accumulate", epochs=2)
+    learner = make(cell, digits)
+    step, failures = learner.step, iter([False, True])
+
+    def run_out(batch, rate):
+        if next(failures, False):
+            learner.step = type(learner).step.__get__(learner)
+            raise OUT_OF_MEMORY[framework]()
+        step(batch, rate)
+
+    learner.step = run_out
+    again = outcome(cell, digits, learner)
+    elsewhere("second")
+    assert again == outcome(tiny(framework, epochs=2, accumulation_steps=2), digits)
 
 
 @pytest.mark.parametrize("tf32", [False, True])
@@ -244,7 +301,7 @@ def dense_layer(learner):
     if hasattr(learner.model, "trainable_variables"):
         weights, bias = (variable.numpy() for variable in learner.model.trainable_variables)
     else:
-        weights, bias = (parameter.detach().numpy() for parameter in learner.model.parameters())
+        weights, bias = (parameter.detach().cpu().numpy() for parameter in learner.model.parameters())
         weights = weights.T
     return weights.astype(np.float64), bias.astype(np.float64)
 

@@ -174,6 +174,16 @@ def test_mixed_precision_is_set_against_fp32_seed_by_seed(study):
     assert table.skipped_steps.to_dict() == {"keras": 6, "pytorch": 0}
 
 
+def test_a_run_that_took_smaller_micro_batches_is_named(study, read_chapter):
+    first, second, *_ = study.cells
+    finish(first)
+    finish(second, accumulation_steps=4)
+    assert records.accumulated(study) == [second.name]
+    prose, _ = read_chapter("30_results")
+    assert "**1 runs ran out of memory** and took smaller micro-batches" in prose
+    assert second.name in prose
+
+
 def test_the_settings_table_names_every_setting_of_a_cell(study):
     cell = study.cells[0]
     table = records.settings_table(cell).set_index("setting")["value"]

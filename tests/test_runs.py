@@ -130,6 +130,8 @@ def test_a_run_whose_process_lives_is_running_and_one_whose_process_is_gone_was_
 
 def test_a_digest_ignores_the_variant_s_name_and_settings_at_their_default(cell):
     assert inputs_digest(cell, "content") == inputs_digest(cell.model_copy(update={"variant": "other"}), "content")
+    patient = cell.settings.model_copy(update={"on_oom": "accumulate"})
+    assert inputs_digest(cell.model_copy(update={"settings": patient}), "content") == inputs_digest(cell, "content")
     limited = cell.settings.model_copy(update={"max_steps_train": 3})
     assert inputs_digest(cell.model_copy(update={"settings": limited}), "content") != inputs_digest(cell, "content")
 

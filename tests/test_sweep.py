@@ -195,6 +195,10 @@ def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):
     result = run("lib.sweep", "run", tiny_study("photographs", datasets=["cifar100"]))
     assert result.returncode == 1
     assert result.stderr == "error: data/cifar100 is not prepared: make data DATASET=cifar100\n"
+    cell = load_study("photographs").cells[1]
+    result = run("lib.cell", "photographs", cell.name)
+    assert result.returncode == 1
+    assert result.stderr == "error: cifar100 is not prepared: make data DATASET=cifar100\n"
 
 
 @pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.cell", "tiny", "nothing")])

@@ -199,7 +199,10 @@ def with_settings(cell, **settings):
 
 
 def test_out_of_memory_says_which_setting_to_change(cell):
-    with pytest.raises(TrainingError, match="out of memory with 64 images at a time: set `accumulation_steps: 2`"):
+    with pytest.raises(
+        TrainingError,
+        match="out of memory with 64 images at a time: set `on_oom: accumulate`, or `accumulation_steps: 2`",
+    ):
         training.fit(cell, CountingLearner(ACCURACIES, fits=2), "data")
     assert runs.read_record(cell) is None
 

@@ -81,7 +81,7 @@ class KerasLearner:
         self.__init__(self._cell.model_copy(update={"settings": settings}), self._store)
 
     def reseed(self, seed: int, epoch: int) -> None:
-        """Seed the epoch's order, crops and flips, and any dropout."""
+        """Seed the epoch's order, crops and flips; the generators of layers are part of the model's state."""
         self._epoch_seed = epoch_seed(seed, epoch)
         keras.utils.set_random_seed(self._epoch_seed)
 
