@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import f1_score
 
 
 def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -22,8 +22,3 @@ def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> float
     A class that is neither present nor predicted counts as 0 (scikit-learn, `f1_score`, `zero_division=0`).
     """
     return float(f1_score(labels, predictions, labels=range(classes), average="macro", zero_division=0))
-
-
-def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """Return counts `(classes, classes)`: rows are the true classes, columns the predicted ones."""
-    return confusion_matrix(labels, predictions, labels=range(classes))

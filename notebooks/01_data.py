@@ -37,7 +37,7 @@ chapter = Chapter(study)
 # digits, from scikit-learn. [Table](#tbl-data) names the source. An archive on disk is compared with the official
 # checksum; images that somebody has encoded anew, as in parquet files, have none. A store with fewer images than the
 # official dataset can be used, and is called a part. The digest covers all images, labels and splits, wherever they
-# came from; every run records it.
+# came from, and is part of what every run's record names as its inputs.
 
 # %%
 stores = [open_store(dataset) for dataset in load_study(study).datasets]

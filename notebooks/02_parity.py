@@ -85,7 +85,7 @@ chapter.markdown(
 #
 # In ConvNeXt, Keras writes the 7x7 convolutions as grouped ones with as many groups as channels. Here they are
 # replaced with `DepthwiseConv2D`, which is the same function of the same parameters, drawn from the same distribution,
-# and five times faster on a CPU.
+# and much faster on a CPU.
 
 # %% [markdown]
 # ## Second rung: feature maps
