@@ -15,12 +15,15 @@ from lib.params import Cell, Framework
 
 _SHARED_CODE = (
     "seeds.py",
+    "conventions.py",
+    "initial.py",
     "schedules.py",
     "metrics.py",
     "training.py",
     "resume.py",
     "data/store.py",
     "data/contents.py",
+    "data/stream.py",
 )
 
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lib import paths
+from lib.conventions import SWITCHES, Framework, Switch
 from lib.errors import ParameterError
 
-Framework = Literal["keras", "pytorch"]
 DatasetName = Literal["digits", "cifar10", "cifar100", "tiny_imagenet"]
 ModelName = Literal["mobilenetv2", "resnet50", "convnext_tiny", "resnet20"]
-Precision = Literal["fp32", "amp"]
+Precision = Literal["fp32", "amp", "fp64"]
 ChapterName = Literal["01_data", "02_parity", "30_results", "31_statistics", "32_figures", "34_predictions", "35_gates"]
 
 Count = Annotated[int, Field(ge=1)]
@@ -62,6 +62,19 @@ class Settings(Strict):
     train_samples: Count | None = None
     test_samples: Count | None = None
     on_oom: Literal["fail", "accumulate"] = "fail"
+    align: tuple[Switch, ...] = ()
+    reference: Framework = "pytorch"
+    pairing: Literal["native", "shared"] = "native"
+
+    @field_validator("align", mode="before")
+    @classmethod
+    def _in_order(cls, value: Any) -> Any:
+        """Read `all` as every switch, and put them in their order, so that a set of switches is written in one way."""
+        if value == "all":
+            return SWITCHES
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple(sorted(value, key=lambda switch: SWITCHES.index(switch) if switch in SWITCHES else -1))
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

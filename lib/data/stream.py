@@ -1,0 +1,27 @@
+"""The shared stream of training images: an epoch's order, crops and flips, the same for both frameworks."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.params import Settings
+
+
+class Stream(NamedTuple):
+    """What an epoch draws for each image of a split: `(n,)` positions, `(n, 2)` corners of crops, `(n,)` mirrored.
+
+    A corner is the crop's top and left in the padded image, in pixels.
+    """
+
+    order: np.ndarray
+    corners: np.ndarray
+    mirrored: np.ndarray
+
+
+def draw(epoch_seed: int, images: int, settings: Settings) -> Stream:
+    """Draw an epoch's stream over a split of so many images, as a pure function of the epoch's seed."""
+    random = np.random.default_rng(epoch_seed)
+    order = random.permutation(images)
+    corners = random.integers(0, 2 * settings.crop_padding, (images, 2), endpoint=True)
+    mirrored = (random.random(images) < 0.5) & settings.flip
+    return Stream(order, corners, mirrored)
