@@ -10,19 +10,40 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lib import paths
-from lib.conventions import SWITCHES, Framework, Switch
+from lib.conventions import SWITCHES, Framework, Switch, effective
 from lib.errors import ParameterError
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "tiny_imagenet"]
 ModelName = Literal["mobilenetv2", "resnet50", "convnext_tiny", "resnet20"]
 Precision = Literal["fp32", "amp", "fp64"]
-ChapterName = Literal["01_data", "02_parity", "30_results", "31_statistics", "32_figures", "34_predictions", "35_gates"]
+ChapterName = Literal[
+    "01_data",
+    "02_parity",
+    "30_results",
+    "31_statistics",
+    "32_figures",
+    "33_attribution",
+    "34_predictions",
+    "35_gates",
+]
+COMPARISON: tuple[ChapterName, ...] = (
+    "01_data",
+    "02_parity",
+    "30_results",
+    "31_statistics",
+    "32_figures",
+    "34_predictions",
+    "35_gates",
+)
+"""The chapters of a study that has one run a cell of the matrix."""
+ATTRIBUTION: tuple[ChapterName, ...] = ("01_data", "02_parity", "33_attribution")
+"""The chapters of a study that takes the causes of a gap one by one."""
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -107,8 +128,19 @@ class Cell(Strict):
         return f"{name}-{self.variant}" if self.variant else name
 
 
+class Arm(NamedTuple):
+    """One step on the way from native to aligned, or back: the switches that both frameworks have aligned there."""
+
+    name: str
+    aligned: tuple[Switch, ...]
+
+
 class Matrix(Strict):
-    """A study as its YAML file states it, before the settings are resolved."""
+    """A study as its YAML file states it, before the settings are resolved.
+
+    `causes` are groups of switches. A study that has them attributes the gap between the frameworks: it trains every
+    pair natively, with one cause after another aligned, and back from fully aligned with one after another native.
+    """
 
     title: str
     description: str
@@ -120,7 +152,8 @@ class Matrix(Strict):
     variant: Name | None = None
     settings: dict[str, Any] = {}
     gates: dict[DatasetName, Share] = {}
-    chapters: tuple[ChapterName, ...] = get_args(ChapterName)
+    causes: dict[Name, Annotated[tuple[Switch, ...], Field(min_length=1)]] = {}
+    chapters: tuple[ChapterName, ...] = Field(default_factory=lambda content: _chapters(content["causes"]))
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -132,7 +165,36 @@ class Matrix(Strict):
             raise ValueError("settings depart from params/train.yaml, so the study needs a `variant` to name them")
         if self.variant and not self.settings:
             raise ValueError(f"variant {self.variant!r} names no departure: `settings` is empty")
+        if self.causes:
+            self._agree_on_causes()
         return self
+
+    def _agree_on_causes(self) -> None:
+        switches = [switch for cause in self.causes.values() for switch in cause]
+        if len(set(switches)) < len(switches):
+            raise ValueError("causes name a switch twice; each belongs to one cause")
+        if "align" in self.settings:
+            raise ValueError("settings.align is what `causes` vary: leave it out")
+        if not self.variant:
+            raise ValueError("causes depart from params/train.yaml, so the study needs a `variant` to name them")
+        if set(self.frameworks) != {"keras", "pytorch"}:
+            raise ValueError("causes explain the gap between the frameworks: both are needed")
+        if wrong := set(self.chapters) - set(ATTRIBUTION):
+            raise ValueError(f"with `causes`, chapters can only be {', '.join(ATTRIBUTION)}; not {', '.join(wrong)}")
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The steps of an attribution: native, aligned up to each cause, and then only beyond each; else there is none.
+
+        The last cause's "up to" is fully aligned, and its "beyond" native again.
+        """
+        if not self.causes:
+            return ()
+        names, groups = zip(*self.causes.items(), strict=True)
+        flat = [tuple(itertools.chain(*part)) for part in (groups[:step] for step in range(len(groups) + 1))]
+        rest = [tuple(itertools.chain(*groups[step:])) for step in range(1, len(groups))]
+        forth = [Arm("native", ()), *(Arm(f"upto-{name}", part) for name, part in zip(names, flat[1:], strict=True))]
+        return (*forth, *(Arm(f"beyond-{name}", part) for name, part in zip(names[:-1], rest, strict=True)))
 
 
 class Study(Matrix):
@@ -143,20 +205,34 @@ class Study(Matrix):
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell of the matrix: datasets, models, precisions, seeds, and innermost the two frameworks of a pair."""
-        axes = itertools.product(self.datasets, self.models, self.precisions, self.seeds, self.frameworks)
-        return tuple(
-            Cell(
-                framework=framework,
-                dataset=dataset,
-                model=model,
-                precision=precision,
-                seed=seed,
-                variant=self.variant,
-                settings=self.defaults[dataset],
-            )
-            for dataset, model, precision, seed, framework in axes
-        )
+        """Every cell of the matrix: datasets, models, precisions, seeds, arms, and innermost the frameworks of a pair.
+
+        Where two arms are the same thing for a framework, because what they differ in is the other's to change, its
+        cell is the same, and is named after the first of them.
+        """
+        return tuple(dict.fromkeys(cell for _, cells in self.pairs for cell in cells))
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[Arm | None, tuple[Cell, ...]], ...]:
+        """Every arm at every point of the matrix, with its cells, one a framework."""
+        axes = itertools.product(self.datasets, self.models, self.precisions, self.seeds, self.arms or (None,))
+        return tuple((arm, tuple(self._pair(*point, arm))) for *point, arm in axes)
+
+    def _pair(
+        self, dataset: DatasetName, model: ModelName, precision: Precision, seed: int, arm: Arm | None
+    ) -> Iterator[Cell]:
+        for framework in self.frameworks:
+            parts = self._parts(framework, model, self.defaults[dataset], arm)
+            yield Cell(framework=framework, dataset=dataset, model=model, precision=precision, seed=seed, **parts)
+
+    def _parts(self, framework: Framework, model: ModelName, settings: Settings, arm: Arm | None) -> dict[str, Any]:
+        """Return a cell's variant and settings, in an attribution those of its arm."""
+        if arm is None:
+            return {"variant": self.variant, "settings": settings}
+        changes = {one: effective(framework, model, one.aligned, settings.reference) for one in self.arms}
+        first = next(one for one in self.arms if changes[one] == changes[arm])
+        variant = f"{self.variant}-{first.name}"
+        return {"variant": variant, "settings": settings.model_copy(update={"align": changes[arm]})}
 
     def cell(self, name: str) -> Cell:
         """Return the cell of that run name; `ParameterError` lists the names where there is none."""
@@ -165,6 +241,10 @@ class Study(Matrix):
                 return cell
         names = "\n  ".join(cell.name for cell in self.cells)
         raise ParameterError(f"study {self.name!r} has no run {name!r}; its runs are:\n  {names}")
+
+
+def _chapters(causes: dict[str, tuple[Switch, ...]]) -> tuple[ChapterName, ...]:
+    return ATTRIBUTION if causes else COMPARISON
 
 
 def study_names() -> list[str]:

@@ -40,7 +40,13 @@ def results(study: Study) -> pd.DataFrame:
     all epochs or, where it is called late, over their last half; the average speed is the images of those epochs over
     their seconds. `DataError` names an epoch log that is not what it should be.
     """
-    return pd.DataFrame([_result(cell, record) for cell, record in _finished(study)], columns=RESULTS)
+    return results_by_run(study).reset_index(drop=True)
+
+
+def results_by_run(study: Study) -> pd.DataFrame:
+    """Return the table of `results` with the runs' names as its index."""
+    found = {cell.name: _result(cell, record) for cell, record in _finished(study)}
+    return pd.DataFrame(found.values(), index=list(found), columns=RESULTS)
 
 
 def epochs(study: Study) -> pd.DataFrame:

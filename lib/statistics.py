@@ -149,6 +149,52 @@ def design(pairs: Iterable[int], tests: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["pairs", "smallest Wilcoxon p", "detectable d_z", "detectable d_z, corrected"])
 
 
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of some differences and the ends of its 95 % t interval; these are NaN without a spread."""
+    if not len(values):
+        return np.nan, np.nan, np.nan
+    if not _varies(values):
+        return float(np.mean(values)), np.nan, np.nan
+    return float(np.mean(values)), *stats.ttest_1samp(values, 0).confidence_interval(1 - ALPHA)
+
+
+def pairing(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Say what pairing buys: how alike the two runs of a pair are, and how many seeds that saves.
+
+    `pairs` has a row a pair, with `GROUP` and `<metric>_keras` and `<metric>_pytorch`. Each group has its row, and the
+    last one pools all of them, around the groups' own means.
+
+    Returns:
+        Columns `GROUP`, `n`, `correlation` with its 95 % interval `low` and `high` (Fisher's z on the degrees of
+        freedom left by the means, NaN below three), and `worth`: the variance of the difference of two independent runs
+        over that of a pair, which is how many seeds without pairing one seed with it is worth (Cohen 1988, 2.3.4).
+    """
+    columns = [f"{metric}_keras", f"{metric}_pytorch"]
+    centred = pairs[columns] - pairs.groupby(GROUP)[columns].transform("mean")
+    rows = [
+        (*keys, *_alike(*centred.loc[group.index].to_numpy().T, len(group) - 1))
+        for keys, group in pairs.groupby(GROUP, sort=False)
+    ]
+    pooled = _alike(*centred.to_numpy().T, len(pairs) - len(rows))
+    table = pd.DataFrame([*rows, ("all", "", "", *pooled)] if len(rows) > 1 else rows, columns=[*GROUP, *ALIKE])
+    return table
+
+
+ALIKE = ("n", "correlation", "low", "high", "worth")
+
+
+def _alike(keras: np.ndarray, pytorch: np.ndarray, freedom: int) -> tuple[float, ...]:
+    """Return the columns `ALIKE` of centred values that have so many degrees of freedom."""
+    if not (freedom and keras.any() and pytorch.any()):
+        return len(keras), *(np.nan,) * 4
+    correlation = keras @ pytorch / np.sqrt(keras @ keras * (pytorch @ pytorch))
+    reach = stats.norm.ppf(1 - ALPHA / 2) / np.sqrt(freedom - 2) if freedom > 2 else np.nan
+    low, high = np.tanh(np.arctanh(np.clip(correlation, -1 + 1e-12, 1 - 1e-12)) + reach * np.array([-1, 1]))
+    apart = (keras - pytorch) @ (keras - pytorch)
+    worth = (keras @ keras + pytorch @ pytorch) / apart if apart else np.inf
+    return len(keras), correlation, low, high, worth
+
+
 def _wide(group: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return one row a seed and one column a framework, NaN where a run is not there."""
     return group.pivot(index="seed", columns="framework", values=metric).reindex(columns=["keras", "pytorch"])
@@ -232,7 +278,7 @@ def _difference_test(differences: np.ndarray) -> dict[str, float]:
 def _equivalence_test(judged: np.ndarray, metric: Metric) -> dict[str, float]:
     if not metric.on_ratio:
         return {"tost_p": DescrStatsW(judged).ttost_mean(*metric.bounds)[0]}
-    low, high = stats.ttest_1samp(judged, 0).confidence_interval(1 - ALPHA)
+    _, low, high = mean_interval(judged)
     tost_p = DescrStatsW(judged).ttost_mean(*np.log(metric.bounds))[0]
     return {"tost_p": tost_p, "ratio_low": np.exp(low), "ratio_high": np.exp(high)}
 

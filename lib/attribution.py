@@ -1,0 +1,92 @@
+"""What explains the gap between the frameworks: from native to aligned one cause after another, and back.
+
+A gap is PyTorch minus Keras on one seed. Where a cause is aligned, its part of the gap goes. Each cause is taken away
+twice: on the way forth, with the causes before it aligned already, and on the way back, with only those after it
+aligned. The mean over an order and its reverse estimates the Shapley value (Mitchell et al. 2022, JMLR 23, "antithetic
+sampling"), and the parts add up to the whole.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from lib import records
+from lib.conventions import DIFFERENCES, SWITCHES
+from lib.params import Study
+from lib.records import GROUP
+from lib.statistics import mean_interval
+
+GAPS = {"accuracy": "test_accuracy", "speed": "images_per_sec_avg_late"}
+"""What is attributed, and the column of the results that it comes from."""
+
+NATIVE, ALIGNED = "native", "aligned"
+"""The two rows that are no causes: the whole gap, and what is left of it between twins."""
+
+EFFECTS = (*GROUP, "cause", "n", "forth", "back", "effect", "low", "high")
+
+
+def gaps(study: Study) -> pd.DataFrame:
+    """Return the gap of every pair that is finished in both frameworks, one row an arm and seed.
+
+    Returns:
+        Columns `GROUP`, `seed`, `arm`; `test_accuracy` and `images_per_sec_avg_late`, each with `_keras` and
+        `_pytorch`; `accuracy`, a difference of shares, and `speed`, the logarithm of a ratio.
+    """
+    results = records.results_by_run(study)
+    rows = []
+    for arm, cells in study.pairs:
+        names = {cell.framework: cell.name for cell in cells}
+        if set(names.values()) <= set(results.index):
+            keys = {key: getattr(cells[0], key) for key in (*GROUP, "seed")}
+            values = {f"{column}_{one}": results.loc[names[one], column] for column in GAPS.values() for one in names}
+            rows.append(keys | {"arm": arm.name} | values)
+    values = [f"{column}_{framework}" for column in GAPS.values() for framework in ("keras", "pytorch")]
+    table = pd.DataFrame(rows, columns=[*GROUP, "seed", "arm", *values])
+    table["accuracy"] = table.test_accuracy_pytorch - table.test_accuracy_keras
+    table["speed"] = np.log(table.images_per_sec_avg_late_pytorch / table.images_per_sec_avg_late_keras)
+    return table
+
+
+def effects(study: Study, gaps: pd.DataFrame, gap: str) -> pd.DataFrame:
+    """Return what each cause contributes to a gap, a key of `GAPS`: one row a group and cause, and the two ends.
+
+    The first row of a group, `native`, is the whole gap, and the last, `aligned`, what is left of it; the causes that
+    concern the model stand between, and add up to the difference. Only seeds that are finished in every arm count.
+
+    Returns:
+        Columns `EFFECTS`: the mean on the way forth and on the way back, their mean with its 95 % t interval over the
+        `n` seeds.
+    """
+    rows = []
+    for keys, group in gaps.groupby(GROUP, sort=False):
+        wide = group.pivot(index="seed", columns="arm", values=gap).reindex(columns=[arm.name for arm in study.arms])
+        rows += [(*keys, *row) for row in _effects(study, keys[1], wide.dropna())]
+    return pd.DataFrame(rows, columns=list(EFFECTS))
+
+
+def _effects(study: Study, model: str, wide: pd.DataFrame) -> Iterator[tuple]:
+    """Yield the rows of one group; `wide` has a row a seed and a column an arm, in the order of the arms."""
+    causes = list(study.causes)
+    forth = wide.iloc[:, : len(causes) + 1].to_numpy()
+    back = np.column_stack([forth[:, -1:], wide.iloc[:, len(causes) + 1 :].to_numpy(), forth[:, :1]])
+    none = (np.nan, np.nan)
+    yield NATIVE, len(wide), *none, *mean_interval(forth[:, 0])
+    for step, cause in enumerate(causes):
+        if DIFFERENCES[model] & set(study.causes[cause]):
+            taken, given = forth[:, step] - forth[:, step + 1], back[:, step + 1] - back[:, step]
+            ends = (taken.mean(), given.mean()) if len(wide) else none
+            yield cause, len(wide), *ends, *mean_interval((taken + given) / 2)
+    yield ALIGNED, len(wide), *none, *mean_interval(forth[:, -1])
+
+
+def causes(study: Study) -> pd.DataFrame:
+    """Return the study's causes with their switches, and the models that each concerns: a row a cause."""
+    rows = []
+    for cause, switches in study.causes.items():
+        concerned = [model for model in study.models if DIFFERENCES[model] & set(switches)]
+        rows.append((cause, ", ".join(switches), ", ".join(concerned) or "none"))
+    left = [switch for switch in SWITCHES if switch not in {one for group in study.causes.values() for one in group}]
+    known = [switch for switch in left if any(switch in DIFFERENCES[model] for model in study.models)]
+    rows += [("not attributed", ", ".join(known), "")] if known else []
+    return pd.DataFrame(rows, columns=["cause", "switches", "models"])
