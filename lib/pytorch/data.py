@@ -1,16 +1,20 @@
 """PyTorch's own input pipeline: a `DataLoader` whose sampler holds all the randomness.
 
-The sampler draws an epoch's order, crops and flips in the main process, from one seeded generator. The loading
-processes only carry out what they are told, so their number changes nothing in the numbers.
+The sampler draws an epoch's order, crops and flips in the main process, from one seeded generator, or takes them from
+the stream that both frameworks share. The loading processes only carry out what they are told, so their number changes
+nothing in the numbers.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lib.data import stream
 from lib.data.store import Split, Store
+from lib.data.stream import Stream
 from lib.environment import cores
 from lib.params import Settings
 from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
@@ -30,9 +34,8 @@ class Draw(NamedTuple):
 class EpochSampler(Sampler[Draw]):
     """Draws every image of a split once an epoch, without replacement, until `length` are drawn."""
 
-    def __init__(self, indices: torch.Tensor, length: int, settings: Settings) -> None:
-        self._indices, self._length = indices, length
-        self._padding, self._flip = settings.crop_padding, settings.flip
+    def __init__(self, indices: np.ndarray, length: int, settings: Settings) -> None:
+        self._indices, self._length, self._settings = indices, length, settings
         self._generator = torch.Generator()
 
     def reseed(self, seed: int) -> None:
@@ -43,13 +46,22 @@ class EpochSampler(Sampler[Draw]):
         return self._length
 
     def __iter__(self) -> Iterator[Draw]:
-        count, random = len(self._indices), self._generator
-        order = self._indices[torch.randperm(count, generator=random)]
-        corners = torch.randint(0, 2 * self._padding + 1, (count, 2), generator=random)
-        mirrored = (torch.rand(count, generator=random) < 0.5) & self._flip
-        drawn = zip(order.tolist(), corners.tolist(), mirrored.tolist(), strict=True)
+        order, corners, mirrored = self._shared() if self._settings.pairing == "shared" else self._own()
+        drawn = zip(self._indices[order].tolist(), corners.tolist(), mirrored.tolist(), strict=True)
         for _, (index, (top, left), mirror) in zip(range(self._length), drawn, strict=False):
             yield Draw(index, top, left, mirror)
+
+    def _own(self) -> Stream:
+        """Draw an epoch from PyTorch's generator."""
+        count, random = len(self._indices), self._generator
+        order = torch.randperm(count, generator=random)
+        corners = torch.randint(0, 2 * self._settings.crop_padding + 1, (count, 2), generator=random)
+        mirrored = (torch.rand(count, generator=random) < 0.5) & self._settings.flip
+        return Stream(order.numpy(), corners.numpy(), mirrored.numpy())
+
+    def _shared(self) -> Stream:
+        """Draw the epoch that both frameworks see, from the seed that the generator was given."""
+        return stream.draw(self._generator.initial_seed(), len(self._indices), self._settings)
 
 
 class TrainImages(Dataset):
@@ -93,7 +105,7 @@ def _as_tensor(split: Split, index: int) -> torch.Tensor:
 
 def training_loader(split: Split, store: Store, settings: Settings, steps: int) -> DataLoader:
     """Return the loader of the training batches; `loader.sampler.reseed` makes an epoch its own."""
-    sampler = EpochSampler(torch.tensor(split.indices), steps * settings.batch_size, settings)
+    sampler = EpochSampler(split.indices, steps * settings.batch_size, settings)
     images = TrainImages(split, store, settings.crop_padding)
     return _loader(images, settings.batch_size, settings.num_workers, sampler=sampler, drop_last=True)
 

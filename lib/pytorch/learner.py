@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib import environment
+from lib import environment, initial
+from lib.conventions import followed
 from lib.data.store import Store
 from lib.params import Cell
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.models import build, parameters
+from lib.pytorch.optimizer import sgd
 from lib.seeds import epoch_seed
 from lib.training import EpochSums, Predictions, evaluation_images, steps_per_epoch
 
@@ -35,15 +37,13 @@ class PyTorchLearner:
         environment.require_gpu(self._device.type == "cuda")
         _make_deterministic(cell.seed, settings.tf32)
         self.classes = store.dataset.classes
-        self.model = build(cell.model, store.dataset.size, self.classes).to(self._device)
+        self._type = torch.float64 if cell.precision == "fp64" else torch.float32
+        conventions = followed("pytorch", settings.align, settings.reference)
+        self.model = build(cell.model, store.dataset.size, self.classes, conventions).to(self._device, self._type)
+        if initial.drawn(cell):
+            _set_weights(self.model, cell)
         self.parameters = parameters(self.model)
-        self._optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov,
-            weight_decay=settings.weight_decay,
-        )
+        self._optimizer = sgd(self.model.parameters(), settings, conventions)
         self._amp = cell.precision == "amp"
         self._amp_type = self.amp_types[self._device.type]
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
@@ -96,7 +96,7 @@ class PyTorchLearner:
         self.set_learning_rate(learning_rate)
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
-        images, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch)
+        images, labels = self._on_device(batch[0]), batch[1].to(self._device, non_blocking=True)
         parts = self._settings.accumulation_steps
         for micro_images, micro_labels in zip(images.chunk(parts), labels.chunk(parts), strict=True):
             self._accumulate(micro_images, micro_labels)
@@ -107,10 +107,13 @@ class PyTorchLearner:
         """Add a micro-batch's share of the gradient, and its losses and hits to the epoch's sums."""
         with self._autocast():
             logits = self.model(images)
-            loss = self._loss(logits.float(), labels)
+            loss = self._loss(logits.to(self._type), labels)
         self._scaler.scale(loss / self._settings.accumulation_steps).backward()
         self._loss_sum += loss.detach() * len(labels)
         self._correct += (logits.argmax(1) == labels).sum()
+
+    def _on_device(self, images: torch.Tensor) -> torch.Tensor:
+        return images.to(self._device, self._type, non_blocking=True)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, dtype=self._amp_type, enabled=self._amp)
@@ -138,7 +141,7 @@ class PyTorchLearner:
         logits, labels = [], []
         for images, batch_labels in self._evaluation[split]:
             with self._autocast():
-                logits.append(self.model(images.to(self._device, non_blocking=True)).float())
+                logits.append(self.model(self._on_device(images)).to(self._type))
             labels.append(batch_labels)
         return Predictions(torch.cat(logits).cpu().numpy(), torch.cat(labels).numpy())
 
@@ -177,6 +180,15 @@ class PyTorchLearner:
             "cudnn": str(torch.backends.cudnn.version()) if self._device.type == "cuda" else "none",
             "amp_type": str(self._amp_type).removeprefix("torch.") if self._amp else "off",
         }
+
+
+def _set_weights(model: nn.Module, cell: Cell) -> None:
+    """Put the first weights that both frameworks can share in place of PyTorch's own."""
+    parameters = dict(model.named_parameters())
+    weights = initial.weights(cell, {name: tuple(values.shape) for name, values in parameters.items()})
+    with torch.no_grad():
+        for name, values in weights.items():
+            parameters[name].copy_(torch.from_numpy(values))
 
 
 def _make_deterministic(seed: int, tf32: bool) -> None:

@@ -2,24 +2,34 @@
 
 `mobilenetv2`, `resnet50` and `convnext_tiny` are torchvision's, with stems for small images: their last feature map is
 2x2, 4x4 and 4x4, at 32x32 and at 64x64 alike. `resnet20` is written here and, layer for layer, in `lib.keras.models`.
+Where the conventions ask for it, a model follows Keras in what the two libraries do differently.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lib.conventions import Conventions, followed
 from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
+from lib.pytorch.alignment import align
 from lib.registry import Builder, choose
 
 from torchvision import models  # isort: skip
 
+NATIVE = followed("pytorch", (), "pytorch")
+"""PyTorch's own convention in every switch."""
 
-def build(model: str, size: int, classes: int) -> nn.Module:
+
+def build(model: str, size: int, classes: int, conventions: Conventions = NATIVE) -> nn.Module:
     """Build the model named `model` for images of `size` x `size` pixels, with `classes` logits.
+
+    The conventions change the network alone: its weights are drawn as PyTorch draws them.
 
     Raises:
         ParameterError: the model or the size is unknown.
     """
-    return choose(MODELS, model, size)(size, classes)
+    network = choose(MODELS, model, size)(size, classes)
+    align(network, model, conventions)
+    return network
 
 
 def parameters(model: nn.Module) -> int:
