@@ -139,10 +139,10 @@ def linear(monkeypatch):
     import keras
     import torch
 
-    def for_keras(model, size, classes):
+    def for_keras(model, size, classes, conventions):
         return keras.Sequential([keras.Input((size, size, 3)), keras.layers.Flatten(), keras.layers.Dense(classes)])
 
-    def for_pytorch(model, size, classes):
+    def for_pytorch(model, size, classes, conventions):
         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size * size * 3, classes))
 
     importlib.import_module("lib.keras.learner")
