@@ -9,8 +9,8 @@ SIZES = (32, 64)
 """The heights and widths, in pixels, that the stems are made for."""
 
 Model = TypeVar("Model")
-Builder = Callable[[int, int], Model]
-"""Takes the image size and the number of classes."""
+Builder = Callable[..., Model]
+"""Takes the image size and the number of classes; Keras' builders also take whose conventions to follow."""
 
 
 def choose(models: Mapping[str, Builder[Model]], model: str, size: int) -> Builder[Model]:

@@ -1,12 +1,13 @@
-"""Keras' own input pipeline: `tf.data`, with stateless random operations seeded image by image.
+"""The input pipeline of Keras: `tf.data`, with its own stateless random operations or the stream that is shared.
 
-A crop or a flip is a function of the epoch's seed and the image's index, so maps that run in parallel, in any order,
-give the same numbers.
+Either way a crop or a flip is a function of the epoch's seed and the image's index, so maps that run in parallel, in
+any order, give the same numbers.
 """
 
 import numpy as np
 import tensorflow as tf
 
+from lib.data import stream
 from lib.data.store import Split, Store
 from lib.params import Settings
 
@@ -20,7 +21,12 @@ class TrainingPipeline:
         self._settings, self._steps = settings, steps
 
     def epoch(self, seed: int) -> tf.data.Dataset:
-        """Return the epoch's batches: images `(B, H, W, 3)` in float32 and labels `(B,)`.
+        """Return the epoch's batches: images `(B, H, W, 3)` in float32 and labels `(B,)`."""
+        images = self._from_the_stream(seed) if self._settings.pairing == "shared" else self._from_tensorflow(seed)
+        return images.batch(self._settings.batch_size, drop_remainder=True).take(self._steps).prefetch(tf.data.AUTOTUNE)
+
+    def _from_tensorflow(self, seed: int) -> tf.data.Dataset:
+        """Return the epoch's images and labels, drawn by TensorFlow.
 
         What is shuffled are positions, not images, so that the buffer can hold all of them: a smaller one would not
         be a shuffle.
@@ -31,20 +37,26 @@ class TrainingPipeline:
             image = self._augment(self._images[position], tf.stack([tf.constant(seed, tf.int64), position]))
             return self._normalise(image), self._labels[position]
 
-        return (
-            tf.data.Dataset.range(count)
-            .shuffle(count, seed=seed)
-            .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(self._settings.batch_size, drop_remainder=True)
-            .take(self._steps)
-            .prefetch(tf.data.AUTOTUNE)
-        )
+        return tf.data.Dataset.range(count).shuffle(count, seed=seed).map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _from_the_stream(self, seed: int) -> tf.data.Dataset:
+        """Return the epoch's images and labels, as the stream that both frameworks share draws them."""
+
+        def take(position: tf.Tensor, corner: tf.Tensor, mirrored: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image = self._images[position]
+            crop = tf.slice(self._padded(image), [corner[0], corner[1], 0], tf.shape(image, tf.int64))
+            return self._normalise(tf.where(mirrored, crop[:, ::-1], crop)), self._labels[position]
+
+        drawn = stream.draw(seed, len(self._labels), self._settings)
+        return tf.data.Dataset.from_tensor_slices(tuple(drawn)).map(take, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _augment(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        padding = self._settings.crop_padding
-        padded = tf.pad(image, [[padding, padding], [padding, padding], [0, 0]])
-        crop = tf.image.stateless_random_crop(padded, tf.shape(image), seed)
+        crop = tf.image.stateless_random_crop(self._padded(image), tf.shape(image), seed)
         return tf.image.stateless_random_flip_left_right(crop, seed) if self._settings.flip else crop
+
+    def _padded(self, image: tf.Tensor) -> tf.Tensor:
+        padding = self._settings.crop_padding
+        return tf.pad(image, [[padding, padding], [padding, padding], [0, 0]])
 
 
 def evaluation_dataset(split: Split, store: Store, batch_size: int) -> tf.data.Dataset:
@@ -67,5 +79,10 @@ def _load(split: Split) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _normaliser(store: Store):  # noqa: ANN202  (a function of a tensor)
-    mean, std = tf.constant(store.mean, tf.float32), tf.constant(store.std, tf.float32)
-    return lambda image: (tf.cast(image, tf.float32) / 255 - mean) / std
+    """Return what scales and normalises an image, each operation rounded to float32, bit for bit as torchvision does.
+
+    The constants are made outside the graphs: one that saw them could turn the division into a multiplication, which
+    rounds otherwise. Source: torchvision, `to_dtype` (which multiplies by 1 / 255) and `normalize`.
+    """
+    scale, mean, std = (tf.constant(values, tf.float32) for values in (1 / 255, store.mean, store.std))
+    return lambda image: (tf.cast(image, tf.float32) * scale - mean) / std

@@ -13,10 +13,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib import environment
+from lib import environment, initial
+from lib.conventions import followed
 from lib.data.store import Store
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.keras.models import build, parameters
+from lib.keras.optimizer import sgd
+from lib.keras.weights import tensors
 from lib.params import Cell
 from lib.seeds import epoch_seed
 from lib.training import EpochSums, Predictions, evaluation_images, steps_per_epoch
@@ -39,15 +42,14 @@ class KerasLearner:
         self._amp_type = self.amp_types["gpu" if self._gpus else "cpu"]
         self._amp = cell.precision == "amp"
         self.classes = store.dataset.classes
-        keras.config.set_dtype_policy(f"mixed_{self._amp_type}" if self._amp else "float32")
-        self.model = build(cell.model, store.dataset.size, self.classes)
+        self._dtype = "float64" if cell.precision == "fp64" else "float32"
+        keras.config.set_dtype_policy(f"mixed_{self._amp_type}" if self._amp else self._dtype)
+        conventions = followed("keras", settings.align, settings.reference)
+        self.model = build(cell.model, store.dataset.size, self.classes, conventions)
         self.parameters = parameters(self.model)
-        self._sgd = keras.optimizers.SGD(
-            settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov,
-            weight_decay=settings.weight_decay or None,
-        )
+        if initial.drawn(cell):
+            _start(self.model, cell)
+        self._sgd = sgd(settings, conventions, self._dtype)
         scaled = self._amp and self._amp_type == "float16"
         self._optimizer = keras.optimizers.LossScaleOptimizer(self._sgd) if scaled else self._sgd
         self._optimizer.build(self.model.trainable_variables)
@@ -94,7 +96,7 @@ class KerasLearner:
         self._sgd.learning_rate.assign(rate)
 
     def learning_rate(self) -> float:
-        """Return the rate that the optimizer holds, which it does in float32."""
+        """Return the rate that the optimizer holds: in float64 in a run of that precision, else in float32."""
         return float(self._sgd.learning_rate.numpy())
 
     def step(self, batch: tuple[tf.Tensor, tf.Tensor], learning_rate: float) -> None:
@@ -118,7 +120,7 @@ class KerasLearner:
     def _gradients(self, images: tf.Tensor, labels: tf.Tensor) -> list[tf.Tensor]:
         """Return a micro-batch's share of the (scaled) gradient, and add its losses and hits to the epoch's sums."""
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.model(images, training=True), tf.float32)
+            logits = tf.cast(self.model(images, training=True), self._dtype)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             objective = tf.reduce_mean(losses) / self._settings.accumulation_steps
             objective = self._optimizer.scale_loss(objective)
@@ -141,7 +143,7 @@ class KerasLearner:
         tf.test.experimental.sync_devices()
 
     def _eager_logits(self, images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(self.model(images, training=False), tf.float32)
+        return tf.cast(self.model(images, training=False), self._dtype)
 
     def predict(self, split: str) -> Predictions:
         """Return the logits and labels of `val` or `test`."""
@@ -187,6 +189,13 @@ class KerasLearner:
             "cudnn": str(build_info.get("cudnn_version")) if self._gpus else "none",
             "amp_type": self._amp_type if self._amp else "off",
         }
+
+
+def _start(model: keras.Model, cell: Cell) -> None:
+    """Give the model the cell's first weights, which are known by their names and shapes in PyTorch."""
+    found = {tensor.name: tensor for tensor in tensors(model)}
+    for name, values in initial.weights(cell, {name: tensor.shape for name, tensor in found.items()}).items():
+        found[name].write(values)
 
 
 def _make_deterministic(seed: int, tf32: bool) -> None:

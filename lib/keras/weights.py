@@ -50,9 +50,6 @@ _RULES = (
     (r"convnext_tiny_head_dense", lambda _: "classifier.2"),
 )
 
-_HEADS = {"mobilenetv2": "classifier.1", "resnet50": "fc"}
-"""The linear layer of both models is called `predictions` in Keras."""
-
 
 class Tensor(NamedTuple):
     """A weight or a buffer of a Keras model, with its name and its shape in PyTorch.
@@ -67,7 +64,11 @@ class Tensor(NamedTuple):
 
     def read(self) -> np.ndarray:
         """Return the values in PyTorch's layout."""
-        return self.variable.numpy().transpose(self.axes).reshape(self.shape)
+        return self.in_pytorch(self.variable.numpy())
+
+    def in_pytorch(self, values: np.ndarray) -> np.ndarray:
+        """Return values in Keras' layout, such as a gradient, in PyTorch's."""
+        return values.transpose(self.axes).reshape(self.shape)
 
     def write(self, values: np.ndarray) -> None:
         """Set the values, given in PyTorch's layout."""
@@ -75,18 +76,22 @@ class Tensor(NamedTuple):
         self.variable.assign(narrow.transpose(np.argsort(self.axes)))
 
 
-def tensors(model: keras.Model, name: str) -> list[Tensor]:
-    """Return every weight and buffer of the model named `name`, in Keras' order; generators' states are no weights."""
-    return [_tensor(layer, variable, name) for layer in _layers(model) for variable in layer.weights]
+def tensors(model: keras.Model) -> list[Tensor]:
+    """Return every weight and buffer of one of `lib.keras.models`, in Keras' order, without generators' states."""
+    found = [(layer, variable) for layer in flattened(model) for variable in layer.weights]
+    # Two of Keras' models call their linear layer "predictions".
+    head = "classifier.1" if any(layer.name == "Conv_1" for layer, _ in found) else "fc"
+    return [_tensor(layer, variable, head) for layer, variable in found]
 
 
-def _layers(model: keras.Model) -> Iterator[layers.Layer]:
+def flattened(model: keras.Model) -> Iterator[layers.Layer]:
+    """Yield every layer of a model, with those in a nested `Sequential` in its place."""
     for layer in model.layers:
-        yield from _layers(layer) if isinstance(layer, keras.Sequential) else [layer]
+        yield from flattened(layer) if isinstance(layer, keras.Sequential) else [layer]
 
 
-def _tensor(layer: layers.Layer, variable: keras.Variable, model: str) -> Tensor:
-    module = _module(layer.name, model)
+def _tensor(layer: layers.Layer, variable: keras.Variable, head: str) -> Tensor:
+    module = head if layer.name == "predictions" else _module(layer.name)
     shape = tuple(variable.shape)
     if layer.name.endswith("layer_scale"):
         return Tensor(f"{module}.layer_scale", (*shape, 1, 1), variable, (0,))
@@ -101,9 +106,7 @@ def _axes(layer: layers.Layer, rank: int) -> tuple[int, ...]:
     return tuple(reversed(range(rank)))
 
 
-def _module(layer: str, model: str) -> str:
-    if layer == "predictions":
-        return _HEADS[model]
+def _module(layer: str) -> str:
     for pattern, name in _RULES:
         if match := re.fullmatch(pattern, layer):
             return name(match)
