@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lib import records
+from lib import records, statistics
 from lib.conventions import DIFFERENCES, SWITCHES
 from lib.params import Study
 from lib.records import GROUP
@@ -78,6 +78,22 @@ def _effects(study: Study, model: str, wide: pd.DataFrame) -> Iterator[tuple]:
             ends = (taken.mean(), given.mean()) if len(wide) else none
             yield cause, len(wide), *ends, *mean_interval((taken + given) / 2)
     yield ALIGNED, len(wide), *none, *mean_interval(forth[:, -1])
+
+
+def as_ratios(effects: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of `effects` on the speed with factors in place of logarithms."""
+    columns = ["forth", "back", "effect", "low", "high"]
+    return effects.assign(**np.exp(effects[columns].astype(float)))
+
+
+def pairing(study: Study, gaps: pd.DataFrame) -> pd.DataFrame:
+    """Say what pairing buys for the test accuracy, natively and aligned: `conventions`, then `statistics.pairing`'s."""
+    arms = {NATIVE: study.arms[0].name, ALIGNED: study.arms[len(study.causes)].name}
+    tables = {
+        name: statistics.pairing(gaps[gaps.arm == arm].reset_index(drop=True), GAPS["accuracy"])
+        for name, arm in arms.items()
+    }
+    return pd.concat([table.assign(conventions=name) for name, table in tables.items()], ignore_index=True)
 
 
 def causes(study: Study) -> pd.DataFrame:

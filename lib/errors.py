@@ -22,6 +22,10 @@ class TrainingError(UserError):
     """A training run cannot go on: the loss is no number any more, or the machine refused."""
 
 
+class ParityError(UserError):
+    """Weights cannot be carried from one framework's network into the other's."""
+
+
 class ChapterError(UserError):
     """A notebook stopped at an error, its kernel died, or it cannot be exported."""
 

@@ -27,6 +27,7 @@ TITLES = {"keras": "Keras", "pytorch": "PyTorch"}
 LINES = {"keras": {"color": "#0072B2", "linestyle": "-"}, "pytorch": {"color": "#D55E00", "linestyle": (0, (4, 1.5))}}
 INK = "#333333"
 MARGIN = "#BFE5DA"
+PART = "#009E73"
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -154,6 +155,55 @@ def effects(comparison: pd.DataFrame, metric: str) -> Figure:
     axis.set_xlabel(f"← Keras higher        PyTorch higher →\n{scale} {METRICS[metric].title}")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
+
+
+@styled
+def waterfall(effects: pd.DataFrame, on_ratio: bool) -> Figure:
+    """Draw how a gap between the frameworks comes about, a panel a model: the whole, each cause's part, what is left.
+
+    `effects` is a table of `attribution.effects`. Each bar of a cause starts where the one before it ended, and goes
+    back by the cause's part; a whisker is its 95 % t interval. An accuracy is in points, PyTorch minus Keras; a speed
+    is the ratio PyTorch / Keras on a log scale.
+    """
+    groups = list(effects.groupby(GROUP, sort=False))
+    heights = [len(rows) for _, rows in groups]
+    figure = Drawing(figsize=(WIDTH, 0.9 + sum(0.5 + 0.23 * height for height in heights)), layout="constrained")
+    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (keys, rows) in zip(panels, groups, strict=True):
+        _draw_waterfall(axis, rows, on_ratio)
+        axis.set_title(" ".join(keys))
+    scale = "Speed, PyTorch / Keras" if on_ratio else "Test accuracy, PyTorch minus Keras, points"
+    panels[-1].set_xlabel(f"← Keras higher        PyTorch higher →\n{scale}")
+    whole = Patch(color=INK, alpha=0.6, lw=0, label="the gap, whole and left")
+    part = Patch(color=PART, lw=0, label="what a cause takes off it")
+    reach = Line2D([], [], color=INK, linewidth=1, label="95 % t interval")
+    figure.legend(handles=[whole, part, reach], loc="outside upper center", ncols=3)
+    return figure
+
+
+def _draw_waterfall(axis: Axes, rows: pd.DataFrame, on_ratio: bool) -> None:
+    """Draw the whole gap, the parts from there on, and what is left, each row with its number."""
+    ends = {0, len(rows) - 1}
+    begin, places = 0.0, []
+    for place, row in enumerate(rows.itertuples()):
+        start, length = (0.0, row.effect) if place in ends else (begin, -row.effect)
+        sign = 1 if place in ends else -1
+        reach = [sign * bound for bound in (row.low, row.high)]
+        span = _scaled([start, start + length, *(start + bound for bound in reach)], on_ratio)
+        colour = {"color": INK, "alpha": 0.6} if place in ends else {"color": PART}
+        axis.barh(place, span[1] - span[0], left=span[0], height=0.6, linewidth=0, **colour)
+        axis.hlines(place, *span[2:], color=INK, linewidth=1)
+        number = f"{np.exp(row.effect):.3f}" if on_ratio else f"{100 * row.effect:+.2f}"
+        axis.annotate(number, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=7)
+        places += span
+        begin = start + length
+    _name_rows(axis, rows["cause"].tolist())
+    _centre(axis, np.array(places), on_ratio)
+
+
+def _scaled(values: list[float], on_ratio: bool) -> list[float]:
+    """Return logarithms of ratios as ratios, shares as points."""
+    return [float(np.exp(value)) if on_ratio else 100 * value for value in values]
 
 
 def _present(table: pd.DataFrame) -> list[str]:

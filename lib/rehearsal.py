@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import files, paths
+from lib.data import generated
 from lib.data.catalog import CATALOG, Dataset
 from lib.data.store import Split, open_store
 from lib.errors import one_line
@@ -33,7 +34,7 @@ def _write_stand_in(dataset: Dataset, folder: Path) -> None:
     real = (paths.DATA / f"{dataset.name}.json").exists()
     print(f"{dataset.name}: {'some images of the prepared store' if real else 'generated images'} as a stand-in")
     for part, per_class in {"train": TRAIN_PER_CLASS, "test": TEST_PER_CLASS}.items():
-        images, labels = _some(dataset, part, per_class) if real else _generated(dataset, part, per_class)
+        images, labels = _some(dataset, part, per_class) if real else generated.images(dataset, part, per_class)
         for kind, array in {"labels": labels, "images": images}.items():
             with files.replacing(folder / f"{dataset.name}_{part}_{kind}.npy") as path:
                 np.save(path, array)
@@ -46,15 +47,6 @@ def _some(dataset: Dataset, part: str, per_class: int) -> tuple[np.ndarray, np.n
     chosen = [split.indices[labels == label][:per_class] for label in range(dataset.classes)]
     indices = np.sort(np.concatenate(chosen))
     return split.images[indices], split.labels[indices]
-
-
-def _generated(dataset: Dataset, part: str, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw noise around a colour of each class, (n, H, W, 3) and (n,): there is something to learn, and little."""
-    random = np.random.default_rng([dataset.classes, part == "test"])
-    colours = np.random.default_rng(dataset.classes).uniform(60, 190, (dataset.classes, 1, 1, 3))
-    labels = np.repeat(np.arange(dataset.classes), per_class)
-    noise = random.normal(0, 40, (len(labels), dataset.size, dataset.size, 3))
-    return np.clip(colours[labels] + noise, 0, 255).astype(np.uint8), labels
 
 
 if __name__ == "__main__":

@@ -158,6 +158,10 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     return float(np.mean(values)), *stats.ttest_1samp(values, 0).confidence_interval(1 - ALPHA)
 
 
+ALIKE = ("n", "correlation", "r_low", "r_high", "worth")
+"""What `pairing` says of a group."""
+
+
 def pairing(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Say what pairing buys: how alike the two runs of a pair are, and how many seeds that saves.
 
@@ -165,9 +169,9 @@ def pairing(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     last one pools all of them, around the groups' own means.
 
     Returns:
-        Columns `GROUP`, `n`, `correlation` with its 95 % interval `low` and `high` (Fisher's z on the degrees of
-        freedom left by the means, NaN below three), and `worth`: the variance of the difference of two independent runs
-        over that of a pair, which is how many seeds without pairing one seed with it is worth (Cohen 1988, 2.3.4).
+        Columns `GROUP` and `ALIKE`: pairs, `correlation` with its 95 % interval `r_low` and `r_high` (Fisher's z on the
+        degrees of freedom left by the means, NaN below three), and `worth`: the variance of the difference of two
+        independent runs over that of a pair, which is how many seeds without pairing one seed with it is worth.
     """
     columns = [f"{metric}_keras", f"{metric}_pytorch"]
     centred = pairs[columns] - pairs.groupby(GROUP)[columns].transform("mean")
@@ -176,11 +180,7 @@ def pairing(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
         for keys, group in pairs.groupby(GROUP, sort=False)
     ]
     pooled = _alike(*centred.to_numpy().T, len(pairs) - len(rows))
-    table = pd.DataFrame([*rows, ("all", "", "", *pooled)] if len(rows) > 1 else rows, columns=[*GROUP, *ALIKE])
-    return table
-
-
-ALIKE = ("n", "correlation", "low", "high", "worth")
+    return pd.DataFrame([*rows, ("all", "all", "all", *pooled)], columns=[*GROUP, *ALIKE])
 
 
 def _alike(keras: np.ndarray, pytorch: np.ndarray, freedom: int) -> tuple[float, ...]:

@@ -1,0 +1,47 @@
+"""Climb the parity ladder: `python -m lib.parity [--model resnet50] [--rung gradients] [--size 64]`."""
+
+import argparse
+import sys
+import time
+
+import pandas as pd
+
+from lib.parity.architecture import STAGES
+from lib.parity.ladder import RUNGS, Found, climb, gathered, summary
+from lib.progress import duration
+from lib.registry import SIZES
+
+
+def show(found: Found, seconds: float) -> None:
+    """Print what a rung found: its verdict in a line, then its table."""
+    print(f"\n{found.rung}: {RUNGS[found.rung].question} {found.model} at {found.size}x{found.size}, {seconds:.0f} s")
+    print(_text(found.table.drop(columns=["model", "input_size"], errors="ignore")), flush=True)
+
+
+def _text(table: pd.DataFrame) -> str:
+    shown = table.assign(passed=["-" if pd.isna(one) else "yes" if one else "FAILED" for one in table.passed])
+    return shown.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-")
+
+
+def main() -> None:
+    """Read the command line, climb, and end with exit code 1 where a rung does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m lib.parity", description="Are the two implementations the same?")
+    parser.add_argument("--model", choices=STAGES, help="one network (default: all)")
+    parser.add_argument("--rung", choices=RUNGS, help="one rung (default: all)")
+    parser.add_argument("--size", type=int, choices=SIZES, help="the images' height and width (default: both)")
+    arguments = parser.parse_args()
+    models = [arguments.model] if arguments.model else list(STAGES)
+    sizes = [arguments.size] if arguments.size else list(SIZES)
+    everything, begun = [], time.perf_counter()
+    last = begun
+    for found in climb(models, sizes, [arguments.rung] if arguments.rung else list(RUNGS)):
+        show(found, time.perf_counter() - last)
+        last = time.perf_counter()
+        everything.append(found)
+    table = summary(gathered(everything))
+    print(f"\n{_text(table)}\nclimbed in {duration(last - begun)}")
+    sys.exit(0 if table.passed.all() else 1)
+
+
+if __name__ == "__main__":
+    main()

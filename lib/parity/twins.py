@@ -1,0 +1,177 @@
+"""Both frameworks' learners of one network, side by side, and what can be read from them.
+
+What is compared is what trains: the learners themselves, with their own pipelines, optimizers and steps.
+"""
+
+import tempfile
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import get_args
+
+import keras
+import numpy as np
+import tensorflow as tf
+import torch
+from torch.nn import functional
+
+from lib.conventions import Framework, Switch
+from lib.data import generated
+from lib.keras.learner import KerasLearner
+from lib.keras.weights import tensors
+from lib.params import Cell, Precision, Settings
+from lib.parity import weights
+from lib.parity.architecture import STAGES, keras_output
+from lib.pytorch.learner import PyTorchLearner
+
+FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
+BATCH, CLASSES = 8, 10
+RATES = (2**-6, 2**-7, 2**-6, 2**-8, 2**-7)
+"""The learning rates of a short training: they change, as a schedule's do, and float32 holds them exactly."""
+
+NOISE_ULPS = 4
+"""Rounding errors in the last place by which noise moves every weight."""
+
+Values = dict[str, np.ndarray]
+Learner = KerasLearner | PyTorchLearner
+
+
+class Twins:
+    """One network in both frameworks on generated images, with some switches aligned and the pairing shared.
+
+    `first` are the weights that each learner starts training from. `common` are those that the rungs compute with:
+    PyTorch's, moved away from the special values that batch normalisation and layer scale start at.
+    """
+
+    def __init__(self, model: str, size: int, precision: Precision, aligned: Collection[Switch]) -> None:
+        self.model, self.size, self.precision = model, size, precision
+        store = self.store = generated.store(size, CLASSES, per_class=4)
+        self._folder = tempfile.TemporaryDirectory()
+        self.learners: dict[Framework, Learner] = {}
+        for framework, make in (("keras", KerasLearner), ("pytorch", PyTorchLearner)):
+            self.learners[framework] = make(_cell(framework, model, precision, aligned), store)
+            self.learners[framework].save_state(self._fresh(framework))
+        self.first = {framework: weights.read(learner.model) for framework, learner in self.learners.items()}
+        self.common = weights.perturbed(self.first["pytorch"])
+
+    def _fresh(self, framework: Framework) -> Path:
+        return Path(self._folder.name) / f"{framework}{self.learners[framework].state_suffix}"
+
+    def start(self, framework: Framework, noise: int | None = None) -> Learner:
+        """Return a learner with a fresh optimizer at the common weights; `noise` seeds rounding errors on them."""
+        learner = self.learners[framework]
+        learner.load_state(self._fresh(framework))
+        weights.carry(self.common if noise is None else _shaken(self.common, noise), learner.model)
+        return learner
+
+    def images(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return one batch of images `(BATCH, size, size, 3)`, normal numbers in float32, and labels `(BATCH,)`."""
+        random = np.random.default_rng(self.size)
+        images = random.normal(size=(BATCH, self.size, self.size, 3)).astype(np.float32)
+        return images, random.integers(0, CLASSES, BATCH)
+
+    def maps(self, framework: Framework) -> Values:
+        """Return the map at the end of every stage, channels last, and the logits, in evaluation."""
+        model, (images, _) = self.start(framework).model, self.images()
+        read = _keras_maps if framework == "keras" else _pytorch_maps
+        return read(model, images.astype(self._type()), self.model)
+
+    def gradients(self, framework: Framework) -> Values:
+        """Return the gradient of the mean loss for every parameter, by its name and in its layout in PyTorch."""
+        model, (images, labels) = self.start(framework).model, self.images()
+        read = _keras_gradients if framework == "keras" else _pytorch_gradients
+        return read(model, images.astype(self._type()), labels)
+
+    def batches(self, framework: Framework) -> Iterable:
+        """Return the training batches of a learner's first epoch, in its framework's tensors."""
+        learner = self.learners[framework]
+        learner.reseed(0, 1)
+        return learner.batches()
+
+    def train(self, framework: Framework, steps: int, noise: int | None = None) -> list[float]:
+        """Make some steps, on the learner's own batches of the shared stream; return the mean loss of each."""
+        learner, losses = self.start(framework, noise), []
+        for batch, rate in zip(self.batches(framework), RATES[:steps], strict=False):
+            learner.step(batch, rate)
+            losses.append(learner.take_sums().loss / BATCH)
+        return losses
+
+    def weights(self, framework: Framework) -> Values:
+        """Return the weights and buffers as they are now."""
+        return weights.read(self.learners[framework].model)
+
+    def _type(self) -> str:
+        return "float64" if self.precision == "fp64" else "float32"
+
+
+@lru_cache(maxsize=3)
+def twins(model: str, size: int, precision: Precision, aligned: tuple[Switch, ...]) -> Twins:
+    """Return the twins, built once while the rungs of one network are climbed."""
+    return Twins(model, size, precision, aligned)
+
+
+def _cell(framework: Framework, model: str, precision: Precision, aligned: Collection[Switch]) -> Cell:
+    settings = Settings(
+        epochs=1,
+        batch_size=BATCH,
+        accumulation_steps=1,
+        learning_rate=RATES[0],
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=1e-4,
+        warmup_epochs=0,
+        crop_padding=4,
+        flip=True,
+        tf32=False,
+        num_workers=0,  # a process must not be forked from one that holds TensorFlow's threads
+        align=tuple(aligned),
+        pairing="shared",
+    )
+    # The dataset's name is a label here: the images are generated.
+    return Cell(framework=framework, dataset="cifar10", model=model, precision=precision, seed=0, settings=settings)
+
+
+def _shaken(values: Values, seed: int) -> Values:
+    """Move every number by up to some units in its last place in float32."""
+    random = np.random.default_rng(seed)
+    step = NOISE_ULPS * np.finfo(np.float32).eps
+    return {name: value * (1 + step * random.uniform(-1, 1, value.shape)) for name, value in values.items()}
+
+
+def _pytorch_maps(model: torch.nn.Module, images: np.ndarray, name: str) -> Values:
+    found = {}
+
+    def keep(stage: str) -> object:
+        return lambda _module, _inputs, output: found.__setitem__(stage, output.numpy().transpose(0, 2, 3, 1).copy())
+
+    hooks = [
+        model.get_submodule(module).register_forward_hook(keep(stage)) for stage, (module, _) in STAGES[name].items()
+    ]
+    with torch.inference_mode():
+        logits = model.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    for hook in hooks:
+        hook.remove()
+    return found | {"logits": logits.numpy()}
+
+
+def _keras_maps(model: keras.Model, images: np.ndarray, name: str) -> Values:
+    outputs = {stage: keras_output(model, layer) for stage, (_, layer) in STAGES[name].items()}
+    found = keras.Model(model.inputs, outputs | {"logits": model.output})(images, training=False)
+    return {stage: value.numpy() for stage, value in found.items()}
+
+
+def _pytorch_gradients(model: torch.nn.Module, images: np.ndarray, labels: np.ndarray) -> Values:
+    torch.manual_seed(0)
+    model.train().zero_grad()
+    logits = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    functional.cross_entropy(logits, torch.from_numpy(labels)).backward()
+    return {name: parameter.grad.numpy(force=True).copy() for name, parameter in model.named_parameters()}
+
+
+def _keras_gradients(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> Values:
+    places = [tensor for tensor in tensors(model) if tensor.variable.trainable]
+    with tf.GradientTape() as tape:
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(images, training=True))
+        objective = tf.reduce_mean(losses)
+    gradients = tape.gradient(objective, [place.variable.value for place in places])
+    return {place.name: place.in_pytorch(value.numpy()) for place, value in zip(places, gradients, strict=True)}

@@ -1,0 +1,83 @@
+"""Weights carried from one framework's network into the other's, so that both compute from the same numbers."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import torch
+from torch import nn
+
+from lib.errors import ParityError
+from lib.keras.weights import tensors
+
+Network = keras.Model | nn.Module
+
+
+def transplant(source: Network, target: Network) -> None:
+    """Copy every weight and buffer of one network into the other: from PyTorch to Keras, from Keras to PyTorch.
+
+    A bias that only one of them has in front of a batch normalisation has no counterpart: in the target it becomes 0,
+    and in the source it must be 0.
+
+    Raises:
+        ParityError: a weight has no counterpart, or one of another shape; the message names it.
+    """
+    carry(read(source), target)
+
+
+def carry(values: Mapping[str, np.ndarray], target: Network) -> None:
+    """Set every weight and buffer of a network to the value of its name, as `transplant` does with another's."""
+    places = read(target)
+    for name in values.keys() - places.keys():
+        if values[name].any() or not _in_front_of_normalisation(name, values):
+            raise ParityError(f"{name}: the source has this weight and the target has not")
+    for name, place in places.items():
+        if name not in values and not _in_front_of_normalisation(name, places):
+            raise ParityError(f"{name}: the target has this weight and the source has not")
+        if name in values and values[name].shape != place.shape:
+            raise ParityError(f"{name}: {values[name].shape} in the source, {place.shape} in the target")
+    write(target, {name: values.get(name, np.zeros_like(place)) for name, place in places.items()})
+
+
+def _in_front_of_normalisation(name: str, values: Mapping[str, np.ndarray]) -> bool:
+    """Whether this is the bias of a convolution: only those of ResNet-50 are in one framework and not in the other."""
+    kernel = values.get(name.removesuffix("bias") + "weight")
+    return name.endswith(".bias") and kernel is not None and kernel.ndim == 4
+
+
+def read(network: Network) -> dict[str, np.ndarray]:
+    """Return every weight and buffer by its name in PyTorch, in PyTorch's layout."""
+    if isinstance(network, keras.Model):
+        return {tensor.name: tensor.read() for tensor in tensors(network)}
+    state = network.state_dict()
+    return {name: value.numpy(force=True).copy() for name, value in state.items() if value.is_floating_point()}
+
+
+def write(network: Network, values: Mapping[str, np.ndarray]) -> None:
+    """Set the named weights and buffers, given in PyTorch's layout; the others stay."""
+    if isinstance(network, keras.Model):
+        places = {tensor.name: tensor for tensor in tensors(network)}
+        for name, value in values.items():
+            places[name].write(value)
+    else:
+        state = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()}
+        network.load_state_dict(state, strict=False)
+
+
+def perturbed(values: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+    """Return weights and buffers away from their first values, where a difference could hide.
+
+    As it starts, a batch normalisation scales by 1 and shifts by 0, and ConvNeXt scales its blocks by 1e-6: nothing of
+    what they do could be seen. Kernels stay, and so do a convolution's biases, which one framework may not have.
+    """
+    random = np.random.default_rng(seed)
+    found = dict(values)
+    for name, value in values.items():
+        normalisation = value.ndim == 1 and values.get(name.rpartition(".")[0] + ".weight", value).ndim == 1
+        if name.endswith("layer_scale"):
+            found[name] = random.uniform(0.1, 1, value.shape)
+        elif normalisation and name.endswith(("weight", "running_var")):
+            found[name] = random.uniform(0.5, 1.5, value.shape)
+        elif normalisation:
+            found[name] = random.normal(0, 0.1, value.shape)
+    return found
