@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,23 +28,37 @@ COLUMNS = (
 
 @dataclass
 class Log:
-    """The epochs of a run so far, one row each, and what the record needs besides."""
+    """The epochs of a run so far, one row each, and what the record needs besides.
+
+    `seconds` are those of all attempts, without the pauses between them and without what a stopped attempt lost.
+    """
 
     accumulation_steps: int
     started: str = field(default_factory=runs.now)
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped_steps: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._counted = time.monotonic()  # no field: the clock starts anew with each attempt
 
     def append(self, row: dict[str, Any], skipped: int) -> None:
         """Add an epoch, and the number of its steps that a loss scale skipped."""
         self.rows.append({column: row[column] for column in COLUMNS})
         self.skipped_steps += skipped
+        self.count_seconds()
+
+    def count_seconds(self) -> None:
+        """Add the time since it was last counted, or since the attempt began."""
+        now = time.monotonic()
+        self.seconds += now - self._counted
+        self._counted = now
 
     @classmethod
     def of(cls, record: runs.Record) -> "Log":
         """Read the log of a finished run."""
         rows = pd.read_csv(runs.folder(record.cell) / "epochs.csv").to_dict("records")
-        return cls(record.accumulation_steps, record.started, rows, record.skipped_steps)
+        return cls(record.accumulation_steps, record.started, rows, record.skipped_steps, record.seconds)
 
     @property
     def best(self) -> dict[str, Any]:

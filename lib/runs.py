@@ -50,10 +50,13 @@ class Record(Strict):
     test_images: int
     skipped_steps: int
     peak_memory_mb: float | None
+    working_seconds: float | None = None
 
     @property
     def seconds(self) -> float:
-        """How long the run took, from its first to its last second."""
+        """How long the run took, its pauses left out; records made before that was measured count them."""
+        if self.working_seconds is not None:
+            return self.working_seconds
         return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
 
 

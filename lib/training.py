@@ -248,6 +248,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
     """Write the record, by which the run is done, and drop what only a resume needed; a finished run keeps its own."""
     if record := runs.read_record(cell):
         return record
+    log.count_seconds()
     record = runs.Record(
         run=cell.name,
         cell=cell,
@@ -264,6 +265,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
         f1_best=log.best["val_macro_f1"],
         skipped_steps=log.skipped_steps,
         peak_memory_mb=learner.peak_memory_mb(),
+        working_seconds=log.seconds,
         **result,
     )
     runs.write_record(record)

@@ -11,7 +11,7 @@ import pytest
 from lib import files, paths, runs
 from lib.digests import code_digest, inputs_digest
 from lib.params import load_study
-from lib.plan import pending
+from lib.plan import pending, time_left
 from lib.runs import Kind
 
 
@@ -60,7 +60,17 @@ def test_a_run_without_a_folder_is_missing(cell):
 def test_a_run_with_its_record_is_done(cell):
     write_record(cell)
     assert runs.state(cell).kind == Kind.DONE
-    assert runs.read_record(cell).seconds == 90
+
+
+def test_the_time_left_is_the_mean_of_the_runs_of_the_same_kind_without_their_pauses(cell):
+    study = load_study("quickstart")
+    assert time_left(study, study.cells) == "how long is not known before a first record"
+    first, second, third = (cell for cell in study.cells if cell.framework == "keras")
+    write_record(first, working_seconds=60.0)
+    write_record(second, working_seconds=80.0)
+    assert time_left(study, [third]) == "about 1 min 10 s"
+    assert time_left(study, [third, third]) == "about 2 min 20 s"
+    assert time_left(study, study.cells) == "about 3 min 30 s, and 3 runs of a kind that has no record yet"
 
 
 def test_a_changed_setting_makes_a_run_stale_and_is_named(cell):
@@ -95,9 +105,10 @@ def test_a_record_of_an_earlier_version_can_still_be_read(cell):
     write_record(cell)
     path = runs.folder(cell) / "record.json"
     content = json.loads(path.read_text())
-    del content["accumulation_steps"]
+    del content["accumulation_steps"], content["working_seconds"]
     path.write_text(json.dumps(content))
     assert runs.state(cell).kind == Kind.DONE
+    assert runs.read_record(cell).seconds == 90
 
 
 def test_a_run_on_another_machine_is_running_as_long_as_it_gives_signs(cell):

@@ -1,6 +1,7 @@
 """The protocol, driven with a learner small enough to foresee what it must do."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -162,6 +163,27 @@ def test_a_stopped_run_loses_only_the_epoch_it_was_in(cell, stop_in_epoch):
     assert learner.weight == 16
     assert [row["val_accuracy"] for row in log.rows] == ACCURACIES
     assert log.skipped_steps == 4
+
+
+def test_a_pause_is_no_part_of_a_run_s_seconds(cell, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("lib.resume.time", clock)
+
+    class SlowLearner(CountingLearner):
+        def step(self, batch, learning_rate):
+            clock.now += 1.5
+            super().step(batch, learning_rate)
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, SlowLearner(ACCURACIES, stop_in_epoch=3), "data")
+    clock.now += 3600
+    learner = SlowLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    result = training.test(cell, learner, log)
+    clock.now += 10
+    record = training.finish(cell, learner, "data", log, result)
+    assert record.seconds == 16 * 1.5 + 10
 
 
 def test_an_attempt_with_other_parameters_is_not_gone_on_with(cell, capsys):
