@@ -7,7 +7,8 @@ its last whole epoch, and ends as if it had never been stopped.
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -113,6 +114,27 @@ def evaluation_images(settings: Settings) -> int | None:
     return min((limit for limit in (by_steps, settings.test_samples) if limit), default=None)
 
 
+def evaluation_batch(settings: Settings) -> int:
+    """Return how many images are evaluated at a time: a micro-batch, of which training has shown that it fits."""
+    return settings.batch_size // settings.accumulation_steps
+
+
+@contextmanager
+def the_network_fits(cell: Cell, out_of_memory: type[Exception]) -> Iterator[None]:
+    """Build or load a network in the block; smaller micro-batches would not help it.
+
+    Raises:
+        TrainingError: memory ran out.
+    """
+    try:
+        yield
+    except out_of_memory:
+        raise TrainingError(
+            f"{cell.name}: out of memory before a step was made: the network alone does not fit; "
+            "`nvidia-smi` says what else is on the GPU"
+        ) from None
+
+
 def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
     """Train the cell's epochs, from the start or from where an earlier attempt came to.
 
@@ -128,7 +150,8 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
         return Log.of(record)
     runs.forget_record(cell)
     resume = Resume(cell, dataset_digest)
-    log = resume.load(learner)
+    with the_network_fits(cell, learner.out_of_memory):
+        log = resume.load(learner)
     while True:
         try:
             return _fit(cell, learner, log, resume)

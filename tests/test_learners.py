@@ -2,6 +2,7 @@
 
 import importlib
 import random
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -259,6 +260,46 @@ def test_out_of_memory_starts_a_real_learner_again_from_its_first_weights(digits
     again = outcome(cell, digits, learner)
     elsewhere("second")
     assert again == outcome(tiny(framework, epochs=2, accumulation_steps=2), digits)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_a_network_that_does_not_fit_is_told_in_one_line(digits, monkeypatch, framework):
+    importlib.import_module(f"lib.{framework}.learner")
+
+    def run_out(*_):
+        raise OUT_OF_MEMORY[framework]()
+
+    monkeypatch.setattr(f"lib.{framework}.learner.build", run_out)
+    with pytest.raises(TrainingError, match="before a step was made: the network alone does not fit"):
+        make(tiny(framework), digits)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_an_evaluation_takes_a_micro_batch_at_a_time_and_gives_the_same(digits, linear, framework):
+    whole = make(tiny(framework, max_steps_test=2, test_samples=None), digits)
+    parts = make(tiny(framework, max_steps_test=2, test_samples=None, accumulation_steps=4), digits)
+    assert {len(labels) for _, labels in parts._evaluation["val"]} == {8}
+    expected, found = whole.predict("val"), parts.predict("val")
+    assert len(expected.labels) == 64
+    assert (found.labels == expected.labels).all()
+    np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_a_restart_lets_go_of_the_old_network_before_it_builds_the_new_one(digits, monkeypatch, framework):
+    learner = make(tiny(framework), digits)
+    learner.reseed(42, 1)
+    learner.step(next(iter(learner.batches())), 0.1)
+    old, left = weakref.ref(learner.model), []
+    build = importlib.import_module(f"lib.{framework}.models").build
+
+    def note_and_build(*arguments):
+        left.append(old())
+        return build(*arguments)
+
+    monkeypatch.setattr(f"lib.{framework}.learner.build", note_and_build)
+    learner.restart(2)
+    assert left == [None]
 
 
 @pytest.mark.parametrize("tf32", [False, True])

@@ -241,6 +241,19 @@ def test_out_of_memory_begins_again_with_more_micro_batches_if_asked_to_and_reco
     assert record.cell.settings.accumulation_steps == 1
 
 
+def test_out_of_memory_while_an_earlier_attempt_is_loaded_is_told_as_such(cell):
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, CountingLearner(ACCURACIES, stop_in_epoch=3), "data")
+
+    class FullLearner(CountingLearner):
+        def load_state(self, path):
+            raise MemoryError
+
+    with pytest.raises(TrainingError, match="before a step was made: the network alone does not fit"):
+        training.fit(with_settings(cell, on_oom="accumulate"), FullLearner(ACCURACIES), "data")
+    assert training.fit(cell, CountingLearner(ACCURACIES), "data").best["epoch"] == 2
+
+
 def test_a_stopped_run_goes_on_with_the_micro_batches_it_came_to(cell):
     cell = with_settings(cell, on_oom="accumulate")
     with pytest.raises(KeyboardInterrupt):

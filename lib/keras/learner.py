@@ -4,6 +4,7 @@ The step is a `tf.GradientTape` in a `tf.function`, not `model.fit`, so that it 
 rate exactly as PyTorch's does.
 """
 
+import gc
 import resource
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,14 @@ from lib.keras.optimizer import sgd
 from lib.keras.weights import tensors
 from lib.params import Cell
 from lib.seeds import epoch_seed
-from lib.training import EpochSums, Predictions, evaluation_images, steps_per_epoch
+from lib.training import (
+    EpochSums,
+    Predictions,
+    evaluation_batch,
+    evaluation_images,
+    steps_per_epoch,
+    the_network_fits,
+)
 
 
 class KerasLearner:
@@ -45,14 +53,16 @@ class KerasLearner:
         self._dtype = "float64" if cell.precision == "fp64" else "float32"
         keras.config.set_dtype_policy(f"mixed_{self._amp_type}" if self._amp else self._dtype)
         conventions = followed("keras", settings.align, settings.reference)
-        self.model = build(cell.model, store.dataset.size, self.classes, conventions)
+        with the_network_fits(cell, self.out_of_memory):
+            self.model = build(cell.model, store.dataset.size, self.classes, conventions)
         self.parameters = parameters(self.model)
         if initial.drawn(cell):
             _start(self.model, cell)
         self._sgd = sgd(settings, conventions, self._dtype)
         scaled = self._amp and self._amp_type == "float16"
         self._optimizer = keras.optimizers.LossScaleOptimizer(self._sgd) if scaled else self._sgd
-        self._optimizer.build(self.model.trainable_variables)
+        with the_network_fits(cell, self.out_of_memory):
+            self._optimizer.build(self.model.trainable_variables)
         self._loss_sum = tf.Variable(0.0, dtype=tf.float64)
         self._correct = tf.Variable(0, dtype=tf.int64)
         self._updates_taken = 0
@@ -61,7 +71,7 @@ class KerasLearner:
         self.steps_per_epoch = steps_per_epoch(settings, len(train.indices))
         self._train = TrainingPipeline(train, store, settings, self.steps_per_epoch)
         self._evaluation = {
-            name: evaluation_dataset(store.split(name, evaluation_images(settings)), store, settings.batch_size)
+            name: evaluation_dataset(store.split(name, evaluation_images(settings)), store, evaluation_batch(settings))
             for name in ("val", "test")
         }
         self._trace(store.dataset.size)
@@ -78,6 +88,7 @@ class KerasLearner:
         """Begin again from the cell's first weights, with so many micro-batches an update."""
         settings = self._settings.model_copy(update={"accumulation_steps": accumulation_steps})
         self.model = self._optimizer = self._sgd = self._update = self._logits = None
+        gc.collect()  # a Keras model refers to itself in circles: its memory would be held while the next is built
         if self._gpus:
             tf.config.experimental.reset_memory_stats("GPU:0")
         self.__init__(self._cell.model_copy(update={"settings": settings}), self._store)

@@ -19,7 +19,14 @@ from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.models import build, parameters
 from lib.pytorch.optimizer import sgd
 from lib.seeds import epoch_seed
-from lib.training import EpochSums, Predictions, evaluation_images, steps_per_epoch
+from lib.training import (
+    EpochSums,
+    Predictions,
+    evaluation_batch,
+    evaluation_images,
+    steps_per_epoch,
+    the_network_fits,
+)
 
 
 class PyTorchLearner:
@@ -39,7 +46,8 @@ class PyTorchLearner:
         self.classes = store.dataset.classes
         self._type = torch.float64 if cell.precision == "fp64" else torch.float32
         conventions = followed("pytorch", settings.align, settings.reference)
-        self.model = build(cell.model, store.dataset.size, self.classes, conventions).to(self._device, self._type)
+        with the_network_fits(cell, self.out_of_memory):
+            self.model = build(cell.model, store.dataset.size, self.classes, conventions).to(self._device, self._type)
         if initial.drawn(cell):
             _set_weights(self.model, cell)
         self.parameters = parameters(self.model)
@@ -59,7 +67,7 @@ class PyTorchLearner:
         iter(self._train)  # starts the loading processes, which stay: not a cost of the first epoch
         self._evaluation = {
             name: evaluation_loader(
-                store.split(name, evaluation_images(settings)), store, settings.batch_size, settings.num_workers
+                store.split(name, evaluation_images(settings)), store, evaluation_batch(settings), settings.num_workers
             )
             for name in ("val", "test")
         }
