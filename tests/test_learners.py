@@ -1,8 +1,10 @@
 """Both learners, trained for real on the digits: the same cell gives the same numbers, stopped or not."""
 
+import copy
 import importlib
 import random
 import weakref
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -54,6 +56,27 @@ def outcome(cell, store, learner=None):
     return log_bytes, result, learner.predict("val").logits.tobytes()
 
 
+def stop_in_the_second_epoch(cell, store):
+    """Train the cell and stop it, as by a signal, after the first step of its second epoch."""
+    learner = make(cell, store)
+    batches, reseed = learner.batches, learner.reseed
+
+    def batches_until_killed():
+        for count, batch in enumerate(batches()):
+            if learner.epoch == 2 and count == 1:
+                raise KeyboardInterrupt
+            yield batch
+
+    def reseed_and_note(seed, epoch):
+        learner.epoch = epoch
+        reseed(seed, epoch)
+
+    learner.batches, learner.reseed = batches_until_killed, reseed_and_note
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, learner, store.digest)
+    assert len(pd.read_csv(runs.folder(cell) / "epochs.csv")) == 1
+
+
 @pytest.mark.parametrize("precision", ["fp32", "amp"])
 @pytest.mark.parametrize("framework", LEARNERS)
 def test_a_cell_run_twice_or_stopped_and_resumed_gives_the_same_bits(digits, elsewhere, framework, precision):
@@ -64,23 +87,24 @@ def test_a_cell_run_twice_or_stopped_and_resumed_gives_the_same_bits(digits, els
     assert outcome(cell, digits) == once
 
     elsewhere("stopped")
-    stopped = make(cell, digits)
-    batches, reseed = stopped.batches, stopped.reseed
+    stop_in_the_second_epoch(cell, digits)
+    assert outcome(cell, digits) == once
 
-    def batches_until_killed():
-        for count, batch in enumerate(batches()):
-            if stopped.epoch == 2 and count == 1:
-                raise KeyboardInterrupt
-            yield batch
 
-    def reseed_and_note(seed, epoch):
-        stopped.epoch = epoch
-        reseed(seed, epoch)
+@pytest.mark.parametrize("precision", ["fp32", "amp"])
+def test_a_keras_network_with_dropout_goes_on_with_the_same_draws(digits, elsewhere, monkeypatch, precision):
+    import keras
 
-    stopped.batches, stopped.reseed = batches_until_killed, reseed_and_note
-    with pytest.raises(KeyboardInterrupt):
-        training.fit(cell, stopped, digits.digest)
-    assert len(pd.read_csv(runs.folder(cell) / "epochs.csv")) == 1
+    def with_dropout(model, size, classes):
+        layers = [keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(classes)]
+        return keras.Sequential([keras.Input((size, size, 3)), *layers])
+
+    importlib.import_module("lib.keras.learner")
+    monkeypatch.setattr("lib.keras.learner.build", with_dropout)
+    cell = tiny("keras", precision, learning_rate=0.001)
+    once = outcome(cell, digits)
+    elsewhere("stopped")
+    stop_in_the_second_epoch(cell, digits)
     assert outcome(cell, digits) == once
 
 
@@ -110,6 +134,41 @@ def test_every_step_is_an_update_at_the_rate_it_was_given(digits, framework):
     assert sums.updates == 3
     assert 0 <= sums.correct <= 96
     assert learner.take_sums() == (0, 0, 0)
+
+
+@pytest.mark.parametrize("accumulation_steps", [1, 4])
+@pytest.mark.parametrize("precision", ["fp32", "amp", "scaled"])
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_n_steps_are_n_updates(digits, linear, framework, precision, accumulation_steps):
+    settings = {"accumulation_steps": accumulation_steps}
+    scaled = precision == "scaled"
+    learner = half(framework, digits, **settings) if scaled else make(tiny(framework, precision, **settings), digits)
+    learner.reseed(42, 1)
+    seen = [trained(learner)]
+    for batch in learner.batches():
+        learner.step(batch, 0.01)
+        seen.append(trained(learner))
+    assert len(seen) - 1 == learner.take_sums().updates == learner.steps_per_epoch
+    assert all((now != then).any() for now, then in pairwise(seen))
+
+
+def test_without_amp_the_scaler_is_off_and_an_update_is_the_plain_one_bit_for_bit(digits):
+    """The update is written out in PyTorch, without autocast, scaler or accumulation."""
+    from torch import nn, optim
+
+    learner = make(tiny("pytorch"), digits)
+    assert not learner._scaler.is_enabled()
+    plain = copy.deepcopy(learner.model).train()
+    sgd = optim.SGD(plain.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    learner.reseed(42, 1)
+    for batch in learner.batches():
+        images, labels = (tensor.to(learner._device) for tensor in batch)
+        sgd.zero_grad()
+        nn.functional.cross_entropy(plain(images), labels).backward()
+        sgd.step()
+        learner.step(batch, 0.1)
+    for found, expected in zip(learner.model.state_dict().values(), plain.state_dict().values(), strict=True):
+        assert (found == expected).all()
 
 
 @pytest.mark.parametrize("framework", LEARNERS)
@@ -193,12 +252,12 @@ def test_with_batch_normalisation_two_micro_batches_give_the_update_to_a_quarter
     assert 0 < np.linalg.norm(split - whole) < 0.25 * np.linalg.norm(whole)
 
 
-def half(framework, store):
+def half(framework, store, **settings):
     """The cell's learner with float16 and a loss scale, as on a GPU."""
     module = importlib.import_module(f"lib.{framework}.learner")
     types = dict.fromkeys(("cpu", "gpu", "cuda"), "float16" if framework == "keras" else module.torch.float16)
     learner = type("Half", (getattr(module, LEARNERS[framework]),), {"amp_types": types})
-    return learner(tiny(framework, "amp"), store)
+    return learner(tiny(framework, "amp", **settings), store)
 
 
 @pytest.mark.parametrize("framework", LEARNERS)
