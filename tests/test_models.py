@@ -89,6 +89,40 @@ def test_replaced_stems_start_as_torchvision_starts_them() -> None:
         assert not stem.bias.any()
 
 
+def weights(framework: ModuleType, model: str, seed: int) -> list[np.ndarray]:
+    """Build a model from a seed and return its trainable weights, constants such as a bias of zeros left out."""
+    keras.utils.set_random_seed(seed)
+    torch.manual_seed(seed)
+    built = framework.build(model, 32, classes=10)
+    found = built.parameters() if framework is pytorch_models else built.trainable_variables
+    arrays = [np.asarray(value.detach() if framework is pytorch_models else value) for value in found]
+    return [array for array in arrays if array.min() < array.max()]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("model", get_args(ModelName))
+def test_every_weight_is_drawn_from_the_seed_and_none_was_trained_before(framework: ModuleType, model: str) -> None:
+    first, other = weights(framework, model, 1), weights(framework, model, 2)
+    assert len(first) > 20
+    assert not any(np.array_equal(*pair) for pair in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "stem"),
+    [("mobilenetv2", "Conv1"), ("resnet50", "conv1_conv"), ("convnext_tiny", "convnext_tiny_stem_conv")],
+)
+def test_replaced_stems_start_as_keras_starts_them(model: str, stem: str) -> None:
+    """Glorot uniform with a bias of zeros: the default of `keras.layers.Conv2D`, left alone by Keras Applications."""
+    for size in (32, 64):
+        built = keras_models.build(model, size, classes=10)
+        kernel, *bias = (value.numpy() for value in built.trainable_variables if value.path.split("/")[-2] == stem)
+        height, width, channels, filters = kernel.shape
+        bound = (6 / (height * width * (channels + filters))) ** 0.5
+        assert 0.98 * bound < np.abs(kernel).max() <= bound
+        assert kernel.std() == pytest.approx(bound / 3**0.5, rel=0.1)
+        assert not np.any(bias)
+
+
 def test_a_seed_draws_the_weights_of_a_rebuilt_keras_model() -> None:
     def kernels(seed: int) -> list[np.ndarray]:
         keras.utils.set_random_seed(seed)

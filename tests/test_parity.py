@@ -1,13 +1,15 @@
 """The parity ladder: what it measures on the real models and pipelines, and that it reports what differs."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib import parity, tables
+from lib import parity, paths, tables
 from lib.data.store import Store
+from lib.execution import execute
 from lib.params import load_study
 
 HEADS = (10, 100, 200)
@@ -34,13 +36,28 @@ FINAL_MAPS = {
 }
 
 
-def test_the_parameter_table_has_the_known_counts_and_every_row_holds() -> None:
-    table = parity.parameter_table(parity.STAGES, (32, 64), HEADS)
-    counts = table.groupby(["model", "input_size"], sort=False)
+@pytest.fixture(scope="module")
+def parameters(digits: Store, tiny_study: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The table that the chapter saves for a study of several models."""
+    study = tiny_study("several", models=["resnet20", "mobilenetv2"])
+    execute(paths.NOTEBOOKS / "02_parity.py", tmp_path_factory.mktemp("chapter") / "out.ipynb", {"study": study})
+    return pd.read_csv(paths.REPORT / study / "tables/param_comparison.csv")
+
+
+def test_the_parameter_table_has_the_known_counts_and_every_row_holds(parameters: pd.DataFrame) -> None:
+    counts = parameters.groupby(["model", "input_size"], sort=False)
+    assert counts.num_classes.agg(tuple).to_dict() == dict.fromkeys(PYTORCH, HEADS)
     assert counts.pytorch_params.agg(tuple).to_dict() == PYTORCH
-    assert table.passed.all()
-    biases = table.model.map(CONV_BIASES).fillna(0)
-    pd.testing.assert_series_equal(table.keras_params - table.pytorch_params, biases.astype(int), check_names=False)
+    assert parameters.passed.all()
+    biases = parameters.model.map(CONV_BIASES).fillna(0)
+    pd.testing.assert_series_equal(
+        parameters.keras_params - parameters.pytorch_params, biases.astype(int), check_names=False
+    )
+
+
+def test_its_columns_are_the_benchmark_s_and_ours_behind_them(parameters: pd.DataFrame) -> None:
+    benchmark = ["model", "input_size", "num_classes", "pytorch_params", "keras_params", "diff_pct"]
+    assert list(parameters) == [*benchmark, "limit_pct", "passed"]
 
 
 def test_a_model_that_differs_is_a_row_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lib.data.catalog import CATALOG
 from lib.data.store import Split
@@ -85,6 +86,34 @@ def test_an_epoch_is_a_function_of_its_seed(epoch):
 @pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])
 def test_the_incomplete_training_batch_is_dropped(epoch):
     assert [len(labels) for _, labels in epoch(settings())] == [32, 32, 32]
+
+
+def dataset_parts(dataset):
+    """The datasets of a `tf.data` pipeline by kind, the last one and all that feed it; only privately do they tell."""
+    parts = {type(dataset).__name__: dataset}
+    for before in dataset._inputs():
+        parts |= dataset_parts(before)
+    return parts
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        pytest.param(lambda: TrainingPipeline(coded(), STORE, settings(), steps=3).epoch(1), id="training"),
+        pytest.param(lambda: evaluation_dataset(coded(), STORE, 32), id="evaluation"),
+    ],
+)
+def test_tf_data_maps_in_parallel_and_prefetches_as_much_as_it_finds_best(dataset):
+    parts = dataset_parts(dataset())
+    assert parts["_ParallelMapDataset"]._num_parallel_calls == tf.data.AUTOTUNE
+    assert parts["_PrefetchDataset"]._buffer_size == tf.data.AUTOTUNE
+
+
+def test_tf_data_drops_the_remainder_of_a_training_and_keeps_that_of_an_evaluation():
+    """Only where the remainder is dropped is a batch's size known before."""
+    training = TrainingPipeline(coded(), STORE, settings(), steps=3).epoch(1)
+    assert [spec.shape[0] for spec in training.element_spec] == [32, 32]
+    assert [spec.shape[0] for spec in evaluation_dataset(coded(), STORE, 32).element_spec] == [None, None]
 
 
 def test_the_incomplete_evaluation_batch_is_kept():

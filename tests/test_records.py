@@ -350,6 +350,8 @@ def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read
     assert {"curves_digits_resnet20_fp32.png", "accuracy_fp32.png", "throughput_fp32.png"} <= saved
     tables = paths.REPORT / "quickstart" / "tables"
     assert (tables / "results_quickstart.csv").read_text().splitlines()[0] == SPEC.replace(", ", ",")
+    environments = (tables / "environments.csv").read_text().split()
+    assert environments == ["item,value,keras,pytorch", "python,3.11.0,3,3", "gpu,none,3,3"]
     saved = pd.read_csv(tables / "statistical_results.csv")
     pd.testing.assert_frame_equal(saved[saved.columns[:10]], statistics.compare(records.results(study)).iloc[:, :10])
     assert list(saved.columns) == list(statistics.COLUMNS)
