@@ -24,6 +24,21 @@ def test_stage_2_costs_ten_times_as_many_runs_of_three_networks_on_three_dataset
     assert convnext.gib == pytest.approx(20 * (4 * 27_825_802 + 2 * 10_000 * 10) / 2**30)
 
 
+def test_the_disk_holds_the_stores_and_what_a_resume_needs():
+    study = load_study("stage2")
+    assert cost.stores_gib(study) * 2**30 == 2 * 60_000 * 32 * 32 * 3 + 110_000 * 64 * 64 * 3
+    assert cost.resume_gib(study) * 2**30 == 2 * 2 * 4 * 27_970_472  # ConvNeXt-Tiny on Tiny-ImageNet
+
+
+def test_the_estimate_says_what_is_assumed(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["cost", "stage1", "--tflops", "20"])
+    cost.main()
+    printed = capsys.readouterr().out
+    assert "24 runs: about" in printed
+    assert "assumed are 20 TFLOP/s sustained and 40 ms a step at least" in printed
+    assert "GiB for the data" in printed
+
+
 def test_a_faster_gpu_shortens_a_heavy_network_and_not_a_light_one():
     slow, fast = (cost.estimate(load_study("stage2"), tflops).set_index(["dataset", "model"]) for tflops in (12, 24))
     heavy, light = ("cifar10", "resnet50"), ("cifar10", "mobilenetv2")

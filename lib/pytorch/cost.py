@@ -1,7 +1,7 @@
 """What a study costs before anything is measured: `python -m lib.pytorch.cost STUDY`.
 
-The arithmetic of each network is counted, not estimated; what a GPU makes of it is an assumption that can be replaced.
-As soon as runs have records, `make plan` knows better.
+Counted are operations, parameters, steps and bytes. Assumed is what a GPU makes of them, in two numbers: the TFLOP/s it
+sustains, which can be replaced, and the least time of a step. As soon as runs have records, `make plan` knows better.
 """
 
 import argparse
@@ -51,11 +51,30 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
         facts = CATALOG[dataset]
         flops = forward_flops(model, facts.size, facts.classes)
         hours = _seconds(cells[0], flops / (tflops * 1e12)) / 3600
-        with torch.device("meta"):
-            weights = 4 * parameters(build(model, facts.size, facts.classes))
-        gib = len(cells) * (weights + 2 * facts.test * facts.classes) / 2**30
+        gib = len(cells) * (_weights(dataset, model) + 2 * facts.test * facts.classes) / 2**30
         rows.append((dataset, model, len(cells), flops / 1e9, hours, hours * len(cells), gib))
     return pd.DataFrame(rows, columns=["dataset", "model", "runs", "gflop_per_image", "hours_per_run", "hours", "gib"])
+
+
+def stores_gib(study: Study) -> float:
+    """Return the GiB of the datasets' stores: every image, a byte a channel and pixel."""
+    datasets = [CATALOG[name] for name in study.datasets]
+    return sum((facts.train + facts.test) * facts.size**2 * 3 for facts in datasets) / 2**30
+
+
+def resume_gib(study: Study) -> float:
+    """Return the GiB that `last/` takes at most while the largest network is trained, and until a stopped run goes on.
+
+    A state is the weights and their momentum, and the old one stays until the new one is whole.
+    """
+    return max(2 * 2 * _weights(*network) for network in _by_network(study)) / 2**30
+
+
+def _weights(dataset: str, model: str) -> int:
+    """Return the bytes of a network's weights in float32."""
+    facts = CATALOG[dataset]
+    with torch.device("meta"):
+        return 4 * parameters(build(model, facts.size, facts.classes))
 
 
 def _by_network(study: Study) -> dict[tuple[str, str], list[Cell]]:
@@ -82,14 +101,17 @@ def main() -> None:
     parser.add_argument("--tflops", type=float, default=SUSTAINED_TFLOPS, help="what the GPU sustains, in TFLOP/s")
     arguments = parser.parse_args()
     with one_line():
-        table = estimate(load_study(arguments.study), arguments.tflops)
+        study = load_study(arguments.study)
+        table = estimate(study, arguments.tflops)
     shown = Table("dataset", "model", "runs", "GFLOP an image", "h a run", "h", "GiB", box=None)
     for row in table.itertuples(index=False):
         shown.add_row(row.dataset, row.model, str(row.runs), *(f"{value:.2f}" for value in row[3:]))
     Console().print(shown)
     print(
-        f"{table.runs.sum()} runs: about {table.hours.sum():.0f} GPU hours at {arguments.tflops:g} TFLOP/s sustained "
-        f"(an assumption), and {table.gib.sum():.1f} GiB of disk"
+        f"{table.runs.sum()} runs: about {table.hours.sum():.0f} GPU hours. Operations are counted; assumed are "
+        f"{arguments.tflops:g} TFLOP/s sustained and {1000 * LEAST_STEP_SECONDS:.0f} ms a step at least.\n"
+        f"Disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
+        f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped."
     )
 
 
