@@ -1,6 +1,7 @@
 """The rungs of the ladder by name, and climbing them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -61,11 +62,11 @@ RUNGS = {
     "feature-maps": Rung("the same shapes at every stage?", _feature_maps),
     "pixels": Rung("the same pixels in evaluation?", _pixels),
     "stream": Rung("the same images, crops and flips in training?", _stream),
-    "initial-weights": Rung("the same first weights?", numbers.initial_weights),
-    "logits": Rung("the same function of the same weights?", numbers.logits),
-    "gradients": Rung("the same gradients?", numbers.gradients),
-    "step": Rung("the same update?", numbers.step),
-    "trajectory": Rung("the same training, step by step?", numbers.trajectory),
+    "initial-weights": Rung("the same first weights?", partial(numbers.judged, "initial-weights")),
+    "logits": Rung("the same function of the same weights?", partial(numbers.judged, "logits")),
+    "gradients": Rung("the same gradients?", partial(numbers.judged, "gradients")),
+    "step": Rung("the same update?", partial(numbers.judged, "step")),
+    "trajectory": Rung("the same training, step by step?", partial(numbers.judged, "trajectory")),
     "learning-rate": Rung("the planned rate at every step?", _learning_rate),
     "envelope": Rung("no further apart in float32 than rounding brings one of them?", numbers.envelope),
 }

@@ -5,24 +5,13 @@ nothing else. In float32 the limit is what rounding does to one framework by its
 """
 
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lib.conventions import SWITCHES, Switch
+from lib.conventions import DIFFERENCES, SWITCHES, Switch
 from lib.parity.twins import FRAMEWORKS, RATES, Twins, Values, twins
-
-LOGITS_LIMIT = 1e-12
-"""Largest relative difference of a feature map in float64: some thousand roundings; a convention shows above 1e-6."""
-
-GRADIENTS_LIMIT = 1e-10
-"""Largest difference of all gradients relative to their norm, in float64: batch normalisation costs some digits."""
-
-STEP_LIMIT = 1e-10
-"""Largest relative difference of a tensor after two steps in float64: that of a gradient, carried into the weights."""
-
-LOSS_LIMIT = 1e-6
-"""Largest difference of a loss, in nats, over five steps in float64: each step multiplies what the last one left."""
 
 ROUNDING = 10
 """In float32 the frameworks may differ by so many times what rounding does to one of them.
@@ -33,38 +22,26 @@ Rounding is seen in a draw or two, which vary by some units; a convention differ
 FAINT = 1e-6
 """Below this share of the norm of all gradients, a tensor's is 0 but for rounding, and is not looked at by itself."""
 
-COLUMNS = ["model", "input_size", "conventions", "precision", "measured", "limit", "worst", "passed"]
-
-Aligned = Collection[Switch]
 Apart = tuple[float, str]
-"""How far apart, and where most."""
+"""How far apart the frameworks are, and where most."""
 
 
-def initial_weights(model: str, size: int, aligned: Aligned = SWITCHES) -> pd.DataFrame:
-    """Compare the weights that both learners start from in a shared pairing: aligned, they are the same to the bit."""
-
-    def apart(pair: Twins) -> Apart:
-        keras, pytorch = pair.first["keras"], pair.first["pytorch"]
-        gaps = {name: float(np.abs(keras[name] - pytorch[name]).max()) for name in keras.keys() & pytorch.keys()}
-        worst = max(gaps, key=gaps.get)
-        return gaps[worst], worst if gaps[worst] else ""
-
-    return _judged(model, size, aligned, apart, 0.0)
+def weights_apart(pair: Twins) -> Apart:
+    """Compare the weights that both learners start training from, which a shared pairing makes the same to the bit."""
+    keras, pytorch = pair.first["keras"], pair.first["pytorch"]
+    gaps = {name: float(np.abs(keras[name] - pytorch[name]).max()) for name in keras.keys() & pytorch.keys()}
+    worst = max(sorted(gaps), key=gaps.get)
+    return gaps[worst], worst if gaps[worst] else ""
 
 
-def logits(model: str, size: int, aligned: Aligned = SWITCHES) -> pd.DataFrame:
-    """Compare the feature map at the end of every stage, and the logits, in evaluation on the same weights.
+def maps_apart(pair: Twins) -> Apart:
+    """Compare the maps at the end of every stage, and the logits, in evaluation; name the stage where they part.
 
-    What is measured is the largest difference relative to the largest number of a map, and where the two part: the
-    first stage with a hundredth of it.
+    That is the first one with a hundredth of the largest difference.
     """
-
-    def apart(pair: Twins) -> Apart:
-        gaps = depth(pair)
-        largest = max(gaps.values())
-        return largest, next(stage for stage, gap in gaps.items() if gap >= largest / 100)
-
-    return _judged(model, size, aligned, apart, LOGITS_LIMIT, rounding=_maps_rounding)
+    gaps = depth(pair)
+    largest = max(gaps.values())
+    return largest, next(stage for stage, gap in gaps.items() if gap >= largest / 100)
 
 
 def depth(pair: Twins) -> dict[str, float]:
@@ -72,40 +49,98 @@ def depth(pair: Twins) -> dict[str, float]:
     return _relative(pair.maps("keras"), pair.maps("pytorch"))
 
 
-def gradients(model: str, size: int, aligned: Aligned = SWITCHES) -> pd.DataFrame:
-    """Compare the gradients of the loss in training mode, on the same weights.
-
-    What is measured is the difference of all of them together, relative to their norm, and which differs most.
-    """
-
-    def apart(pair: Twins) -> Apart:
-        return _slopes_apart(pair.gradients("keras"), pair.gradients("pytorch"))
-
-    return _judged(model, size, aligned, apart, GRADIENTS_LIMIT, rounding=_gradients_rounding)
+def gradients_apart(pair: Twins) -> Apart:
+    """Compare the gradients in training mode: all of them together, relative to their norm; name what differs most."""
+    return _slopes_apart(pair.gradients("keras"), pair.gradients("pytorch"))
 
 
-def step(model: str, size: int, aligned: Aligned = SWITCHES) -> pd.DataFrame:
-    """Compare all weights and buffers after two steps: the first has no momentum yet, the second another rate."""
-
-    def apart(pair: Twins) -> Apart:
-        after = {}
-        for framework in FRAMEWORKS:
-            pair.train(framework, steps=2)
-            after[framework] = pair.weights(framework)
-        return _worst(_relative(after["keras"], after["pytorch"]))
-
-    return _judged(model, size, aligned, apart, STEP_LIMIT)
+def steps_apart(pair: Twins) -> Apart:
+    """Compare all weights and buffers after two steps: the first has no momentum yet, the second has another rate."""
+    after = {}
+    for framework in FRAMEWORKS:
+        pair.train(framework, steps=2)
+        after[framework] = pair.weights(framework)
+    return _worst(_relative(after["keras"], after["pytorch"]))
 
 
-def trajectory(model: str, size: int, aligned: Aligned = SWITCHES) -> pd.DataFrame:
+def losses_apart(pair: Twins) -> Apart:
     """Compare the loss of every step of a short training, on each framework's own batches of the shared stream."""
+    losses = {framework: np.array(pair.train(framework, len(RATES))) for framework in FRAMEWORKS}
+    gaps = np.abs(losses["keras"] - losses["pytorch"])
+    return float(gaps.max()), f"step {gaps.argmax() + 1}"
 
-    def apart(pair: Twins) -> Apart:
-        losses = {framework: np.array(pair.train(framework, len(RATES))) for framework in FRAMEWORKS}
-        gaps = np.abs(losses["keras"] - losses["pytorch"])
-        return float(gaps.max()), f"step {gaps.argmax() + 1}"
 
-    return _judged(model, size, aligned, apart, LOSS_LIMIT)
+class Measure(NamedTuple):
+    """What a rung measures, and the most that it allows between twins in float64, with the reason."""
+
+    apart: Callable[[Twins], Apart]
+    limit: float
+    why: str
+
+
+MEASURES = {
+    "initial-weights": Measure(weights_apart, 0.0, "one stream of numbers, mapped by one formula: the same to the bit"),
+    "logits": Measure(maps_apart, 1e-12, "some thousand roundings; a convention shows above 1e-6"),
+    "gradients": Measure(gradients_apart, 1e-10, "batch normalisation costs some digits on the way back"),
+    "step": Measure(steps_apart, 1e-9, "a gradient's difference, carried into the weights; float32 would show 1e-7"),
+    "trajectory": Measure(losses_apart, 1e-6, "in nats; each step multiplies what the one before it left"),
+}
+"""The rungs of this module but for the envelope."""
+
+
+def judged(rung: str, model: str, size: int, aligned: Collection[Switch] = SWITCHES) -> pd.DataFrame:
+    """Climb a rung of `MEASURES`: a row natively, which is shown and not judged, and one aligned in float64.
+
+    Where what rounding does can be told, which it can for maps and gradients, a row in float32 is added.
+
+    Returns:
+        Columns `model`, `input_size`, `conventions`, `precision`, `measured`, `limit`, `worst`, `passed`.
+    """
+    measure = MEASURES[rung]
+    rows = [("native", twins(model, size, "fp64", ()), np.nan)]
+    rows += [("aligned", exact := twins(model, size, "fp64", tuple(aligned)), measure.limit)]
+    if rung in _ROUNDED:
+        rough = twins(model, size, "fp32", tuple(aligned))
+        rows += [("aligned", rough, ROUNDING * max(_ROUNDED[rung](rough, exact, one) for one in FRAMEWORKS))]
+    found = [(name, pair.precision, *measure.apart(pair), limit) for name, pair, limit in rows]
+    table = pd.DataFrame(found, columns=["conventions", "precision", "measured", "worst", "limit"])
+    table["passed"] = (table.measured <= table.limit).astype("boolean").mask(table.limit.isna())
+    columns = ["conventions", "precision", "measured", "limit", "worst", "passed"]
+    return pd.DataFrame({"model": model, "input_size": size} | dict(table[columns]))
+
+
+def alone(model: str, size: int) -> pd.DataFrame:
+    """Leave one switch after another native between twins, and measure what it does by itself, in float64.
+
+    Returns:
+        Columns `model`, `switch`, one for each of `MEASURES` but the last with what it measures, `found_by`, the first
+        rung above its limit, and `where`, the layer or tensor that this rung names.
+    """
+    rungs = list(MEASURES)[:-1]
+    rows = []
+    for switch in [one for one in SWITCHES if one in DIFFERENCES[model]]:
+        pair = Twins(model, size, "fp64", [one for one in SWITCHES if one != switch])
+        found = {rung: MEASURES[rung].apart(pair) for rung in rungs}
+        by = next((rung for rung in rungs if not found[rung][0] <= MEASURES[rung].limit), "")
+        measured = {rung: gap for rung, (gap, _) in found.items()}
+        where = found[by][1] if by else ""
+        rows.append({"model": model, "switch": switch} | measured | {"found_by": by, "where": where})
+    return pd.DataFrame(rows)
+
+
+def depths(model: str, size: int) -> pd.DataFrame:
+    """Return how far apart the two frameworks are, stage by stage: natively and aligned in float64, aligned in float32.
+
+    Returns:
+        Columns `model`, `input_size`, `conventions`, `precision`, `stage`, `measured` (relative to the largest number).
+    """
+    arrangements = {("native", "fp64"): (), ("aligned", "fp64"): SWITCHES, ("aligned", "fp32"): SWITCHES}
+    rows = [
+        (model, size, name, precision, stage, gap)
+        for (name, precision), aligned in arrangements.items()
+        for stage, gap in depth(twins(model, size, precision, aligned)).items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "input_size", "conventions", "precision", "stage", "measured"])
 
 
 def envelope(model: str, size: int) -> pd.DataFrame:
@@ -130,40 +165,11 @@ def envelope(model: str, size: int) -> pd.DataFrame:
     return table
 
 
-def _judged(
-    model: str,
-    size: int,
-    aligned: Aligned,
-    apart: Callable[[Twins], Apart],
-    limit: float,
-    rounding: Callable[[str, int, Aligned], float] | None = None,
-) -> pd.DataFrame:
-    """Return a row that is native, and not judged, one aligned in float64, and, given its rounding, one in float32."""
-    native, exact = twins(model, size, "fp64", ()), twins(model, size, "fp64", tuple(aligned))
-    rows = [("native", native, np.nan), (_named(aligned), exact, limit)]
-    if rounding:
-        rows += [
-            (_named(aligned), twins(model, size, "fp32", tuple(aligned)), ROUNDING * rounding(model, size, aligned))
-        ]
-    found = [(name, pair.precision, *apart(pair), most) for name, pair, most in rows]
-    table = pd.DataFrame(found, columns=["conventions", "precision", "measured", "worst", "limit"])
-    table["passed"] = (table.measured <= table.limit).astype("boolean").mask(table.limit.isna())
-    return pd.DataFrame({"model": model, "input_size": size} | dict(table))[COLUMNS]
-
-
-def _named(aligned: Aligned) -> str:
-    left = [switch for switch in SWITCHES if switch not in aligned]
-    return f"aligned but {', '.join(left)}" if left else "aligned"
-
-
-def _maps_rounding(model: str, size: int, aligned: Aligned) -> float:
-    rough, exact = twins(model, size, "fp32", tuple(aligned)), twins(model, size, "fp64", tuple(aligned))
-    return max(_worst(_relative(rough.maps(framework), exact.maps(framework)))[0] for framework in FRAMEWORKS)
-
-
-def _gradients_rounding(model: str, size: int, aligned: Aligned) -> float:
-    rough, exact = twins(model, size, "fp32", tuple(aligned)), twins(model, size, "fp64", tuple(aligned))
-    return max(_slopes_apart(rough.gradients(one), exact.gradients(one))[0] for one in FRAMEWORKS)
+_ROUNDED: dict[str, Callable[[Twins, Twins, str], float]] = {
+    "logits": lambda rough, exact, one: _worst(_relative(rough.maps(one), exact.maps(one)))[0],
+    "gradients": lambda rough, exact, one: _slopes_apart(rough.gradients(one), exact.gradients(one))[0],
+}
+"""What rounding to float32 does to one framework by itself."""
 
 
 def _relative(first: Values, second: Values) -> dict[str, float]:
