@@ -18,10 +18,11 @@
 # a "ResNet-50", but the two were written by different people at different times, and each has its own idea of padding,
 # of biases and of where a stride belongs. A difference in accuracy means little as long as nobody has looked.
 #
-# This chapter climbs a ladder. Each rung compares one thing on both sides, from the network's outside to what happens
-# in training, and each has a limit that was set beforehand: the number of parameters, the shape of every feature map,
-# the pixels that reach the network, and the learning rate that the optimizer really holds. A comparison that fails is
-# shown as failed and counted at the end.
+# This chapter looks. It first lists what the two libraries do differently, read from the networks as they are built.
+# Then it climbs a ladder: each rung compares one thing on both sides, from the network's outside to what happens in
+# training, natively and with every difference aligned. Natively the rungs show how far apart the frameworks are.
+# Aligned they are judged, against limits that leave room for rounding and for nothing else. If the twins agree to the
+# last digits, then the list is complete: there is no further difference that nobody has thought of.
 
 # %% tags=["parameters"]
 study = "quickstart"
@@ -29,10 +30,13 @@ study = "quickstart"
 # %% tags=["setup"]
 import pandas as pd
 
-from lib import parity
+from lib.conventions import DIFFERENCES
 from lib.data.catalog import CATALOG
 from lib.data.store import open_store
 from lib.params import load_study
+from lib.parity import figures, inputs, ladder, numbers
+from lib.parity.architecture import STAGES, parameter_table
+from lib.parity.differences import differences
 from lib.report.chapter import Chapter
 from lib.tables import checked
 
@@ -51,9 +55,85 @@ experiment = load_study(study)
 sizes = sorted({CATALOG[dataset].size for dataset in experiment.datasets})
 stores = {dataset: open_store(dataset) for dataset in experiment.datasets}
 cells = {cell.dataset: cell for cell in reversed(experiment.cells)}
+settings = experiment.cells[0].settings
+
+# %%
+aligned = f"the switches {', '.join(settings.align)} are aligned" if settings.align else "no switch is aligned"
+aligned = "one cause after another is aligned" if experiment.causes else aligned
+chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {settings.pairing}.")
 
 # %% [markdown]
-# ## First rung: parameters
+# ## What the two libraries do differently
+#
+# Each row is a switch of this project: natively each framework follows its own convention, and aligned both follow one.
+# No value below is typed in. Constants are read from the built networks, what a layer or an optimizer does is measured
+# on it: the variance that batch normalisation keeps of -1 and 1, the standard deviation of fresh kernels times the root
+# of their fan-out (a convolution's, then the head's), what weight decay 0.1 alone takes from a weight of 1 in three
+# steps, and how far a gradient of 1 moves a weight in three steps while the rate falls.
+
+# %%
+found = pd.concat([differences(model, sizes[0]) for model in experiment.models], ignore_index=True)
+listed = found[found.differs].drop(columns=["differs", "keras_source", "pytorch_source"]).reset_index(drop=True)
+chapter.table(listed, "differences", "What Keras and PyTorch do differently in this study's networks, as measured.")
+
+# %%
+unlisted = [row for row in found[found.differs].itertuples() if row.switch not in DIFFERENCES[row.model]]
+same = len(found) - len(listed)
+chapter.markdown(
+    f"In {same} of {len(found)} cases both do the same. "
+    + (
+        f"**{len(unlisted)} differences have no switch.**"
+        if unlisted
+        else "Every difference that was found has a switch."
+    )
+)
+
+# %%
+places = listed[["switch"]].drop_duplicates().merge(found[found.differs], on="switch")
+places = places.groupby("switch", sort=False)[["keras_source", "pytorch_source"]].first().reset_index()
+chapter.table(places, "sources", "Where each difference is written, in the installed packages.")
+
+# %% [markdown]
+# **Batch normalisation** keeps running statistics for evaluation. Keras' momentum $m$ is the share of the old value,
+# $s \leftarrow m s + (1 - m) b$; PyTorch's is the share of the new one, so its 0.1 is Keras' 0.9. With 0.999 a network
+# needs some thousand updates before its statistics have left their starting values; until then it may learn on the
+# training images and guess on all others. PyTorch feeds the running variance with the unbiased
+# $\frac{1}{n-1}\sum (x - \bar x)^2$, Keras with the biased $\frac{1}{n}\sum (x - \bar x)^2$. A batch itself is
+# normalised by the biased one in both. The constant $\epsilon$ under the root differs by up to a factor of 100.
+#
+# **ResNet-50** is not ResNet-50. Keras builds the network of the paper, with the stride on the first 1x1 convolution of
+# a stage, which drops three pixels of four before anything has looked at them. Torchvision builds "v1.5", with the
+# stride on the 3x3 convolution behind it: the same parameters, another function. Keras' convolutions have biases, which
+# the batch normalisation behind them takes out again.
+#
+# **MobileNetV2** pads its strided convolutions by one pixel below and to the right in Keras, on all sides in PyTorch:
+# what the network sees is shifted by a pixel at every such layer. Only PyTorch drops out features before the head.
+# **ConvNeXt** drops whole blocks while it trains, with growing probability, only in PyTorch.
+#
+# **First weights** are Glorot uniform in Keras, $U(\pm\sqrt{6 / (f_{in} + f_{out})})$. Torchvision takes He's normal
+# distribution on the fan-out, $N(0, 2 / f_{out})$, for convolutions, $N(0, 0.02^2)$ all over ConvNeXt, and other
+# distributions for the heads.
+#
+# **Weight decay** $\lambda$ is added to the gradient in PyTorch, $g \leftarrow g + \lambda w$, and goes through the
+# momentum. Keras takes it off the weight, $w \leftarrow w - \eta \lambda w$, outside the momentum. With momentum 0.9
+# the same $\lambda$ is about ten times weaker in Keras. **Momentum** sums up gradients in PyTorch,
+# $b \leftarrow m b + g$, and multiplies with today's rate, $w \leftarrow w - \eta (g + m b)$. Keras sums up steps,
+# $v \leftarrow m v - \eta g$, $w \leftarrow w + m v - \eta g$, each with the rate of its own day. At a constant
+# rate the two are one; under a schedule they are not.
+
+# %% [markdown]
+# ## The ladder
+#
+# Each network is built in both frameworks, with the learners, optimizers and pipelines that train it in the sweep, and
+# climbs every rung, at every image size of the study. Rungs that compute do so in float64 too, where rounding is
+# $10^{-16}$ and a convention is still a convention: nothing can hide.
+
+# %%
+climbed = ladder.gathered(ladder.climb(experiment.models, sizes, ladder.NETWORK_RUNGS))
+depths = pd.concat([numbers.depths(model, size) for model in experiment.models for size in sizes], ignore_index=True)
+
+# %% [markdown]
+# ### Parameters
 #
 # The number of trainable parameters is the quickest test of an architecture, and a severe one: a forgotten layer, a
 # bias too many or another width changes it. Only trainable parameters count. Keras' `count_params()` also includes
@@ -66,8 +146,8 @@ cells = {cell.dataset: cell for cell in reversed(experiment.cells)}
 
 # %%
 whole = len(experiment.models) > 1
-models, table_sizes = (parity.STAGES, (32, 64)) if whole else (experiment.models, sizes)
-parameters = parity.parameter_table(models, table_sizes, classes=(10, 100, 200))
+models, table_sizes = (STAGES, (32, 64)) if whole else (experiment.models, sizes)
+parameters = parameter_table(models, table_sizes, classes=(10, 100, 200))
 caption = "Trainable parameters in both frameworks; the difference is in percent of PyTorch's."
 chapter.table(checked(parameters), "param_comparison", caption)
 
@@ -80,15 +160,25 @@ chapter.markdown(
 )
 
 # %% [markdown]
-# Where ResNet-50 is in the table, its difference has one reason: Keras gives every convolution a bias, although the
-# batch normalisation behind it takes any constant out again. Those 26,560 numbers are trained and change nothing.
-#
+# Equal counts could still hide a weight too many here and one too few there. So every weight and buffer is held against
+# its namesake, by name and shape, natively and aligned. Rows that are the same are counted together.
+
+# %%
+tensors = climbed["tensors"]
+summed = tensors.groupby(["model", "input_size", "conventions", "why"], sort=False, as_index=False)
+totals = summed.agg(
+    tensors=("tensors", "sum"), pytorch=("pytorch", "sum"), keras=("keras", "sum"), passed=("passed", "all")
+)
+caption = "Weights and buffers that are the same, and those that are not, with the numbers in them and the reason."
+chapter.table(checked(totals.replace({"why": {"": "the same"}})), "tensors", caption)
+
+# %% [markdown]
 # In ConvNeXt, Keras writes the 7x7 convolutions as grouped ones with as many groups as channels. Here they are
 # replaced with `DepthwiseConv2D`, which is the same function of the same parameters, drawn from the same distribution,
 # and much faster on a CPU.
 
 # %% [markdown]
-# ## Second rung: feature maps
+# ### Feature maps
 #
 # Networks of equal size can still work at different resolutions. A stem with stride 2 in place of 1 does not change
 # the number of parameters at all, but it quarters the pixels that every later layer sees. So the shape at the end of
@@ -96,20 +186,11 @@ chapter.markdown(
 # Shapes must be equal, and the last row of each network is its output: one logit a class.
 
 # %%
-pairs = [(model, dataset) for model in experiment.models for dataset in experiment.datasets]
-shapes = {(model, CATALOG[dataset].size, CATALOG[dataset].classes) for model, dataset in pairs}
-maps = pd.concat([parity.feature_maps(*shape) for shape in sorted(shapes)], ignore_index=True)
 caption = "The shape at the end of every stage of the study's networks, and that of their output."
-chapter.table(checked(maps), "feature_maps", caption)
+chapter.table(checked(climbed["feature-maps"]), "feature_maps", caption)
 
 # %% [markdown]
-# Equal shapes do not mean equal arithmetic. Keras pads MobileNetV2's strided convolutions below and to the right only,
-# PyTorch on all sides, and Keras' ResNet-50 has its stride on another convolution of the block. Such differences are
-# native to the two libraries and belong to what this study compares, as do PyTorch's dropout before the head of
-# MobileNetV2 and its stochastic depth in ConvNeXt, of which Keras has neither. `resnet20` has none of them.
-
-# %% [markdown]
-# ## Third rung: pixels
+# ### Pixels
 #
 # Each framework reads the images through its own pipeline, a `DataLoader` or a `tf.data` dataset. Without
 # augmentation both should hand the network the same numbers. Up to 1,000 test images of each dataset go through both.
@@ -119,12 +200,96 @@ chapter.table(checked(maps), "feature_maps", caption)
 
 # %%
 splits = {dataset: store.split("test", 1000) for dataset, store in stores.items()}
-pixels = pd.concat([parity.pixels(splits[dataset], store) for dataset, store in stores.items()], ignore_index=True)
+pixels = pd.concat([inputs.pixels(splits[dataset], store) for dataset, store in stores.items()], ignore_index=True)
 caption = "The same test images, normalised by both pipelines; wrong bytes and labels are counted in both together."
 chapter.table(checked(pixels), "pixels", caption)
 
 # %% [markdown]
-# ## Fourth rung: the learning rate
+# ### The stream of an epoch
+#
+# In training, order, crops and flips are random. Natively each framework draws its own, and a shared seed number gives
+# them nothing in common. In a shared pairing both follow one stream, drawn with NumPy from the seed and the epoch. Then
+# an epoch's batches must be the same in both pipelines, to the bit.
+
+# %%
+caption = "An epoch of training batches of generated images through both pipelines, in a shared pairing."
+chapter.table(checked(climbed["stream"]), "stream", caption)
+
+# %% [markdown]
+# ### First weights
+#
+# A shared pairing also gives both the same first weights. Each tensor has one stream of uniform numbers, from the seed
+# and its name, which is mapped through the distribution of the convention that is followed. Aligned, that is one
+# distribution, and the weights are the same to the bit. Natively the two distributions differ, but not the quantiles: a
+# weight that is unusually large in one framework is so in the other.
+
+# %%
+weights = climbed["initial-weights"]
+chapter.table(checked(weights), "initial_weights", "Largest difference of a first weight in a shared pairing.")
+
+# %% [markdown]
+# ### The function
+#
+# Now PyTorch's weights are carried into Keras' network, after batch normalisation and layer scale have been moved off
+# the special values that they start at and that could hide a difference. On the same images, both must compute the same
+# maps, stage by stage. `worst` names the stage where they part.
+
+# %%
+logits = climbed["logits"]
+caption = "Largest relative difference of a map in evaluation; native rows are shown, aligned ones judged."
+chapter.table(checked(logits), "logits", caption)
+
+# %%
+caption = "How the difference grows through the network, natively and aligned; a difference of 0 is drawn at 1e-17."
+alt = "For each network, the largest relative difference at the end of every stage, on a log scale."
+chapter.figure(figures.draw_depths(depths), "depths", caption, alt)
+
+# %% [markdown]
+# ### Gradients
+#
+# The loss's gradient for every parameter, in training mode, on the same weights. All gradients are taken together and
+# compared relative to their norm; `worst` names the tensor that differs most by itself. In float32 gradients through
+# batch normalisation differ by a percent even from the same framework's own in float64: that is rounding, and so the
+# limit in float32 is ten times that.
+
+# %%
+chapter.table(checked(climbed["gradients"]), "gradients", "Difference of all gradients, relative to their norm.")
+
+# %% [markdown]
+# ### One step, and another
+#
+# The learners take two steps on one epoch's first batches, the second at half the first one's rate: by then there is
+# momentum to be carried over. Every weight and every running statistic is compared.
+
+# %%
+caption = "Largest relative difference of a weight or buffer after two steps in float64."
+chapter.table(checked(climbed["step"]), "step", caption)
+
+# %% [markdown]
+# ### A short training
+#
+# Five steps, with changing rates. A training multiplies what differs, step by step, so that the limit is wider here.
+
+# %%
+caption = "Largest difference of the loss over five steps, in nats."
+chapter.table(checked(climbed["trajectory"]), "trajectory", caption)
+
+# %% [markdown]
+# ### The float32 envelope
+#
+# Real runs are in float32, where two trainings part even if they are the same: rounding differs, and training amplifies
+# it. How fast, each framework shows by itself. Its first weights are moved by up to four units in their last place, and
+# the same training is run again. If Keras parts from PyTorch no faster than each parts from itself, then what is
+# between them is rounding.
+
+# %%
+envelopes = climbed["envelope"]
+caption = "Difference of the loss in a short training in float32; the band is ten times the larger noise so far."
+alt = "For each network, over five steps: Keras from PyTorch, and either framework from itself with noise, log scale."
+chapter.figure(figures.draw_envelopes(envelopes), "envelopes", caption, alt)
+
+# %% [markdown]
+# ### The learning rate
 #
 # The rate of every step comes from one function that both frameworks share, and is set before the step. What counts
 # is what the optimizer then holds. So the whole schedule is run through both optimizers without training, and the rate
@@ -132,13 +297,13 @@ chapter.table(checked(pixels), "pixels", caption)
 # the eighth digit: that is rounding, and far below the limit of 1e-6.
 
 # %%
-held = {dataset: parity.held_rates(cells[dataset], store) for dataset, store in stores.items()}
+held = {dataset: inputs.held_rates(cells[dataset], store) for dataset, store in stores.items()}
 caption = (
     "The learning rate that both optimizers hold (above), and its distance from the planned one (below). "
     "The two curves above lie on each other; below, float32 rounding is all that Keras shows."
 )
 alt = "Learning rate over the steps: a straight warm-up from zero, then half a cosine down to zero, in both frameworks."
-chapter.figure(parity.draw_rates(held), "learning_rates", caption, alt)
+chapter.figure(figures.draw_rates(held), "learning_rates", caption, alt)
 
 # %% [markdown]
 # Three steps give the schedule its shape, and they are checked by themselves: the first one, whose rate is 0, the end
@@ -146,24 +311,45 @@ chapter.figure(parity.draw_rates(held), "learning_rates", caption, alt)
 # step after the last; 1 % of the peak is allowed.
 
 # %%
-rates = pd.concat([parity.learning_rates(cells[dataset], table) for dataset, table in held.items()], ignore_index=True)
+rates = pd.concat([inputs.learning_rates(cells[dataset], table) for dataset, table in held.items()], ignore_index=True)
 caption = "The rate read back from the optimizers; `limit` bounds the distance between measured and expected."
 chapter.table(checked(rates), "learning_rate_checks", caption)
+
+# %% [markdown]
+# ## What each difference does by itself
+#
+# Twins again, but with one switch left native. Each difference must show on some rung; one that showed on none would be
+# no difference, or the ladder would be blind to it. `found by` is the first rung above its limit, and `where` the layer
+# or tensor that it names.
+
+# %%
+effects = pd.concat([numbers.alone(model, sizes[0]) for model in experiment.models], ignore_index=True)
+caption = "One switch native between twins in float64: what each rung measures, and which one finds it first."
+chapter.table(effects.style.format("{:.2g}", subset=list(numbers.MEASURES)[:-1]).hide(), "alone", caption)
 
 # %% [markdown]
 # ## What was found
 
 # %%
-rungs = {"parameters": parameters, "feature maps": maps, "pixels": pixels, "learning rate": rates}
-ladder = parity.ladder(rungs)
-chapter.table(checked(ladder), "ladder", "The ladder: how many comparisons of each rung held.")
+rungs = {"parameters": parameters} | climbed | {"pixels": pixels, "learning-rate": rates}
+summary = ladder.summary(rungs)
+chapter.table(checked(summary), "ladder", "The ladder: how many of the judged comparisons of each rung held.")
 
 # %%
-failed = ladder.rung[~ladder.passed].tolist()
+failed = summary.rung[~summary.passed].tolist()
 verdict = f"**Failed: {', '.join(failed)}.** The rows concerned are marked above." if failed else "No rung failed."
+unseen = int(effects.found_by.eq("").sum())
+chapter.markdown(
+    f"{summary.passed.sum()} of {len(summary)} rungs hold, with {summary.held.sum()} of {summary.comparisons.sum()} "
+    f"comparisons. {verdict} The ladder finds {len(effects) - unseen} of {len(effects)} differences by themselves."
+)
+
+# %%
+worst = logits.groupby(["conventions", "precision"], sort=False).measured.max()
+far = ", ".join(f"{value:.1g} {name} in {kind.replace('fp', 'float')}" for (name, kind), value in worst.items())
 gap = rates.measured[rates.check.str.startswith("largest")].max()
 chapter.markdown(
-    f"{ladder.passed.sum()} of {len(ladder)} rungs hold, with {ladder.held.sum()} of {ladder.comparisons.sum()} "
-    f"comparisons. {verdict} Parameters differ by at most {parameters.diff_pct.max():.2g} %, normalised pixels by at "
-    f"most {pixels.largest_difference.max():.1g}, learning rates by at most {gap:.1g}."
+    f"On the same weights the networks' maps differ by at most {far}. Parameters differ by at most "
+    f"{parameters.diff_pct.max():.2g} %, normalised pixels by at most {pixels.largest_difference.max():.1g}, learning "
+    f"rates by at most {gap:.1g}."
 )

@@ -5,11 +5,9 @@ from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lib.conventions import Framework
 from lib.data.store import Split, Store
-from lib.figures import LINES, TITLES, WIDTH, styled
 from lib.keras.data import evaluation_dataset
 from lib.keras.learner import KerasLearner
 from lib.params import Cell, Settings
@@ -132,27 +130,6 @@ def learning_rates(cell: Cell, held: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["dataset", "framework", "check", "measured", "expected", "limit"])
     table["passed"] = (table.measured - table.expected).abs() < table.limit
     return table
-
-
-@styled
-def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw, a column a dataset, the rates that `held_rates` read and how far they are from the planned ones.
-
-    Of a long schedule some 400 steps are drawn.
-    """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    columns = figure.subplots(2, len(held), sharex="col", squeeze=False).T
-    for (rate, gap), (dataset, rates) in zip(columns, held.items(), strict=True):
-        for framework, steps in rates.groupby("framework", sort=False):
-            drawn = steps.iloc[:: max(1, len(steps) // 400)]
-            rate.plot(drawn.step, drawn.held, label=TITLES[framework], **LINES[framework])
-            gap.plot(drawn.step, drawn.held - drawn.planned, linewidth=0.8, **LINES[framework])
-        rate.set_title(dataset)
-        gap.set_xlabel("Step")
-    columns[0, 0].set_ylabel("Learning rate held")
-    columns[0, 1].set_ylabel("Held minus planned")
-    figure.legend(*columns[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    return figure
 
 
 def _arrays(batches: Iterable) -> Iterator[tuple[np.ndarray, np.ndarray]]:

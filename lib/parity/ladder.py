@@ -73,6 +73,10 @@ RUNGS = {
 """Every rung, in the order in which they are climbed: each takes for granted what the ones before it found."""
 
 
+NETWORK_RUNGS = tuple(rung for rung in RUNGS if rung not in ("parameters", "pixels", "learning-rate"))
+"""The rungs that a study climbs on each of its networks; the others it climbs with its own images and schedule."""
+
+
 class Found(NamedTuple):
     """What a rung found for one network at one size."""
 

@@ -1,0 +1,92 @@
+"""The ladder's figures, in the report's style."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lib.figures import INK, LINES, MARGIN, TITLES, WIDTH, styled
+
+ARRANGEMENTS = {
+    ("native", "fp64"): {"color": "#CC79A7", "marker": "s", "linestyle": "-", "label": "native, float64"},
+    ("aligned", "fp32"): {"color": "#009E73", "marker": "^", "linestyle": "--", "label": "aligned, float32"},
+    ("aligned", "fp64"): {"color": INK, "marker": "o", "linestyle": ":", "label": "aligned, float64"},
+}
+LEAST = 1e-17
+"""Where a difference of exactly 0 is drawn on a log axis."""
+
+
+@styled
+def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw, a column a dataset, the rates that `held_rates` read and how far they are from the planned ones.
+
+    Of a long schedule some 400 steps are drawn.
+    """
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    columns = figure.subplots(2, len(held), sharex="col", squeeze=False).T
+    for (rate, gap), (dataset, rates) in zip(columns, held.items(), strict=True):
+        for framework, steps in rates.groupby("framework", sort=False):
+            drawn = steps.iloc[:: max(1, len(steps) // 400)]
+            rate.plot(drawn.step, drawn.held, label=TITLES[framework], **LINES[framework])
+            gap.plot(drawn.step, drawn.held - drawn.planned, linewidth=0.8, **LINES[framework])
+        rate.set_title(dataset)
+        gap.set_xlabel("Step")
+    columns[0, 0].set_ylabel("Learning rate held")
+    columns[0, 1].set_ylabel("Held minus planned")
+    figure.legend(*columns[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+@styled
+def draw_depths(depths: pd.DataFrame) -> Figure:
+    """Draw how far apart the frameworks are at the end of every stage, a panel a network, from `numbers.depths`."""
+    groups = list(depths.groupby(["model", "input_size"], sort=False))
+    figure, panels = _panels(len(groups))
+    for axis, ((model, size), rows) in zip(panels, groups, strict=True):
+        stages = rows.stage.unique().tolist()
+        for key, look in ARRANGEMENTS.items():
+            found = rows[(rows.conventions == key[0]) & (rows.precision == key[1])]
+            axis.plot(range(len(stages)), found.measured.clip(lower=LEAST), markersize=3, linewidth=1, **look)
+        axis.set_xticks(range(len(stages)), stages, rotation=60, ha="right", rotation_mode="anchor", fontsize=6.5)
+        _finish(axis, f"{model}, {size}x{size}")
+    panels[0].set_ylabel("Largest difference, relative")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+@styled
+def draw_envelopes(envelopes: pd.DataFrame) -> Figure:
+    """Draw a short training in float32: how far the frameworks part, and how far noise brings either from itself."""
+    groups = list(envelopes.groupby(["model", "input_size"], sort=False))
+    figure, panels = _panels(len(groups))
+    for axis, ((model, size), rows) in zip(panels, groups, strict=True):
+        axis.fill_between(rows.step, LEAST, rows.limit, color=MARGIN, linewidth=0, label="allowed")
+        for framework, title in TITLES.items():
+            noise = rows[f"{framework}_noise"].clip(lower=LEAST)
+            axis.plot(rows.step, noise, linewidth=1, label=f"{title} from itself, with noise", **LINES[framework])
+        apart = rows.frameworks.clip(lower=LEAST)
+        axis.plot(rows.step, apart, "o-", color=INK, markersize=3, linewidth=1.2, label="Keras from PyTorch")
+        axis.set_xticks(rows.step)
+        axis.set_xlabel("Step")
+        _finish(axis, f"{model}, {size}x{size}")
+        axis.set_ylim(bottom=1e-8)
+    panels[0].set_ylabel("Difference of the loss, nats")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, np.ndarray]:
+    """Return a figure with so many panels, three in a row."""
+    rows = -(-count // 3)
+    figure = Figure(figsize=(WIDTH, 0.5 + 2.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, min(count, 3), squeeze=False, sharey=True).ravel()
+    for empty in panels[count:]:
+        empty.remove()
+    return figure, panels[:count]
+
+
+def _finish(axis: Axes, title: str) -> None:
+    axis.set_yscale("log")
+    axis.set_title(title)
