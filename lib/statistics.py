@@ -158,6 +158,13 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     return float(np.mean(values)), *stats.ttest_1samp(values, 0).confidence_interval(1 - ALPHA)
 
 
+def paired(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return one row a pair that is finished in both frameworks, as `pairing` takes it, with its `seed`."""
+    wide = results.pivot(index=[*GROUP, "seed"], columns="framework", values=metric)
+    wide = wide.reindex(columns=["keras", "pytorch"]).dropna()
+    return wide.add_prefix(f"{metric}_").rename_axis(columns=None).reset_index()
+
+
 ALIKE = ("n", "correlation", "r_low", "r_high", "worth")
 """What `pairing` says of a group."""
 

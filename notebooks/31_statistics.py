@@ -20,7 +20,8 @@
 # have the same seed number.
 #
 # A shared seed number alone does not make a pair: with native initialisation and native shuffling, the two runs of a
-# pair have only their settings in common. The tests remain valid then, but the pairing gains them nothing.
+# pair have only their settings in common. The tests remain valid then, but the pairing gains them nothing. With a
+# shared pairing both start from the same weights and see the same images. What that is worth is measured further down.
 
 # %% tags=["parameters"]
 study = "quickstart"
@@ -35,7 +36,8 @@ from lib.tables import percent, points, shown
 chapter = Chapter(study)
 
 # %%
-comparison = statistics.compare(records.results(load_study(study)))
+results = records.results(load_study(study))
+comparison = statistics.compare(results)
 pairs, tests = int(comparison.n.max() if len(comparison) else 0), int(comparison.t_p.notna().sum())
 if not pairs:
     chapter.markdown("**There is nothing to compare yet:** no seed is finished in both frameworks.")
@@ -126,6 +128,22 @@ reasons = comparison.reason[comparison.reason != ""].value_counts()
 if pairs and len(reasons):
     lines = [f"- {reason} ({count} rows)" for reason, count in reasons.items()]
     chapter.markdown("\n".join(["Some rows have fewer pairs or fewer statistics than others, since:", "", *lines]))
+
+# %% [markdown]
+# ## What pairing buys
+#
+# The variance of a difference is $\sigma_K^2 + \sigma_P^2 - 2 r \sigma_K \sigma_P$: where the two runs of a pair are
+# alike, much of what a seed does to both drops out. The table gives the correlation $r$ of test accuracy within pairs,
+# and what a pair is *worth*: how many seeds in each framework without pairing measure a difference as well as one
+# pair does. Pairs that share nothing have a correlation near 0 and are worth one. With few seeds it is known badly.
+
+# %%
+pairing = statistics.pairing(statistics.paired(results, "test_accuracy"), "test_accuracy")
+caption = (
+    f"Correlation r of test accuracy within pairs, with its 95 % interval, at {pairs} seeds; pooled in the last row."
+)
+if pairs > 1:
+    chapter.table(shown(pairing, list(pairing.columns)), "pairing", caption)
 
 # %% [markdown]
 # ## How large in words

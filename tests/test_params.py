@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from lib import paths
+from lib.conventions import DIFFERENCES, SWITCHES
 from lib.errors import ParameterError
 from lib.params import load_study, study_names
 
@@ -20,7 +21,7 @@ def studies(tmp_path, monkeypatch):
     quickstart = yaml.safe_load((paths.STUDIES / "quickstart.yaml").read_text())
 
     def write(name="trial", **changes):
-        (paths.STUDIES / f"{name}.yaml").write_text(yaml.safe_dump(quickstart | changes))
+        (paths.STUDIES / f"{name}.yaml").write_text(yaml.safe_dump(quickstart | changes, sort_keys=False))
         return name
 
     return write
@@ -99,6 +100,15 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
         ({"variant": None}, "needs a `variant`"),
         ({"settings": {}}, "names no departure"),
         ({"variant": "Not a name"}, "variant: .*pattern"),
+        ({"settings": {"align": ["bn_mometum"]}}, "align.0: Input should be 'bn_eps', .*given: 'bn_mometum'"),
+        ({"settings": {"align": "everything"}}, "align: Input should be a valid"),
+        ({"settings": {"pairing": "same"}}, "pairing: Input should be 'native' or 'shared'"),
+        ({"causes": {"bn": ["bn_eps"], "more": ["bn_eps"]}}, "causes name a switch twice"),
+        ({"causes": {"bn": []}}, "causes.bn: .*at least 1 item"),
+        ({"causes": {"bn": ["bn_eps"]}, "settings": {"align": "all"}}, "settings.align is what `causes` vary"),
+        ({"causes": {"bn": ["bn_eps"]}, "frameworks": ["keras"]}, "both are needed"),
+        ({"causes": {"bn": ["bn_eps"]}, "chapters": ["30_results"]}, "can only be 01_data, 02_parity, 33_attribution"),
+        ({"causes": {"bn": ["bn_eps"]}, "variant": None, "settings": {}}, "needs a `variant`"),
     ],
 )
 def test_what_is_wrong_is_named(studies, changes, message):
@@ -131,3 +141,56 @@ def test_a_file_that_is_no_yaml_is_named(studies):
     (paths.STUDIES / "trial.yaml").write_text("title: [")
     with pytest.raises(ParameterError, match="trial.yaml is not valid YAML"):
         load_study("trial")
+
+
+def test_all_stands_for_every_switch_and_their_order_does_not_matter(studies):
+    cells = load_study(studies("every", variant="every", settings={"align": "all"})).cells
+    assert cells[0].settings.align == SWITCHES
+    name = studies("some", variant="some", settings={"align": ["weight_decay", "bn_eps"]})
+    assert load_study(name).cells[0].settings.align == ("bn_eps", "weight_decay")
+
+
+@pytest.fixture
+def attribution(studies):
+    """A study of three causes, of which one is PyTorch's to change and one concerns `mobilenetv2` alone."""
+    causes = {"norm": ["bn_eps", "bn_variance"], "dropout": ["dropout"], "decay": ["weight_decay"]}
+    models = ["resnet20", "mobilenetv2"]
+    return load_study(studies("why", variant="why", causes=causes, models=models, seeds=[42], datasets=["cifar10"]))
+
+
+def test_an_attribution_goes_from_native_to_aligned_and_back(attribution):
+    norm, decay = ("bn_eps", "bn_variance"), ("weight_decay",)
+    assert [(arm.name, arm.aligned) for arm in attribution.arms] == [
+        ("native", ()),
+        ("upto-norm", norm),
+        ("upto-dropout", (*norm, "dropout")),
+        ("upto-decay", (*norm, "dropout", *decay)),
+        ("beyond-norm", ("dropout", *decay)),
+        ("beyond-dropout", decay),
+    ]
+    assert attribution.chapters == ("01_data", "02_parity", "33_attribution")
+
+
+def test_arms_that_are_the_same_for_a_framework_share_a_run_named_after_the_first(attribution):
+    runs = {(arm.name, cell.model, cell.framework): cell for arm, cells in attribution.pairs for cell in cells}
+    assert len({cell.name for cell in attribution.cells}) == len(attribution.cells) == 5 + 6
+    assert runs["beyond-norm", "mobilenetv2", "pytorch"].name.endswith("-why-upto-dropout")
+    assert runs["upto-decay", "resnet20", "pytorch"].name.endswith("-why-native")
+    assert runs["upto-dropout", "resnet20", "keras"].settings.align == ("bn_variance",)
+    for (arm, _, framework), cell in runs.items():
+        wanted = next(one.aligned for one in attribution.arms if one.name == arm)
+        assert set(cell.settings.align) == {
+            switch
+            for switch in wanted
+            if switch in DIFFERENCES[cell.model] and (switch == "dropout") == (framework == "pytorch")
+        }
+
+
+def test_a_study_of_twins_is_aligned_in_every_switch_and_shared():
+    for name in ("paired", "paired-quick"):
+        for cell in load_study(name).cells:
+            assert (cell.settings.align, cell.settings.pairing) == (SWITCHES, "shared")
+    for name in ("attribution", "attribution-quick"):
+        study = load_study(name)
+        assert {cell.settings.pairing for cell in study.cells} == {"shared"}
+        assert {switch for cause in study.causes.values() for switch in cause} >= DIFFERENCES["mobilenetv2"]

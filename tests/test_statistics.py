@@ -247,3 +247,45 @@ def test_the_summary_s_markdown_is_a_table_with_a_line_a_row():
     assert lines[0] == "# Significance summary"
     assert len([line for line in lines if line.startswith("|")]) == 2 + 3
     assert "nan" not in text
+
+
+def test_a_pair_is_worth_what_its_correlation_says():
+    shared, own = np.array([-2.0, -1, 0, 1, 2]), np.array([1.0, -2, 0, 2, -1])
+    assert shared @ own == 0
+    keras, pytorch = 0.9 + (3 * shared + own) / 1e3, 0.9 + (3 * shared - own) / 1e3
+    row = statistics.pairing(statistics.paired(results(keras, pytorch), "test_accuracy"), "test_accuracy").iloc[0]
+    assert row["n"] == 5
+    assert row["correlation"] == pytest.approx((9 - 1) / (9 + 1))
+    assert row["worth"] == pytest.approx(1 / (1 - 0.8))
+    reach = 1.959964 / np.sqrt(5 - 3)
+    assert [row["r_low"], row["r_high"]] == pytest.approx(np.tanh([np.arctanh(0.8) - reach, np.arctanh(0.8) + reach]))
+
+
+def test_pooling_is_around_each_group_s_own_mean():
+    rng = np.random.default_rng(0)
+    keras, pytorch = rng.normal(0.9, 0.01, (40, 5)), rng.normal(0.9, 0.01, (40, 5))
+    apart = np.linspace(-0.3, 0, 40)[:, None]
+    table = statistics.pairing(
+        statistics.paired(many(keras + apart, pytorch + apart), "test_accuracy"), "test_accuracy"
+    )
+    pooled = table.iloc[-1]
+    assert pooled[["dataset", "model", "precision"]].tolist() == ["all"] * 3
+    assert pooled["n"] == 200
+    assert abs(pooled["correlation"]) < 0.2
+    assert pooled["worth"] == pytest.approx(1, abs=0.2)
+    assert pooled["r_low"] < 0 < pooled["r_high"]
+
+
+def test_pairs_without_a_partner_are_left_out_and_one_pair_has_no_correlation():
+    table = results(KERAS[:2], PYTORCH[:1])
+    pairs = statistics.paired(table, "test_accuracy")
+    assert pairs["seed"].tolist() == [42]
+    assert statistics.pairing(pairs, "test_accuracy")["correlation"].isna().all()
+
+
+def test_a_mean_without_a_spread_has_no_interval():
+    assert statistics.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
+    assert np.isnan(statistics.mean_interval(np.array([0.5, 0.5]))[1:]).all()
+    assert np.isnan(statistics.mean_interval(np.array([]))).all()
+    low, high = stats.ttest_1samp([1, 2, 4], 0).confidence_interval(0.95)
+    assert statistics.mean_interval(np.array([1, 2, 4])) == pytest.approx((7 / 3, low, high))

@@ -118,7 +118,7 @@ def tensor_table(model: str, size: int, aligned: Collection[Switch] = ()) -> pd.
     for name in sorted(in_keras.keys() | in_torch.keys()):
         shapes = in_torch.get(name), in_keras.get(name)
         if shapes[0] != shapes[1]:
-            known = "conv_bias" in DIFFERENCES[model] and "conv_bias" not in aligned and shapes[0] is None
+            known = not aligned and "conv_bias" in DIFFERENCES[model] and shapes[0] is None
             why = "bias in front of a batch normalisation, which takes it out" if known else "unexplained"
             rows.append((name, 1, *(0 if shape is None else math.prod(shape) for shape in shapes), why, known))
     same = [shape for name, shape in in_torch.items() if in_keras.get(name) == shape]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.conventions import DIFFERENCES, SWITCHES, Switch
+from lib.parity.architecture import tensor_table
 from lib.parity.twins import FRAMEWORKS, RATES, Twins, Values, twins
 
 ROUNDING = 10
@@ -109,21 +110,25 @@ def judged(rung: str, model: str, size: int, aligned: Collection[Switch] = SWITC
     return pd.DataFrame({"model": model, "input_size": size} | dict(table[columns]))
 
 
-def alone(model: str, size: int) -> pd.DataFrame:
+def alone(model: str, size: int, switches: Collection[Switch] | None = None) -> pd.DataFrame:
     """Leave one switch after another native between twins, and measure what it does by itself, in float64.
+
+    Without `switches`, those that change something in the model are tried.
 
     Returns:
         Columns `model`, `switch`, one for each of `MEASURES` but the last with what it measures, `found_by`, the first
-        rung above its limit, and `where`, the layer or tensor that this rung names.
+        rung that does not hold, and `where`, the layer or tensor that this rung names.
     """
     rungs = list(MEASURES)[:-1]
     rows = []
-    for switch in [one for one in SWITCHES if one in DIFFERENCES[model]]:
-        pair = Twins(model, size, "fp64", [one for one in SWITCHES if one != switch])
+    for switch in switches or [one for one in SWITCHES if one in DIFFERENCES[model]]:
+        aligned = [one for one in SWITCHES if one != switch]
+        pair = Twins(model, size, "fp64", aligned)
         found = {rung: MEASURES[rung].apart(pair) for rung in rungs}
-        by = next((rung for rung in rungs if not found[rung][0] <= MEASURES[rung].limit), "")
+        failed = [("tensors", layer) for layer in tensor_table(model, size, aligned).query("not passed").layer]
+        failed += [(rung, where) for rung, (gap, where) in found.items() if not gap <= MEASURES[rung].limit]
+        by, where = failed[0] if failed else ("", "")
         measured = {rung: gap for rung, (gap, _) in found.items()}
-        where = found[by][1] if by else ""
         rows.append({"model": model, "switch": switch} | measured | {"found_by": by, "where": where})
     return pd.DataFrame(rows)
 

@@ -1,0 +1,133 @@
+"""The short ladder, as a study's chapter climbs it, and the command that climbs it alone."""
+
+import sys
+
+import pandas as pd
+import pytest
+
+from lib.conventions import DIFFERENCES
+from lib.parity import __main__ as command
+from lib.parity import ladder, numbers
+from lib.parity.ladder import RUNGS, Found
+
+TABLES = ("tensors", "feature_maps", "pixels", "stream", "learning_rate_checks")
+MEASURED = ("initial_weights", "logits", "gradients", "step", "trajectory")
+
+FOUND_BY = {
+    "bn_eps": "logits",
+    "bn_momentum": "step",
+    "bn_variance": "step",
+    "padding": "logits",
+    "dropout": "gradients",
+    "initialisation": "initial-weights",
+    "weight_decay": "step",
+    "momentum_form": "step",
+    "stride": "logits",
+    "stochastic_depth": "gradients",
+    "conv_bias": "tensors",
+}
+"""The first rung that must see a switch which is native between twins."""
+
+
+def test_every_rung_of_the_short_ladder_holds(saved: dict[str, pd.DataFrame]) -> None:
+    summary = saved["ladder"]
+    assert set(summary.rung) == set(RUNGS)
+    assert summary.passed.all()
+    assert (summary.comparisons > 0).all()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_is_not_measured_but_checked_holds_in_every_row(saved: dict[str, pd.DataFrame], table: str) -> None:
+    assert saved[table].passed.astype(bool).all()
+
+
+@pytest.mark.parametrize("table", MEASURED)
+def test_native_rows_are_shown_and_aligned_ones_judged(saved: dict[str, pd.DataFrame], table: str) -> None:
+    for model, rows in saved[table].groupby("model"):
+        native, aligned = rows[rows.conventions == "native"], rows[rows.conventions == "aligned"]
+        assert native.passed.isna().all()
+        assert len(native) == 1
+        assert aligned.passed.astype(bool).all()
+        if model == "mobilenetv2":
+            assert native.measured.item() > 1000 * aligned[aligned.precision == "fp64"].measured.item()
+
+
+def test_the_control_computes_the_same_function_natively(saved: dict[str, pd.DataFrame]) -> None:
+    for table in ("logits", "gradients"):
+        rows = saved[table]
+        native = rows[(rows.model == "resnet20") & (rows.conventions == "native")]
+        assert native.measured.item() < 1e-10
+
+
+def test_each_difference_by_itself_is_found_by_its_rung_which_names_a_place(saved: dict[str, pd.DataFrame]) -> None:
+    alone = saved["alone"]
+    for model in ("mobilenetv2", "resnet20"):
+        found = alone[alone.model == model].set_index("switch")
+        assert set(found.index) == DIFFERENCES[model]
+        assert found.found_by.to_dict() == {switch: FOUND_BY[switch] for switch in found.index}
+    places = alone[alone.model == "mobilenetv2"].set_index("switch")["where"]
+    assert places["bn_momentum"].endswith(("running_mean", "running_var"))
+    assert places["bn_variance"].endswith("running_var")
+    assert places["padding"] == "24 channels"
+
+
+@pytest.mark.parametrize(("model", "switch"), [("resnet50", "stride"), ("convnext_tiny", "stochastic_depth")])
+def test_a_switch_of_the_larger_networks_is_found_by_its_rung(model: str, switch: str) -> None:
+    row = numbers.alone(model, 32, [switch]).iloc[0]
+    assert row.found_by == FOUND_BY[switch]
+    assert row["where"]
+    if switch == "stride":
+        assert row["where"] == "stage 2"
+
+
+def test_a_rung_counts_what_was_judged_and_leaves_out_what_was_shown() -> None:
+    judged = pd.array([True, pd.NA, False], dtype="boolean")
+    rungs = {"first": pd.DataFrame({"passed": [True, True]}), "second": pd.DataFrame({"passed": judged})}
+    assert ladder.summary(rungs).to_dict("list") == {
+        "rung": ["first", "second"],
+        "comparisons": [2, 2],
+        "held": [2, 1],
+        "passed": [True, False],
+    }
+
+
+def test_the_tables_of_several_networks_are_put_together_rung_by_rung() -> None:
+    found = [Found("logits", model, 32, pd.DataFrame({"model": [model]})) for model in ("resnet20", "resnet50")]
+    assert ladder.gathered(found)["logits"].model.tolist() == ["resnet20", "resnet50"]
+
+
+def test_the_command_climbs_one_rung_of_one_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["parity", "--model", "resnet20", "--rung", "tensors", "--size", "32"])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
+    assert "tensors: the same weights and buffers, layer by layer? resnet20 at 32x32" in printed
+    assert "aligned all others       97" in printed
+
+
+def test_a_rung_that_does_not_hold_is_said_and_ends_the_command_with_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    failing = RUNGS["tensors"]._replace(answer=lambda model, size: pd.DataFrame({"layer": ["conv"], "passed": [False]}))
+    monkeypatch.setitem(RUNGS, "tensors", failing)
+    monkeypatch.setattr(sys, "argv", ["parity", "--model", "resnet20", "--rung", "tensors", "--size", "32"])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [("--model", "resnet18"), ("--rung", "nope"), ("--size", "48")])
+def test_a_wrong_name_is_one_error_with_the_choices(
+    option: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["parity", *option])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == 2
+    message = capsys.readouterr().err
+    assert option[1] in message
+    assert "choose from" in message

@@ -1,0 +1,143 @@
+"""A gap is taken apart into its causes, exactly: on invented records whose parts are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import attribution, figures, records
+from lib.attribution import ALIGNED, NATIVE
+from lib.conventions import DIFFERENCES
+from lib.params import load_study
+from lib.records import RESULTS
+
+PARTS = {
+    "bn-momentum": 0.10,
+    "bn-constants": 0.01,
+    "padding": -0.02,
+    "initialisation": 0.005,
+    "dropout": 0.003,
+    "optimizer": 0.03,
+}
+LEFT, TOGETHER = 0.002, 0.04
+"""The gap between twins, and what bn-momentum and the optimizer do only where both are native."""
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load_study("attribution-quick")
+
+
+def gap(study, arm, model):
+    """The gap of an arm: what its native causes add, and what two of them add together."""
+    native = [cause for cause, switches in study.causes.items() if not set(switches) <= set(arm.aligned)]
+    alone = sum(PARTS[cause] for cause in native if DIFFERENCES[model] & set(study.causes[cause]))
+    both = model == "mobilenetv2" and {"bn-momentum", "optimizer"} <= set(native)
+    return LEFT + alone + TOGETHER * both
+
+
+@pytest.fixture
+def gaps(study):
+    rows = [
+        {key: getattr(cells[0], key) for key in ("dataset", "model", "precision", "seed")}
+        | {"arm": arm.name, "accuracy": gap(study, arm, cells[0].model) + cells[0].seed * 1e-6, "speed": np.log(1.2)}
+        for arm, cells in study.pairs
+    ]
+    return pd.DataFrame(rows)
+
+
+def of(table, model):
+    return table[table.model == model].set_index("cause")
+
+
+def test_the_parts_are_those_that_were_put_in_and_a_joint_effect_is_shared(study, gaps):
+    found = of(attribution.effects(study, gaps, "accuracy"), "mobilenetv2")
+    for cause in ("bn-constants", "padding", "initialisation", "dropout"):
+        assert found.loc[cause, ["forth", "back", "effect"]].tolist() == pytest.approx([PARTS[cause]] * 3)
+    assert found.loc["bn-momentum", ["forth", "back"]].tolist() == pytest.approx([0.10 + TOGETHER, 0.10])
+    assert found.loc["optimizer", ["forth", "back"]].tolist() == pytest.approx([0.03, 0.03 + TOGETHER])
+    assert found.loc["bn-momentum", "effect"] == pytest.approx(0.10 + TOGETHER / 2)
+
+
+def test_the_parts_add_up_to_the_gap_without_what_is_left(study, gaps):
+    table = attribution.effects(study, gaps, "accuracy")
+    for model in study.models:
+        found = of(table, model)
+        for column in ("forth", "back", "effect"):
+            parts = found[column].drop([NATIVE, ALIGNED]).sum()
+            assert parts == pytest.approx(found.effect[NATIVE] - found.effect[ALIGNED])
+
+
+def test_only_causes_that_concern_a_network_are_listed(study, gaps):
+    table = attribution.effects(study, gaps, "accuracy")
+    assert of(table, "resnet20").index.tolist() == [NATIVE, "bn-constants", "optimizer", ALIGNED]
+    assert of(table, "mobilenetv2").index.tolist() == [NATIVE, *study.causes, ALIGNED]
+    assert attribution.causes(study).models.tolist() == [
+        "mobilenetv2",
+        "resnet20, mobilenetv2",
+        "mobilenetv2",
+        "mobilenetv2",
+        "mobilenetv2",
+        "resnet20, mobilenetv2",
+    ]
+
+
+def test_a_seed_that_is_not_finished_in_every_arm_is_left_out(study, gaps):
+    short = gaps[~((gaps.seed == 456) & (gaps.model == "mobilenetv2") & (gaps.arm == "upto-padding"))]
+    table = attribution.effects(study, short, "accuracy")
+    assert of(table, "mobilenetv2").n.unique().tolist() == [2]
+    assert of(table, "resnet20").n.unique().tolist() == [3]
+
+
+def test_intervals_are_over_the_seeds(study, gaps):
+    found = of(attribution.effects(study, gaps, "accuracy"), "mobilenetv2")
+    values = np.array([42, 123, 456]) * 1e-6
+    assert found.high[NATIVE] - found.effect[NATIVE] == pytest.approx(
+        4.302653 * values.std(ddof=1) / np.sqrt(3), rel=1e-5
+    )
+
+
+def test_speeds_are_factors(study, gaps):
+    found = of(attribution.as_ratios(attribution.effects(study, gaps, "speed")), "resnet20")
+    assert found.effect.tolist() == pytest.approx([1.2, 1, 1, 1.2])
+
+
+def test_gaps_pair_the_runs_of_each_arm_also_where_arms_share_a_run(study, monkeypatch):
+    table = {}
+    for cell in study.cells:
+        row = {key: getattr(cell, key) for key in records.KEYS}
+        late = 120.0 if cell.framework == "pytorch" else 100.0
+        table[cell.name] = row | {"test_accuracy": len(cell.settings.align) / 100, "images_per_sec_avg_late": late}
+    missing = "keras_cifar10_resnet20_fp32_seed42-attribution-quick-upto-optimizer"
+    del table[missing]
+    frame = pd.DataFrame(table.values(), index=list(table), columns=RESULTS)
+    monkeypatch.setattr(records, "results_by_run", lambda study: frame)
+    found = attribution.gaps(study)
+    pairs_without = sum(missing in {cell.name for cell in cells} for _, cells in study.pairs)
+    assert len(found) == len(study.pairs) - pairs_without
+    assert found.speed.to_numpy() == pytest.approx(np.log(1.2))
+    row = found[(found.model == "mobilenetv2") & (found.seed == 42) & (found.arm == "upto-optimizer")].iloc[0]
+    assert (row.test_accuracy_keras, row.test_accuracy_pytorch) == (0.07, 0.01)
+    pairing = attribution.pairing(study, found)
+    assert pairing.conventions.unique().tolist() == [NATIVE, ALIGNED]
+
+
+def test_without_a_run_there_is_nothing_and_no_error(study, monkeypatch):
+    monkeypatch.setattr(records, "results_by_run", lambda study: pd.DataFrame(columns=RESULTS))
+    gaps = attribution.gaps(study)
+    assert gaps.empty
+    assert attribution.effects(study, gaps, "accuracy").empty
+    assert attribution.pairing(study, gaps).correlation.isna().all()
+
+
+@pytest.mark.parametrize("on_ratio", [False, True])
+def test_the_waterfall_s_bars_lead_from_the_whole_gap_to_what_is_left(study, gaps, on_ratio):
+    effects = attribution.effects(study, gaps, "speed" if on_ratio else "accuracy")
+    figure = figures.waterfall(effects, on_ratio)
+    assert [axis.get_title("left") for axis in figure.axes] == ["cifar10 resnet20 fp32", "cifar10 mobilenetv2 fp32"]
+    axis = figure.axes[1]
+    assert [label.get_text() for label in axis.get_yticklabels()] == [NATIVE, *study.causes, ALIGNED]
+    bars = axis.patches
+    ends = [bar.get_x() + bar.get_width() for bar in bars]
+    for before, bar in zip(ends[:-2], bars[1:-1], strict=True):
+        assert bar.get_x() == pytest.approx(before)
+    assert ends[-2] == pytest.approx(ends[-1])
