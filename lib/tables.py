@@ -76,6 +76,9 @@ COLUMNS = {
 """How a column of results is headed and written for a reader; any other stands as it is, without underscores."""
 
 
+_ALARM = "color: #b00020; font-weight: bold"
+
+
 def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
     """Show some columns of a table, in the table's order; the data behind it, which are saved, stay whole."""
     looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
@@ -85,9 +88,9 @@ def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
 
 
 def checked(table: pd.DataFrame) -> Styler:
-    """Show a table of checks whole; a row whose check failed says so in bold red."""
-    style = table.style.hide().format(_for_reading)
-    return style.map(lambda passed: "" if passed else "color: #b00020; font-weight: bold", subset=["passed"])
+    """Show a table of checks whole; a row whose check failed says so in bold red, one that is not judged, n/a."""
+    style = table.style.hide().format(_for_reading, na_rep="n/a", escape="html")
+    return style.map(lambda passed: "" if pd.isna(passed) or passed else _ALARM, subset=["passed"])
 
 
 def _for_reading(value: bool | float | str) -> str:

@@ -32,7 +32,7 @@ class EpochSums(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """Logits `(n, classes)` in float32 and integer labels `(n,)`, in the order of the split."""
+    """Logits `(n, classes)` in float32, or float64 at that precision, and labels `(n,)`, in the order of the split."""
 
     logits: np.ndarray
     labels: np.ndarray

@@ -36,3 +36,11 @@ def test_a_shown_table_has_the_chosen_columns_under_their_headers_and_keeps_its_
 def test_a_value_is_written_for_its_reader(column, value, text):
     html = tables.shown(pd.DataFrame({column: [value]}), [column]).to_html()
     assert f">{text}</td>" in html
+
+
+def test_a_check_that_is_not_judged_is_neither_passed_nor_failed():
+    table = pd.DataFrame({"limit": [np.nan, 1.0], "passed": pd.array([pd.NA, False], dtype="boolean")})
+    html = tables.checked(table).to_html()
+    assert html.count("n/a") == 2
+    assert html.count("FAILED") == 1
+    assert html.count("font-weight: bold") == 1
