@@ -95,7 +95,7 @@ def test_a_cell_run_twice_or_stopped_and_resumed_gives_the_same_bits(digits, els
 def test_a_keras_network_with_dropout_goes_on_with_the_same_draws(digits, elsewhere, monkeypatch, precision):
     import keras
 
-    def with_dropout(model, size, classes):
+    def with_dropout(model, size, classes, conventions):
         layers = [keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(classes)]
         return keras.Sequential([keras.Input((size, size, 3)), *layers])
 
