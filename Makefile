@@ -38,8 +38,10 @@ $(STAMP): pyproject.toml requirements.lock
 data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]
 	@$(RUN) -m lib.data $(or $(DATASET),$(error DATASET is missing: make data DATASET=digits, cifar10, cifar100 or tiny_imagenet)) $(if $(SOURCE),--source "$(SOURCE)")
 
-parity: env ## are the two implementations the same? [MODEL=resnet50] [RUNG=gradients] [SIZE=64], or a study's chapter: STUDY=stage1
-	@$(if $(filter file,$(origin STUDY)),$(RUN) -m lib.parity $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %),$(RUN) -m lib.report $(STUDY) --chapter 02_parity)
+PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFERENCE:%=--reference %))
+
+parity: env ## are the two implementations the same? [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras], or a study's chapter: STUDY=stage1
+	@$(if $(filter file,$(origin STUDY)),$(RUN) -m lib.parity $(PART),$(if $(PART),$(error parity takes STUDY, or $(PART), not both),$(RUN) -m lib.report $(STUDY) --chapter 02_parity))
 
 plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code]
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)"

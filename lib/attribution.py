@@ -52,7 +52,8 @@ def effects(study: Study, gaps: pd.DataFrame, gap: str) -> pd.DataFrame:
     """Return what each cause contributes to a gap, a key of `GAPS`: one row a group and cause, and the two ends.
 
     The first row of a group, `native`, is the whole gap, and the last, `aligned`, what is left of it; the causes that
-    concern the model stand between, and add up to the difference. Only seeds that are finished in every arm count.
+    concern the model stand between, and add up to the difference. Only seeds that are finished in every arm count; a
+    group without one has no rows.
 
     Returns:
         Columns `EFFECTS`: the mean on the way forth and on the way back, their mean with its 95 % t interval over the
@@ -61,7 +62,8 @@ def effects(study: Study, gaps: pd.DataFrame, gap: str) -> pd.DataFrame:
     rows = []
     for keys, group in gaps.groupby(GROUP, sort=False):
         wide = group.pivot(index="seed", columns="arm", values=gap).reindex(columns=[arm.name for arm in study.arms])
-        rows += [(*keys, *row) for row in _effects(study, keys[1], wide.dropna())]
+        whole = wide.dropna()
+        rows += [(*keys, *row) for row in _effects(study, keys[1], whole)] if len(whole) else []
     return pd.DataFrame(rows, columns=list(EFFECTS))
 
 
@@ -75,8 +77,7 @@ def _effects(study: Study, model: str, wide: pd.DataFrame) -> Iterator[tuple]:
     for step, cause in enumerate(causes):
         if DIFFERENCES[model] & set(study.causes[cause]):
             taken, given = forth[:, step] - forth[:, step + 1], back[:, step + 1] - back[:, step]
-            ends = (taken.mean(), given.mean()) if len(wide) else none
-            yield cause, len(wide), *ends, *mean_interval((taken + given) / 2)
+            yield cause, len(wide), taken.mean(), given.mean(), *mean_interval((taken + given) / 2)
     yield ALIGNED, len(wide), *none, *mean_interval(forth[:, -1])
 
 

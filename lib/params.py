@@ -95,7 +95,9 @@ class Settings(Strict):
             return SWITCHES
         if not isinstance(value, list | tuple):
             return value
-        return tuple(sorted(value, key=lambda switch: SWITCHES.index(switch) if switch in SWITCHES else -1))
+        return tuple(
+            sorted(dict.fromkeys(value), key=lambda switch: SWITCHES.index(switch) if switch in SWITCHES else -1)
+        )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -167,12 +169,18 @@ class Matrix(Strict):
             raise ValueError(f"variant {self.variant!r} names no departure: `settings` is empty")
         if self.causes:
             self._agree_on_causes()
+        elif "33_attribution" in self.chapters:
+            raise ValueError("chapters: 33_attribution needs `causes`")
         return self
 
     def _agree_on_causes(self) -> None:
         switches = [switch for cause in self.causes.values() for switch in cause]
         if len(set(switches)) < len(switches):
             raise ValueError("causes name a switch twice; each belongs to one cause")
+        if self.settings.get("pairing") != "shared":
+            raise ValueError("causes are told from chance by pairs that are pairs: set `pairing: shared` in `settings`")
+        if self.gates:
+            raise ValueError("with `causes` there is no chapter on gates: leave `gates` out")
         if "align" in self.settings:
             raise ValueError("settings.align is what `causes` vary: leave it out")
         if not self.variant:

@@ -172,8 +172,8 @@ ALIKE = ("n", "correlation", "r_low", "r_high", "worth")
 def pairing(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Say what pairing buys: how alike the two runs of a pair are, and how many seeds that saves.
 
-    `pairs` has a row a pair, with `GROUP` and `<metric>_keras` and `<metric>_pytorch`. Each group has its row, and the
-    last one pools all of them, around the groups' own means.
+    `pairs` has a row a pair, with `GROUP` and `<metric>_keras` and `<metric>_pytorch`. Each group has its row, and
+    where there are several, the last one pools them around their own means; who scatters most counts most in it.
 
     Returns:
         Columns `GROUP` and `ALIKE`: pairs, `correlation` with its 95 % interval `r_low` and `r_high` (Fisher's z on the
@@ -186,8 +186,9 @@ def pairing(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
         (*keys, *_alike(*centred.loc[group.index].to_numpy().T, len(group) - 1))
         for keys, group in pairs.groupby(GROUP, sort=False)
     ]
-    pooled = _alike(*centred.to_numpy().T, len(pairs) - len(rows))
-    return pd.DataFrame([*rows, ("all", "all", "all", *pooled)], columns=[*GROUP, *ALIKE])
+    if len(rows) > 1:
+        rows.append(("all", "all", "all", *_alike(*centred.to_numpy().T, len(pairs) - len(rows))))
+    return pd.DataFrame(rows, columns=[*GROUP, *ALIKE])
 
 
 def _alike(keras: np.ndarray, pytorch: np.ndarray, freedom: int) -> tuple[float, ...]:

@@ -21,7 +21,8 @@
 #
 # A shared seed number alone does not make a pair: with native initialisation and native shuffling, the two runs of a
 # pair have only their settings in common. The tests remain valid then, but the pairing gains them nothing. With a
-# shared pairing both start from the same weights and see the same images. What that is worth is measured further down.
+# shared pairing both start from the same weights, or the same quantiles of different distributions, and see the same
+# images. What that is worth is measured further down.
 
 # %% tags=["parameters"]
 study = "quickstart"

@@ -1,14 +1,18 @@
 """A gap is taken apart into its causes, exactly: on invented records whose parts are known."""
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib import attribution, figures, records
+from lib import attribution, figures, paths, records, runs
 from lib.attribution import ALIGNED, NATIVE
 from lib.conventions import DIFFERENCES
+from lib.digests import code_digest, inputs_digest
+from lib.execution import execute
 from lib.params import load_study
 from lib.records import RESULTS
+from lib.resume import COLUMNS
 
 PARTS = {
     "bn-momentum": 0.10,
@@ -30,7 +34,7 @@ def study():
 def gap(study, arm, model):
     """The gap of an arm: what its native causes add, and what two of them add together."""
     native = [cause for cause, switches in study.causes.items() if not set(switches) <= set(arm.aligned)]
-    alone = sum(PARTS[cause] for cause in native if DIFFERENCES[model] & set(study.causes[cause]))
+    alone = sum(PARTS.get(cause, 0.01) for cause in native if DIFFERENCES[model] & set(study.causes[cause]))
     both = model == "mobilenetv2" and {"bn-momentum", "optimizer"} <= set(native)
     return LEFT + alone + TOGETHER * both
 
@@ -141,3 +145,52 @@ def test_the_waterfall_s_bars_lead_from_the_whole_gap_to_what_is_left(study, gap
     for before, bar in zip(ends[:-2], bars[1:-1], strict=True):
         assert bar.get_x() == pytest.approx(before)
     assert ends[-2] == pytest.approx(ends[-1])
+
+
+def write_runs(study, arms):
+    """Write records and epoch logs, as a run would leave them, for every run of these arms."""
+    for arm, cells in study.pairs:
+        for cell in cells if arm.name in arms else ():
+            write_run(cell, 0.5 - (cell.framework == "keras") * gap(study, arm, cell.model) + cell.seed * 1e-6)
+
+
+def write_run(cell, accuracy):
+    epochs = cell.settings.epochs
+    log = pd.DataFrame({column: np.linspace(1, 0.5, epochs) for column in COLUMNS}).assign(epoch=range(1, epochs + 1))
+    folder = runs.folder(cell)
+    folder.mkdir(parents=True, exist_ok=True)
+    log.to_csv(folder / "epochs.csv", index=False)
+    made = {"inputs_digest": inputs_digest(cell, runs.dataset_digest(cell)), "code_digest": code_digest(cell.framework)}
+    times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:01:00+00:00"}
+    scores = dict.fromkeys(("acc_best", "f1_best", "test_accuracy", "test_macro_f1", "test_loss"), accuracy)
+    counts = {"parameters": 1, "steps_per_epoch": 3, "epoch_best": 1, "test_images": 40, "skipped_steps": 0}
+    rest = {"run": cell.name, "cell": cell, "environment": {"device": "cpu"}, "peak_memory_mb": 1.0}
+    runs.write_record(runs.Record(**rest, **made, **times, **scores, **counts))
+
+
+def outputs_of(path):
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return [output for output in outputs if "text/markdown" in output.get("data", {})]
+
+
+@pytest.mark.parametrize("finished", ["none", "the native arm", "all"])
+def test_the_chapter_can_be_read_however_many_runs_are_finished(finished, digits, tiny_study, tmp_path):
+    causes = {"statistics": ["bn_variance", "bn_momentum"], "stride": ["stride"], "optimizer": ["weight_decay"]}
+    settings = {"pairing": "shared"}
+    name = tiny_study(
+        f"why-{finished.replace(' ', '-')}",
+        settings,
+        causes=causes,
+        models=["resnet20", "mobilenetv2"],
+        seeds=[42, 123],
+    )
+    study = load_study(name)
+    names = [arm.name for arm in study.arms]
+    write_runs(study, {"none": [], "the native arm": names[:1], "all": names}[finished])
+    execute(paths.NOTEBOOKS / "33_attribution.py", tmp_path / "out.ipynb", {"study": name})
+    said = [output.data["text/markdown"] for output in outputs_of(tmp_path / "out.ipynb")]
+    assert any("There is nothing to take apart yet" in text for text in said) == (finished != "all")
+    assert any("the largest part is *optimizer*" in text for text in said) == (finished == "all")
+    assert (paths.REPORT / name / "tables/effects_accuracy.csv").exists() == (finished == "all")
+    assert (paths.REPORT / name / "figures/waterfall_speed.png").exists() == (finished == "all")

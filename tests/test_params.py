@@ -10,6 +10,8 @@ from lib.conventions import DIFFERENCES, SWITCHES
 from lib.errors import ParameterError
 from lib.params import load_study, study_names
 
+BN, SHARED = {"bn": ["bn_eps"]}, {"pairing": "shared"}
+
 
 @pytest.fixture
 def studies(tmp_path, monkeypatch):
@@ -103,16 +105,21 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
         ({"settings": {"align": ["bn_mometum"]}}, "align.0: Input should be 'bn_eps', .*given: 'bn_mometum'"),
         ({"settings": {"align": "everything"}}, "align: Input should be a valid"),
         ({"settings": {"pairing": "same"}}, "pairing: Input should be 'native' or 'shared'"),
-        ({"causes": {"bn": ["bn_eps"], "more": ["bn_eps"]}}, "causes name a switch twice"),
-        ({"causes": {"bn": []}}, "causes.bn: .*at least 1 item"),
-        ({"causes": {"bn": ["bn_eps"]}, "settings": {"align": "all"}}, "settings.align is what `causes` vary"),
-        ({"causes": {"bn": ["bn_eps"]}, "frameworks": ["keras"]}, "both are needed"),
-        ({"causes": {"bn": ["bn_eps"]}, "chapters": ["30_results"]}, "can only be 01_data, 02_parity, 33_attribution"),
-        ({"causes": {"bn": ["bn_eps"]}, "variant": None, "settings": {}}, "needs a `variant`"),
+        ({"chapters": ["33_attribution"]}, "33_attribution needs `causes`"),
+        ({"causes": {"bn": []}, "settings": SHARED}, "causes.bn: .*at least 1 item"),
+        ({"causes": {"bn": ["bn_eps"], "more": ["bn_eps"]}, "settings": SHARED}, "causes name a switch twice"),
+        ({"causes": BN, "settings": SHARED | {"align": "all"}}, "settings.align is what `causes` vary"),
+        ({"causes": BN, "settings": SHARED, "gates": {"digits": 0.9}}, "leave `gates` out"),
+        ({"causes": BN, "settings": {"epochs": 9}}, "set `pairing: shared`"),
+        ({"causes": BN, "settings": SHARED, "frameworks": ["keras"]}, "both are needed"),
+        (
+            {"causes": BN, "settings": SHARED, "chapters": ["30_results"]},
+            "can only be 01_data, 02_parity, 33_attribution",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(studies, changes, message):
-    name = studies(**{"variant": "trial"} | changes)
+    name = studies(**{"variant": "trial", "gates": {}} | changes)
     with pytest.raises(ParameterError, match=f"(?s)trial.yaml.*{message}"):
         load_study(name)
 
@@ -146,7 +153,7 @@ def test_a_file_that_is_no_yaml_is_named(studies):
 def test_all_stands_for_every_switch_and_their_order_does_not_matter(studies):
     cells = load_study(studies("every", variant="every", settings={"align": "all"})).cells
     assert cells[0].settings.align == SWITCHES
-    name = studies("some", variant="some", settings={"align": ["weight_decay", "bn_eps"]})
+    name = studies("some", variant="some", settings={"align": ["weight_decay", "bn_eps", "weight_decay"]})
     assert load_study(name).cells[0].settings.align == ("bn_eps", "weight_decay")
 
 
@@ -155,7 +162,8 @@ def attribution(studies):
     """A study of three causes, of which one is PyTorch's to change and one concerns `mobilenetv2` alone."""
     causes = {"norm": ["bn_eps", "bn_variance"], "dropout": ["dropout"], "decay": ["weight_decay"]}
     models = ["resnet20", "mobilenetv2"]
-    return load_study(studies("why", variant="why", causes=causes, models=models, seeds=[42], datasets=["cifar10"]))
+    common = {"variant": "why", "settings": SHARED, "gates": {}, "seeds": [42], "datasets": ["cifar10"]}
+    return load_study(studies("why", causes=causes, models=models, **common))
 
 
 def test_an_attribution_goes_from_native_to_aligned_and_back(attribution):

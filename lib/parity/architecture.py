@@ -1,14 +1,14 @@
 """The rungs that look at the networks' outside: parameters, tensor by tensor, and the shapes of feature maps."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import keras
 import numpy as np
 import pandas as pd
 import torch
 
-from lib.conventions import DIFFERENCES, Switch, followed
+from lib.conventions import DIFFERENCES, Framework, Switch, followed
 from lib.keras import models as keras_models
 from lib.keras.weights import tensors
 from lib.pytorch import models as pytorch_models
@@ -99,7 +99,9 @@ def keras_output(model: keras.Model, layer: str) -> keras.KerasTensor:
     return model.get_layer(layer).output
 
 
-def tensor_table(model: str, size: int, aligned: Collection[Switch] = ()) -> pd.DataFrame:
+def tensor_table(
+    model: str, size: int, aligned: Collection[Switch] = (), reference: Framework = "pytorch"
+) -> pd.DataFrame:
     """Hold every weight and buffer of a model against its namesake, layer by layer; a row a layer that differs.
 
     Natively only the biases of ResNet-50's convolutions may be in one framework alone; aligned, nothing may.
@@ -108,17 +110,17 @@ def tensor_table(model: str, size: int, aligned: Collection[Switch] = ()) -> pd.
         Columns `model`, `input_size`, `conventions`, `layer`, `tensors`, `pytorch`, `keras` (numbers in them), `why`,
         `passed`. A last row, named `all others`, counts the tensors that are the same in name and shape.
     """
-    keras_model = keras_models.build(model, size, 10, followed("keras", aligned, "pytorch"))
+    keras_model = keras_models.build(model, size, 10, followed("keras", aligned, reference))
     in_keras = {tensor.name: tensor.shape for tensor in tensors(keras_model)}
     with torch.device("meta"):
-        torch_model = pytorch_models.build(model, size, 10, followed("pytorch", aligned, "pytorch"))
+        torch_model = pytorch_models.build(model, size, 10, followed("pytorch", aligned, reference))
     state = torch_model.state_dict()
     in_torch = {name: tuple(value.shape) for name, value in state.items() if value.is_floating_point()}
     rows = []
     for name in sorted(in_keras.keys() | in_torch.keys()):
         shapes = in_torch.get(name), in_keras.get(name)
         if shapes[0] != shapes[1]:
-            known = not aligned and "conv_bias" in DIFFERENCES[model] and shapes[0] is None
+            known = not aligned and "conv_bias" in DIFFERENCES[model] and _is_conv_bias(name, in_keras)
             why = "bias in front of a batch normalisation, which takes it out" if known else "unexplained"
             rows.append((name, 1, *(0 if shape is None else math.prod(shape) for shape in shapes), why, known))
     same = [shape for name, shape in in_torch.items() if in_keras.get(name) == shape]
@@ -127,6 +129,10 @@ def tensor_table(model: str, size: int, aligned: Collection[Switch] = ()) -> pd.
     table = pd.DataFrame(rows, columns=["layer", "tensors", "pytorch", "keras", "why", "passed"])
     heads = {"model": model, "input_size": size, "conventions": "aligned" if aligned else "native"}
     return pd.DataFrame(heads | dict(table))
+
+
+def _is_conv_bias(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    return name.endswith(".bias") and len(shapes.get(name.removesuffix("bias") + "weight", ())) == 4
 
 
 def _meta_model(model: str, size: int, classes: int) -> torch.nn.Module:

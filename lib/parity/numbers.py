@@ -7,10 +7,11 @@ nothing else. In float32 the limit is what rounding does to one framework by its
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import pandas as pd
 
-from lib.conventions import DIFFERENCES, SWITCHES, Switch
+from lib.conventions import DIFFERENCES, SWITCHES, Framework, Switch
 from lib.parity.architecture import tensor_table
 from lib.parity.twins import FRAMEWORKS, RATES, Twins, Values, twins
 
@@ -29,8 +30,8 @@ Apart = tuple[float, str]
 
 def weights_apart(pair: Twins) -> Apart:
     """Compare the weights that both learners start training from, which a shared pairing makes the same to the bit."""
-    keras, pytorch = pair.first["keras"], pair.first["pytorch"]
-    gaps = {name: float(np.abs(keras[name] - pytorch[name]).max()) for name in keras.keys() & pytorch.keys()}
+    ours, theirs = pair.first["keras"], pair.first["pytorch"]
+    gaps = {name: float(np.abs(ours[name] - theirs[name]).max()) for name in ours.keys() & theirs.keys()}
     worst = max(sorted(gaps), key=gaps.get)
     return gaps[worst], worst if gaps[worst] else ""
 
@@ -67,50 +68,62 @@ def steps_apart(pair: Twins) -> Apart:
 def losses_apart(pair: Twins) -> Apart:
     """Compare the loss of every step of a short training, on each framework's own batches of the shared stream."""
     losses = {framework: np.array(pair.train(framework, len(RATES))) for framework in FRAMEWORKS}
-    gaps = np.abs(losses["keras"] - losses["pytorch"])
+    gaps = np.nan_to_num(np.abs(losses["keras"] - losses["pytorch"]), nan=np.inf)
     return float(gaps.max()), f"step {gaps.argmax() + 1}"
 
 
 class Measure(NamedTuple):
-    """What a rung measures, and the most that it allows between twins in float64, with the reason."""
+    """What a rung measures, and the most that it allows between twins in float64.
+
+    `rounding` says what float32 does to one framework by itself, given its learner in float32 and in float64; a rung
+    without it is not climbed in float32.
+    """
 
     apart: Callable[[Twins], Apart]
     limit: float
-    why: str
+    rounding: Callable[[Twins, Twins, Framework], float] | None = None
+
+
+def _maps_rounded(rough: Twins, exact: Twins, framework: Framework) -> float:
+    return _worst(_relative(rough.maps(framework), exact.maps(framework)))[0]
+
+
+def _gradients_rounded(rough: Twins, exact: Twins, framework: Framework) -> float:
+    return _slopes_apart(rough.gradients(framework), exact.gradients(framework))[0]
 
 
 MEASURES = {
-    "initial-weights": Measure(weights_apart, 0.0, "one stream of numbers, mapped by one formula: the same to the bit"),
-    "logits": Measure(maps_apart, 1e-12, "some thousand roundings; a convention shows above 1e-6"),
-    "gradients": Measure(gradients_apart, 1e-10, "batch normalisation costs some digits on the way back"),
-    "step": Measure(steps_apart, 1e-9, "a gradient's difference, carried into the weights; float32 would show 1e-7"),
-    "trajectory": Measure(losses_apart, 1e-6, "in nats; each step multiplies what the one before it left"),
+    "initial-weights": Measure(weights_apart, 0.0, lambda *_: 0.0),
+    "logits": Measure(maps_apart, 1e-12, _maps_rounded),
+    "gradients": Measure(gradients_apart, 1e-10, _gradients_rounded),
+    "step": Measure(steps_apart, 1e-9),
+    "trajectory": Measure(losses_apart, 1e-6),
 }
-"""The rungs of this module but for the envelope."""
+"""The rungs of this module but for the envelope; the reasons for the limits stand in `lib.parity.ladder`."""
 
 
-def judged(rung: str, model: str, size: int, aligned: Collection[Switch] = SWITCHES) -> pd.DataFrame:
-    """Climb a rung of `MEASURES`: a row natively, which is shown and not judged, and one aligned in float64.
-
-    Where what rounding does can be told, which it can for maps and gradients, a row in float32 is added.
+def judged(rung: str, model: str, size: int, reference: Framework) -> pd.DataFrame:
+    """Climb a rung of `MEASURES`: natively, which is shown and not judged, aligned in float64, and some in float32.
 
     Returns:
         Columns `model`, `input_size`, `conventions`, `precision`, `measured`, `limit`, `worst`, `passed`.
     """
     measure = MEASURES[rung]
-    rows = [("native", twins(model, size, "fp64", ()), np.nan)]
-    rows += [("aligned", exact := twins(model, size, "fp64", tuple(aligned)), measure.limit)]
-    if rung in _ROUNDED:
-        rough = twins(model, size, "fp32", tuple(aligned))
-        rows += [("aligned", rough, ROUNDING * max(_ROUNDED[rung](rough, exact, one) for one in FRAMEWORKS))]
+    rows = [("native", twins(model, size, "fp64", (), reference), np.nan)]
+    rows += [("aligned", exact := twins(model, size, "fp64", SWITCHES, reference), measure.limit)]
+    if measure.rounding:
+        rough = twins(model, size, "fp32", SWITCHES, reference)
+        rows += [("aligned", rough, ROUNDING * max(measure.rounding(rough, exact, one) for one in FRAMEWORKS))]
     found = [(name, pair.precision, *measure.apart(pair), limit) for name, pair, limit in rows]
     table = pd.DataFrame(found, columns=["conventions", "precision", "measured", "worst", "limit"])
-    table["passed"] = (table.measured <= table.limit).astype("boolean").mask(table.limit.isna())
+    table["passed"] = (table.measured <= table.limit).astype("boolean").mask(table.conventions == "native")
     columns = ["conventions", "precision", "measured", "limit", "worst", "passed"]
     return pd.DataFrame({"model": model, "input_size": size} | dict(table[columns]))
 
 
-def alone(model: str, size: int, switches: Collection[Switch] | None = None) -> pd.DataFrame:
+def alone(
+    model: str, size: int, reference: Framework = "pytorch", switches: Collection[Switch] | None = None
+) -> pd.DataFrame:
     """Leave one switch after another native between twins, and measure what it does by itself, in float64.
 
     Without `switches`, those that change something in the model are tried.
@@ -123,17 +136,19 @@ def alone(model: str, size: int, switches: Collection[Switch] | None = None) -> 
     rows = []
     for switch in switches or [one for one in SWITCHES if one in DIFFERENCES[model]]:
         aligned = [one for one in SWITCHES if one != switch]
-        pair = Twins(model, size, "fp64", aligned)
+        pair = Twins(model, size, "fp64", aligned, reference)
         found = {rung: MEASURES[rung].apart(pair) for rung in rungs}
-        failed = [("tensors", layer) for layer in tensor_table(model, size, aligned).query("not passed").layer]
+        table = tensor_table(model, size, aligned, reference)
+        failed = [("tensors", layer) for layer in table.layer[~table.passed]]
         failed += [(rung, where) for rung, (gap, where) in found.items() if not gap <= MEASURES[rung].limit]
         by, where = failed[0] if failed else ("", "")
         measured = {rung: gap for rung, (gap, _) in found.items()}
         rows.append({"model": model, "switch": switch} | measured | {"found_by": by, "where": where})
+        keras.backend.clear_session()
     return pd.DataFrame(rows)
 
 
-def depths(model: str, size: int) -> pd.DataFrame:
+def depths(model: str, size: int, reference: Framework) -> pd.DataFrame:
     """Return how far apart the two frameworks are, stage by stage: natively and aligned in float64, aligned in float32.
 
     Returns:
@@ -143,24 +158,28 @@ def depths(model: str, size: int) -> pd.DataFrame:
     rows = [
         (model, size, name, precision, stage, gap)
         for (name, precision), aligned in arrangements.items()
-        for stage, gap in depth(twins(model, size, precision, aligned)).items()
+        for stage, gap in depth(twins(model, size, precision, aligned, reference)).items()
     ]
     return pd.DataFrame(rows, columns=["model", "input_size", "conventions", "precision", "stage", "measured"])
 
 
-def envelope(model: str, size: int) -> pd.DataFrame:
+def envelope(model: str, size: int, reference: Framework) -> pd.DataFrame:
     """Hold two trainings in float32, one a framework, against what rounding does to either framework by itself.
 
-    The noise moves every first weight by up to four units in its last place. Until each step the frameworks may come
-    `ROUNDING` times as far apart as noise has brought one of them from itself.
+    The noise moves every weight that they start from by up to four units in its last place. Until each step the
+    frameworks may come `ROUNDING` times as far apart as noise has brought one of them from itself.
 
     Returns:
         Columns `model`, `input_size`, `step` (from 1), `frameworks`, `keras_noise`, `pytorch_noise` (differences of the
         loss in nats, the larger of two draws of noise), `limit`, `passed`.
     """
-    pair, steps = twins(model, size, "fp32", SWITCHES), len(RATES)
+    return _parted(twins(model, size, "fp32", SWITCHES, reference))
+
+
+def _parted(pair: Twins) -> pd.DataFrame:
+    steps = len(RATES)
     plain = {framework: np.array(pair.train(framework, steps)) for framework in FRAMEWORKS}
-    table = pd.DataFrame({"model": model, "input_size": size, "step": range(1, steps + 1)})
+    table = pd.DataFrame({"model": pair.model, "input_size": pair.size, "step": range(1, steps + 1)})
     table["frameworks"] = np.abs(plain["keras"] - plain["pytorch"])
     for framework in FRAMEWORKS:
         draws = [np.abs(pair.train(framework, steps, noise) - plain[framework]) for noise in (1, 2)]
@@ -170,20 +189,17 @@ def envelope(model: str, size: int) -> pd.DataFrame:
     return table
 
 
-_ROUNDED: dict[str, Callable[[Twins, Twins, str], float]] = {
-    "logits": lambda rough, exact, one: _worst(_relative(rough.maps(one), exact.maps(one)))[0],
-    "gradients": lambda rough, exact, one: _slopes_apart(rough.gradients(one), exact.gradients(one))[0],
-}
-"""What rounding to float32 does to one framework by itself."""
-
-
 def _relative(first: Values, second: Values) -> dict[str, float]:
-    """Return, for what both have, the largest difference of each tensor relative to its largest number."""
-    return {
-        name: float(np.abs(value - first[name]).max() / np.abs(value).max())
-        for name, value in second.items()
-        if name in first and value.any()
-    }
+    """Return, for what both have, the largest difference of each tensor relative to its largest number in either.
+
+    What is no number in one of them is infinitely far from any other, so that no comparison can pass it over.
+    """
+    gaps = {}
+    for name in (name for name in second if name in first):
+        largest = max(np.abs(first[name]).max(), np.abs(second[name]).max())
+        gap = np.abs(first[name] - second[name]).max()
+        gaps[name] = 0.0 if largest == 0 else float(np.nan_to_num(gap / largest, nan=np.inf))
+    return gaps
 
 
 def _worst(gaps: dict[str, float]) -> Apart:
@@ -196,4 +212,5 @@ def _slopes_apart(first: Values, second: Values) -> Apart:
     gaps = {name: float(np.linalg.norm(first[name] - second[name])) for name in norms}
     whole = np.linalg.norm(list(norms.values()))
     shares = {name: gaps[name] / norm for name, norm in norms.items() if norm > FAINT * whole}
-    return float(np.linalg.norm(list(gaps.values())) / whole), max(shares, key=shares.get)
+    apart = float(np.nan_to_num(np.linalg.norm(list(gaps.values())) / whole, nan=np.inf))
+    return apart, max(shares, key=shares.get, default="")

@@ -22,6 +22,7 @@ from lib.keras.weights import tensors
 from lib.params import Cell, Precision, Settings
 from lib.parity import weights
 from lib.parity.architecture import STAGES, keras_output
+from lib.parity.inputs import Learner
 from lib.pytorch.learner import PyTorchLearner
 
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
@@ -33,26 +34,30 @@ They are small, because ResNet-50 multiplies a rounding error by some thousands 
 """
 
 NOISE_ULPS = 4
-"""Rounding errors in the last place by which noise moves every weight."""
+"""Units in the last place, in float32, by which noise moves every weight at most."""
 
 Values = dict[str, np.ndarray]
-Learner = KerasLearner | PyTorchLearner
 
 
 class Twins:
     """One network in both frameworks on generated images, with some switches aligned and the pairing shared.
 
+    Aligned, both follow the reference's conventions.
+
     `first` are the weights that each learner starts training from. `common` are those that the rungs compute with:
     PyTorch's, moved away from the special values that batch normalisation and layer scale start at.
     """
 
-    def __init__(self, model: str, size: int, precision: Precision, aligned: Collection[Switch]) -> None:
+    def __init__(
+        self, model: str, size: int, precision: Precision, aligned: Collection[Switch], reference: Framework = "pytorch"
+    ) -> None:
         self.model, self.size, self.precision = model, size, precision
         store = self.store = generated.store(size, CLASSES, per_class=4)
+        self.cell = _cell(model, precision, aligned, reference)
         self._folder = tempfile.TemporaryDirectory()
         self.learners: dict[Framework, Learner] = {}
         for framework, make in (("keras", KerasLearner), ("pytorch", PyTorchLearner)):
-            self.learners[framework] = make(_cell(framework, model, precision, aligned), store)
+            self.learners[framework] = make(self.cell.model_copy(update={"framework": framework}), store)
             self.learners[framework].save_state(self._fresh(framework))
         self.first = {framework: weights.read(learner.model) for framework, learner in self.learners.items()}
         self.common = weights.perturbed(self.first["pytorch"])
@@ -108,12 +113,12 @@ class Twins:
 
 
 @lru_cache(maxsize=3)
-def twins(model: str, size: int, precision: Precision, aligned: tuple[Switch, ...]) -> Twins:
+def twins(model: str, size: int, precision: Precision, aligned: tuple[Switch, ...], reference: Framework) -> Twins:
     """Return the twins, built once while the rungs of one network are climbed."""
-    return Twins(model, size, precision, aligned)
+    return Twins(model, size, precision, aligned, reference)
 
 
-def _cell(framework: Framework, model: str, precision: Precision, aligned: Collection[Switch]) -> Cell:
+def _cell(model: str, precision: Precision, aligned: Collection[Switch], reference: Framework) -> Cell:
     settings = Settings(
         epochs=1,
         batch_size=BATCH,
@@ -128,33 +133,43 @@ def _cell(framework: Framework, model: str, precision: Precision, aligned: Colle
         tf32=False,
         num_workers=0,  # a process must not be forked from one that holds TensorFlow's threads
         align=tuple(aligned),
+        reference=reference,
         pairing="shared",
     )
     # The dataset's name is a label here: the images are generated.
-    return Cell(framework=framework, dataset="cifar10", model=model, precision=precision, seed=0, settings=settings)
+    return Cell(framework=reference, dataset="cifar10", model=model, precision=precision, seed=0, settings=settings)
 
 
 def _shaken(values: Values, seed: int) -> Values:
     """Move every number by up to some units in its last place in float32."""
     random = np.random.default_rng(seed)
-    step = NOISE_ULPS * np.finfo(np.float32).eps
-    return {name: value * (1 + step * random.uniform(-1, 1, value.shape)) for name, value in values.items()}
+    return {
+        name: value + NOISE_ULPS * np.spacing(np.abs(value).astype(np.float32)) * random.uniform(-1, 1, value.shape)
+        for name, value in values.items()
+    }
 
 
 def _pytorch_maps(model: torch.nn.Module, images: np.ndarray, name: str) -> Values:
     found = {}
 
     def keep(stage: str) -> object:
-        return lambda _module, _inputs, output: found.__setitem__(stage, output.numpy().transpose(0, 2, 3, 1).copy())
+        return lambda _module, _inputs, output: found.__setitem__(
+            stage, output.numpy(force=True).transpose(0, 2, 3, 1).copy()
+        )
 
     hooks = [
         model.get_submodule(module).register_forward_hook(keep(stage)) for stage, (module, _) in STAGES[name].items()
     ]
     with torch.inference_mode():
-        logits = model.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+        logits = model.eval()(_on_device(model, images.transpose(0, 3, 1, 2)))
     for hook in hooks:
         hook.remove()
-    return found | {"logits": logits.numpy()}
+    return found | {"logits": logits.numpy(force=True)}
+
+
+def _on_device(model: torch.nn.Module, values: np.ndarray) -> torch.Tensor:
+    """Return values as a tensor where the model's parameters are."""
+    return torch.from_numpy(values.copy()).to(next(model.parameters()).device)
 
 
 def _keras_maps(model: keras.Model, images: np.ndarray, name: str) -> Values:
@@ -166,8 +181,8 @@ def _keras_maps(model: keras.Model, images: np.ndarray, name: str) -> Values:
 def _pytorch_gradients(model: torch.nn.Module, images: np.ndarray, labels: np.ndarray) -> Values:
     torch.manual_seed(0)
     model.train().zero_grad()
-    logits = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
-    functional.cross_entropy(logits, torch.from_numpy(labels)).backward()
+    logits = model(_on_device(model, images.transpose(0, 3, 1, 2)))
+    functional.cross_entropy(logits, _on_device(model, labels)).backward()
     return {name: parameter.grad.numpy(force=True).copy() for name, parameter in model.named_parameters()}
 
 

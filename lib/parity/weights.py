@@ -16,8 +16,9 @@ Network = keras.Model | nn.Module
 def transplant(source: Network, target: Network) -> None:
     """Copy every weight and buffer of one network into the other: from PyTorch to Keras, from Keras to PyTorch.
 
-    A bias that only one of them has in front of a batch normalisation has no counterpart: in the target it becomes 0,
-    and in the source it must be 0.
+    Only Keras' ResNet-50 has biases in front of a batch normalisation. On the way to PyTorch such a bias is taken off
+    the running mean behind it, which leaves the network the same function, in evaluation and in training; on the way to
+    Keras it becomes 0.
 
     Raises:
         ParityError: a weight has no counterpart, or one of another shape; the message names it.
@@ -27,22 +28,31 @@ def transplant(source: Network, target: Network) -> None:
 
 def carry(values: Mapping[str, np.ndarray], target: Network) -> None:
     """Set every weight and buffer of a network to the value of its name, as `transplant` does with another's."""
-    places = read(target)
+    places, found = read(target), dict(values)
     for name in values.keys() - places.keys():
-        if values[name].any() or not _in_front_of_normalisation(name, values):
+        if not in_front_of_normalisation(name, values):
             raise ParityError(f"{name}: the source has this weight and the target has not")
+        mean = _running_mean_behind(name)
+        found[mean] = found[mean] - found.pop(name)
     for name, place in places.items():
-        if name not in values and not _in_front_of_normalisation(name, places):
+        if name not in found and not in_front_of_normalisation(name, places):
             raise ParityError(f"{name}: the target has this weight and the source has not")
-        if name in values and values[name].shape != place.shape:
-            raise ParityError(f"{name}: {values[name].shape} in the source, {place.shape} in the target")
-    write(target, {name: values.get(name, np.zeros_like(place)) for name, place in places.items()})
+        if name in found and found[name].shape != place.shape:
+            raise ParityError(f"{name}: {found[name].shape} in the source, {place.shape} in the target")
+    write(target, {name: found.get(name, np.zeros_like(place)) for name, place in places.items()})
 
 
-def _in_front_of_normalisation(name: str, values: Mapping[str, np.ndarray]) -> bool:
-    """Whether this is the bias of a convolution: only those of ResNet-50 are in one framework and not in the other."""
-    kernel = values.get(name.removesuffix("bias") + "weight")
-    return name.endswith(".bias") and kernel is not None and kernel.ndim == 4
+def in_front_of_normalisation(name: str, values: Mapping[str, np.ndarray]) -> bool:
+    """Whether this is the bias of a convolution of ResNet-50, which has a batch normalisation behind each."""
+    kernel, mean = values.get(name.removesuffix("bias") + "weight"), _running_mean_behind(name)
+    return name.endswith(".bias") and kernel is not None and kernel.ndim == 4 and mean in values
+
+
+def _running_mean_behind(bias: str) -> str:
+    """Return the running mean of the batch normalisation behind a convolution of ResNet-50, by the bias of that one."""
+    convolution = bias.removesuffix(".bias")
+    norm = convolution.replace("downsample.0", "downsample.1").replace("conv", "bn")
+    return f"{norm}.running_mean"
 
 
 def read(network: Network) -> dict[str, np.ndarray]:

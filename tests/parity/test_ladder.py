@@ -1,32 +1,35 @@
 """The short ladder, as a study's chapter climbs it, and the command that climbs it alone."""
 
+import re
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from lib.conventions import DIFFERENCES
+from lib.conventions import DIFFERENCES, SWITCHES
 from lib.parity import __main__ as command
 from lib.parity import ladder, numbers
 from lib.parity.ladder import RUNGS, Found
+from lib.parity.twins import Twins
 
 TABLES = ("tensors", "feature_maps", "pixels", "stream", "learning_rate_checks")
 MEASURED = ("initial_weights", "logits", "gradients", "step", "trajectory")
 
 FOUND_BY = {
-    "bn_eps": "logits",
-    "bn_momentum": "step",
-    "bn_variance": "step",
-    "padding": "logits",
-    "dropout": "gradients",
-    "initialisation": "initial-weights",
-    "weight_decay": "step",
-    "momentum_form": "step",
-    "stride": "logits",
-    "stochastic_depth": "gradients",
-    "conv_bias": "tensors",
+    "bn_eps": ("logits", r"stem|16 channels"),
+    "bn_momentum": ("step", r".*running_(mean|var)"),
+    "bn_variance": ("step", r".*running_var"),
+    "padding": ("logits", r"24 channels"),
+    "dropout": ("gradients", r"(features|classifier)\..*"),
+    "initialisation": ("initial-weights", r"(features|classifier)\..*weight"),
+    "weight_decay": ("step", r".*(weight|bias)"),
+    "momentum_form": ("step", r".*(weight|bias)"),
+    "stride": ("logits", r"stage 2"),
+    "stochastic_depth": ("gradients", r"features\..*"),
+    "conv_bias": ("tensors", r"conv1\.bias"),
 }
-"""The first rung that must see a switch which is native between twins."""
+"""The first rung that must see a switch which is native between twins, and what place it must name."""
 
 
 def test_every_rung_of_the_short_ladder_holds(saved: dict[str, pd.DataFrame]) -> None:
@@ -64,27 +67,46 @@ def test_each_difference_by_itself_is_found_by_its_rung_which_names_a_place(save
     for model in ("mobilenetv2", "resnet20"):
         found = alone[alone.model == model].set_index("switch")
         assert set(found.index) == DIFFERENCES[model]
-        assert found.found_by.to_dict() == {switch: FOUND_BY[switch] for switch in found.index}
-    places = alone[alone.model == "mobilenetv2"].set_index("switch")["where"]
-    assert places["bn_momentum"].endswith(("running_mean", "running_var"))
-    assert places["bn_variance"].endswith("running_var")
-    assert places["padding"] == "24 channels"
+        for switch, row in found.iterrows():
+            assert_found(switch, row)
 
 
-@pytest.mark.parametrize(("model", "switch"), [("resnet50", "stride"), ("convnext_tiny", "stochastic_depth")])
+def assert_found(switch: str, row: pd.Series) -> None:
+    rung, place = FOUND_BY[switch]
+    assert row.found_by == rung, switch
+    assert re.fullmatch(place, row["where"]), switch
+
+
+@pytest.mark.parametrize(
+    ("model", "switch"), [("resnet50", "stride"), ("resnet50", "conv_bias"), ("convnext_tiny", "stochastic_depth")]
+)
 def test_a_switch_of_the_larger_networks_is_found_by_its_rung(model: str, switch: str) -> None:
-    row = numbers.alone(model, 32, [switch]).iloc[0]
-    assert row.found_by == FOUND_BY[switch]
-    assert row["where"]
-    if switch == "stride":
-        assert row["where"] == "stage 2"
+    assert_found(switch, numbers.alone(model, 32, switches=[switch]).iloc[0])
+
+
+def test_twins_that_follow_keras_climb_as_well() -> None:
+    for rung in ("logits", "gradients", "step", "trajectory"):
+        aligned = numbers.judged(rung, "resnet20", 32, "keras").query("conventions == 'aligned'")
+        assert aligned.passed.all(), rung
+
+
+def test_a_switch_left_native_leaves_the_float32_envelope() -> None:
+    pair = Twins("resnet20", 32, "fp32", [switch for switch in SWITCHES if switch != "momentum_form"])
+    assert not numbers._parted(pair).passed.all()
+
+
+def test_what_is_no_number_is_infinitely_far_and_what_is_zero_in_one_alone_is_not_passed_over() -> None:
+    first = {"nan": np.array([np.nan, 1.0]), "zero": np.zeros(2), "both": np.zeros(2), "own": np.ones(1)}
+    second = {"nan": np.array([1.0, 1.0]), "zero": np.array([0.0, 3.0]), "both": np.zeros(2)}
+    assert numbers._relative(first, second) == {"nan": np.inf, "zero": 1.0, "both": 0.0}
+    assert numbers._worst(numbers._relative(second, first))[0] == np.inf
 
 
 def test_a_rung_counts_what_was_judged_and_leaves_out_what_was_shown() -> None:
     judged = pd.array([True, pd.NA, False], dtype="boolean")
-    rungs = {"first": pd.DataFrame({"passed": [True, True]}), "second": pd.DataFrame({"passed": judged})}
-    assert ladder.summary(rungs).to_dict("list") == {
-        "rung": ["first", "second"],
+    rungs = {"tensors": pd.DataFrame({"passed": [True, True]}), "logits": pd.DataFrame({"passed": judged})}
+    assert ladder.summary(rungs).drop(columns="allowed").to_dict("list") == {
+        "rung": ["tensors", "logits"],
         "comparisons": [2, 2],
         "held": [2, 1],
         "passed": [True, False],
@@ -106,12 +128,13 @@ def test_the_command_climbs_one_rung_of_one_network(
     printed = capsys.readouterr().out
     assert "tensors: the same weights and buffers, layer by layer? resnet20 at 32x32" in printed
     assert "aligned all others       97" in printed
+    assert "allowed: none, but natively" in printed
 
 
 def test_a_rung_that_does_not_hold_is_said_and_ends_the_command_with_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    failing = RUNGS["tensors"]._replace(answer=lambda model, size: pd.DataFrame({"layer": ["conv"], "passed": [False]}))
+    failing = RUNGS["tensors"]._replace(answer=lambda *_: pd.DataFrame({"layer": ["conv"], "passed": [False]}))
     monkeypatch.setitem(RUNGS, "tensors", failing)
     monkeypatch.setattr(sys, "argv", ["parity", "--model", "resnet20", "--rung", "tensors", "--size", "32"])
     with pytest.raises(SystemExit) as end:
