@@ -26,11 +26,11 @@ from lib.parity.inputs import Learner
 from lib.pytorch.learner import PyTorchLearner
 
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
-BATCH, CLASSES = 8, 10
-RATES = (2**-8, 2**-9, 2**-8, 2**-10, 2**-9)
+BATCH, CLASSES = 4, 10
+RATES = (2**-12, 2**-13, 2**-12, 2**-14, 2**-13)
 """The learning rates of a short training: they change, as a schedule's do, and float32 holds them exactly.
 
-They are small, because ResNet-50 multiplies a rounding error by some thousands in each step at a rate of 0.01.
+They are small, because ResNet-50 multiplies a rounding error a thousandfold in a single step at a rate of 0.01.
 """
 
 NOISE_ULPS = 4
