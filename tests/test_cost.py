@@ -2,6 +2,7 @@
 
 import pytest
 
+from lib.errors import ParameterError
 from lib.params import load_study
 from lib.pytorch import cost
 
@@ -49,3 +50,9 @@ def test_a_faster_gpu_shortens_a_heavy_network_and_not_a_light_one():
 def test_limits_of_a_study_limit_its_cost():
     whole, part = (cost.estimate(load_study(name)).hours_per_run.iloc[0] for name in ("stage2", "rehearsal"))
     assert part < whole / 1000
+
+
+def test_what_is_not_estimated_is_refused():
+    study = load_study("quickstart").model_copy(update={"precisions": ("fp32", "fp64")})
+    with pytest.raises(ParameterError, match="what float64 costs is not estimated"):
+        cost.estimate(study)

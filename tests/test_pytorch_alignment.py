@@ -22,7 +22,7 @@ from lib.pytorch.alignment import EDITS
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.normalization import BiasedBatchNorm2d
-from lib.pytorch.optimizer import MixedSGD, sgd
+from lib.pytorch.optimizer import ConventionalSGD, sgd
 
 from torchvision.ops import StochasticDepth  # isort: skip
 
@@ -257,7 +257,7 @@ def test_the_native_optimizer_is_pytorch_s_own():
     weight = nn.Parameter(torch.ones(1))
     kinds = {pair: type(sgd([weight], settings_of(True), combination(*pair))) for pair in COMBINATIONS}
     assert kinds.pop(("pytorch", "pytorch")) is torch.optim.SGD
-    assert set(kinds.values()) == {MixedSGD}
+    assert set(kinds.values()) == {ConventionalSGD}
 
 
 @pytest.mark.parametrize(("decay", "form"), COMBINATIONS[1:])
@@ -446,7 +446,7 @@ def test_an_aligned_learner_goes_on_from_its_state_to_the_bit(digits, tmp_path, 
         each.reseed(42, 2)
         for batch in each.batches():
             each.step(batch, 0.1)
-    assert isinstance(learner._optimizer, MixedSGD)
+    assert isinstance(learner._optimizer, ConventionalSGD)
     assert {type(norm) for norm in layers(learner.model, nn.BatchNorm2d)} == {BiasedBatchNorm2d}
     assert (learner.predict("val").logits == resumed.predict("val").logits).all()
     assert all(torch.equal(*pair) for pair in zip(learner.model.parameters(), resumed.model.parameters(), strict=True))

@@ -57,7 +57,7 @@ class KerasLearner:
             self.model = build(cell.model, store.dataset.size, self.classes, conventions)
         self.parameters = parameters(self.model)
         if initial.drawn(cell):
-            _start(self.model, cell)
+            _set_weights(self.model, cell)
         self._sgd = sgd(settings, conventions, self._dtype)
         scaled = self._amp and self._amp_type == "float16"
         self._optimizer = keras.optimizers.LossScaleOptimizer(self._sgd) if scaled else self._sgd
@@ -202,7 +202,7 @@ class KerasLearner:
         }
 
 
-def _start(model: keras.Model, cell: Cell) -> None:
+def _set_weights(model: keras.Model, cell: Cell) -> None:
     """Give the model the cell's first weights, which are known by their names and shapes in PyTorch."""
     found = {tensor.name: tensor for tensor in tensors(model)}
     for name, values in initial.weights(cell, {name: tensor.shape for name, tensor in found.items()}).items():

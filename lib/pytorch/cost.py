@@ -13,7 +13,7 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.data.catalog import CATALOG
-from lib.errors import one_line
+from lib.errors import ParameterError, one_line
 from lib.params import Cell, Study, load_study
 from lib.pytorch.models import build, parameters
 from lib.training import evaluation_images, steps_per_epoch
@@ -45,7 +45,12 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
 
     Hours are those of one GPU that sustains `tflops` TFLOP/s; mixed precision counts as float32, which it should beat.
     The disk's GiB are the best checkpoints and the test logits.
+
+    Raises:
+        ParameterError: the study has runs in float64, which are many times slower, and how many depends on the GPU.
     """
+    if "fp64" in study.precisions:
+        raise ParameterError(f"{study.name}: what float64 costs is not estimated; leave fp64 out of `precisions`")
     rows = []
     for (dataset, model), cells in _by_network(study).items():
         facts = CATALOG[dataset]

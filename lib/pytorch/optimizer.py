@@ -19,11 +19,11 @@ def sgd(parameters: Iterable[nn.Parameter], settings: Settings, conventions: Con
         "weight_decay": settings.weight_decay,
     }
     if decoupled or velocity:
-        return MixedSGD(parameters, **options, decoupled=decoupled, velocity=velocity)
+        return ConventionalSGD(parameters, **options, decoupled=decoupled, velocity=velocity)
     return torch.optim.SGD(parameters, **options)
 
 
-class MixedSGD(torch.optim.Optimizer):
+class ConventionalSGD(torch.optim.Optimizer):
     """SGD in which weight decay and momentum each follow PyTorch (`torch.optim.SGD`) or Keras (`keras.optimizers.SGD`).
 
     `decoupled`: the decay shrinks the weights by rate x decay before the step, as in Keras, and passes not through the
@@ -63,7 +63,9 @@ class MixedSGD(torch.optim.Optimizer):
         """Add the gradient to the parameter's buffer, and return what the parameter moves by."""
         rate, momentum = group["lr"], group["momentum"]
         state = self.state[parameter]
-        buffer = state.setdefault("momentum_buffer", torch.zeros_like(parameter))
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer = state["momentum_buffer"]
         added = -rate * gradient if group["velocity"] else gradient
         buffer.mul_(momentum).add_(added)
         total = added.add(buffer, alpha=momentum) if group["nesterov"] else buffer
