@@ -6,7 +6,8 @@ rate exactly as PyTorch's does.
 
 import gc
 import resource
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -74,24 +75,29 @@ class KerasLearner:
             name: evaluation_dataset(store.split(name, evaluation_images(settings)), store, evaluation_batch(settings))
             for name in ("val", "test")
         }
-        self._trace(store.dataset.size)
 
-    def _trace(self, size: int) -> None:
-        """Build both graphs now: tracing is not training, and stays out of the first epoch's time."""
-        batch = tf.TensorSpec((self._settings.batch_size, size, size, 3), tf.float32)
+    @cached_property
+    def _update(self) -> Callable[[tf.Tensor, tf.Tensor], None]:
+        size = self._store.dataset.size
+        images = tf.TensorSpec((self._settings.batch_size, size, size, 3), tf.float32)
         labels = tf.TensorSpec((self._settings.batch_size,), tf.int64)
-        self._update = tf.function(self._eager_update).get_concrete_function(batch, labels)
+        return tf.function(self._eager_update).get_concrete_function(images, labels)
+
+    @cached_property
+    def _logits(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        size = self._store.dataset.size
         images = tf.TensorSpec((None, size, size, 3), tf.float32)
-        self._logits = tf.function(self._eager_logits).get_concrete_function(images)
+        return tf.function(self._eager_logits).get_concrete_function(images)
 
     def restart(self, accumulation_steps: int) -> None:
         """Begin again from the cell's first weights, with so many micro-batches an update."""
         settings = self._settings.model_copy(update={"accumulation_steps": accumulation_steps})
-        self.model = self._optimizer = self._sgd = self._update = self._logits = None
+        cell, store = self._cell.model_copy(update={"settings": settings}), self._store
+        vars(self).clear()
         gc.collect()  # a Keras model refers to itself in circles: its memory would be held while the next is built
-        if self._gpus:
+        if tf.config.list_physical_devices("GPU"):
             tf.config.experimental.reset_memory_stats("GPU:0")
-        self.__init__(self._cell.model_copy(update={"settings": settings}), self._store)
+        self.__init__(cell, store)
 
     def reseed(self, seed: int, epoch: int) -> None:
         """Seed the epoch's order, crops and flips; the generators of layers are part of the model's state."""
@@ -99,7 +105,11 @@ class KerasLearner:
         keras.utils.set_random_seed(self._epoch_seed)
 
     def batches(self) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
-        """Return the epoch's batches: images `(B, H, W, 3)` and labels `(B,)`, still on the host."""
+        """Return the epoch's batches: images `(B, H, W, 3)` and labels `(B,)`, still on the host.
+
+        The step is traced before the first of them: tracing is not training, and stays out of the epoch's time.
+        """
+        _ = self._update
         return self._train.epoch(self._epoch_seed)
 
     def set_learning_rate(self, rate: float) -> None:

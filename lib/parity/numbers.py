@@ -4,7 +4,7 @@ Each shows the native difference and judges the aligned one. In float64 a limit 
 nothing else. In float32 the limit is what rounding does to one framework by itself, times `ROUNDING`.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import keras
@@ -124,28 +124,34 @@ def judged(rung: str, model: str, size: int, reference: Framework) -> pd.DataFra
 def alone(
     model: str, size: int, reference: Framework = "pytorch", switches: Collection[Switch] | None = None
 ) -> pd.DataFrame:
-    """Leave one switch after another native between twins, and measure what it does by itself, in float64.
+    """Leave one switch after another native between twins in float64, and climb until a rung does not hold.
 
     Without `switches`, those that change something in the model are tried.
 
     Returns:
-        Columns `model`, `switch`, one for each of `MEASURES` but the last with what it measures, `found_by`, the first
-        rung that does not hold, and `where`, the layer or tensor that this rung names.
+        Columns `model`, `switch`, `found_by` (a rung), `measured` and `limit` (of that rung; for tensors, how many),
+        and `where`, the layer or tensor that it names. They are empty where every rung holds.
     """
-    rungs = list(MEASURES)[:-1]
     rows = []
     for switch in switches or [one for one in SWITCHES if one in DIFFERENCES[model]]:
-        aligned = [one for one in SWITCHES if one != switch]
-        pair = Twins(model, size, "fp64", aligned, reference)
-        found = {rung: MEASURES[rung].apart(pair) for rung in rungs}
-        table = tensor_table(model, size, aligned, reference)
-        failed = [("tensors", layer) for layer in table.layer[~table.passed]]
-        failed += [(rung, where) for rung, (gap, where) in found.items() if not gap <= MEASURES[rung].limit]
-        by, where = failed[0] if failed else ("", "")
-        measured = {rung: gap for rung, (gap, _) in found.items()}
-        rows.append({"model": model, "switch": switch} | measured | {"found_by": by, "where": where})
+        found = next(_broken(model, size, reference, switch), ("", np.nan, np.nan, ""))
+        rows.append((model, switch, *found))
         keras.backend.clear_session()
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["model", "switch", "found_by", "measured", "limit", "where"])
+
+
+def _broken(model: str, size: int, reference: Framework, switch: Switch) -> Iterator[tuple[str, float, float, str]]:
+    """Yield the rungs that do not hold between twins with this switch native, the cheaper ones first."""
+    aligned = [one for one in SWITCHES if one != switch]
+    table = tensor_table(model, size, aligned, reference)
+    lost = table.layer[~table.passed].tolist()
+    if lost:
+        yield "tensors", len(lost), 0, lost[0]
+    pair = Twins(model, size, "fp64", aligned, reference)
+    for rung, measure in MEASURES.items():
+        gap, where = measure.apart(pair)
+        if not gap <= measure.limit:
+            yield rung, gap, measure.limit, where
 
 
 def depths(model: str, size: int, reference: Framework) -> pd.DataFrame:
