@@ -181,7 +181,7 @@ def pairing(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
         independent runs over that of a pair, which is how many seeds without pairing one seed with it is worth.
     """
     columns = [f"{metric}_keras", f"{metric}_pytorch"]
-    centred = pairs[columns] - pairs.groupby(GROUP)[columns].transform("mean")
+    centred = (pairs[columns] - pairs.groupby(GROUP)[columns].transform("mean")).round(9)
     rows = [
         (*keys, *_alike(*centred.loc[group.index].to_numpy().T, len(group) - 1))
         for keys, group in pairs.groupby(GROUP, sort=False)

@@ -283,6 +283,11 @@ def test_pairs_without_a_partner_are_left_out_and_one_pair_has_no_correlation():
     assert statistics.pairing(pairs, "test_accuracy")["correlation"].isna().all()
 
 
+def test_runs_that_are_all_the_same_have_no_correlation():
+    pairs = statistics.paired(results(np.full(3, 0.1), PYTORCH[:3]), "test_accuracy")
+    assert statistics.pairing(pairs, "test_accuracy")["correlation"].isna().all()
+
+
 def test_a_mean_without_a_spread_has_no_interval():
     assert statistics.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
     assert np.isnan(statistics.mean_interval(np.array([0.5, 0.5]))[1:]).all()
