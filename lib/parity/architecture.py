@@ -94,7 +94,7 @@ def feature_maps(model: str, size: int, classes: int) -> pd.DataFrame:
 def keras_output(model: keras.Model, layer: str) -> keras.KerasTensor:
     """Return the output of a layer of `STAGES`."""
     if layer.startswith("addition "):
-        additions = [one for one in model.layers if isinstance(one, keras.layers.Add)]
+        additions = [one for one in model.operations if type(one).__name__ == "Add"]
         return additions[int(layer.split()[1]) - 1].output
     return model.get_layer(layer).output
 

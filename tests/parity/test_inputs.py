@@ -18,7 +18,7 @@ def test_both_pipelines_give_the_same_pixels(digits: Store) -> None:
     row = inputs.pixels(digits.split("val"), digits, batch_size=50).iloc[0]
     assert row.passed
     assert row.images == len(digits.val_indices)
-    assert 0 < row.largest_difference < 1e-5
+    assert row.largest_difference == 0
 
 
 def test_another_normalisation_in_one_pipeline_is_found(digits: Store, monkeypatch: pytest.MonkeyPatch) -> None:
