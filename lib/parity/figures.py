@@ -71,16 +71,16 @@ def draw_envelopes(envelopes: pd.DataFrame) -> Figure:
         axis.set_xticks(rows.step)
         axis.set_xlabel("Step")
         _finish(axis, f"{model}, {size}x{size}")
-        axis.set_ylim(bottom=1e-8)
+    panels[0].set_ylim(bottom=1e-8)  # after all of them, which share it: it fixes the upper end too
     panels[0].set_ylabel("Difference of the loss, nats")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
 def _panels(count: int) -> tuple[Figure, np.ndarray]:
     """Return a figure with so many panels, three in a row."""
     rows = -(-count // 3)
-    figure = Figure(figsize=(WIDTH, 0.5 + 2.4 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.7 + 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, min(count, 3), squeeze=False, sharey=True).ravel()
     for empty in panels[count:]:
         empty.remove()

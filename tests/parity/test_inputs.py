@@ -93,3 +93,11 @@ def test_a_native_pairing_is_found_by_its_stream() -> None:
     assert not row.passed
     assert row.largest_difference > 1
     assert row.wrong_labels > 0
+
+
+def test_every_envelope_is_drawn_whole_however_far_apart_the_networks_are() -> None:
+    steps = pd.DataFrame({"input_size": 32, "step": [1, 2], "limit": [1e-5, 1e-3], "frameworks": [1e-7, 1e-6]})
+    steps = steps.assign(keras_noise=1e-6, pytorch_noise=1e-6)
+    tall = steps.assign(model="mobilenetv2", frameworks=[1e-6, 0.5], limit=[1e-5, 2.0])
+    axis = figures.draw_envelopes(pd.concat([steps.assign(model="resnet20"), tall])).axes[1]
+    assert axis.get_ylim()[1] > 2
