@@ -74,6 +74,14 @@ def environments(study: Study) -> pd.DataFrame:
     return counted[["framework", "runs", *found.columns[1:]]]
 
 
+def environment_items(study: Study) -> pd.DataFrame:
+    """Count each item of the finished runs' environments: `item`, `value`, and a column of runs for each framework."""
+    items = environments(study).melt(["framework", "runs"], var_name="item")
+    return items.pivot_table(
+        "runs", ["item", "value"], "framework", aggfunc="sum", fill_value=0, sort=False
+    ).reset_index()
+
+
 def accumulated(study: Study) -> list[str]:
     """Return the names of the finished runs that ran out of memory and took more micro-batches than their cell says."""
     found = _finished(study)

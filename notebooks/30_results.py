@@ -60,10 +60,9 @@ chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(results) el
 # in the last digits.
 
 # %%
-environments = records.environments(experiment).melt(["framework", "runs"], var_name="item")
-counts = environments.pivot_table("runs", ["item", "value"], "framework", aggfunc="sum", fill_value=0, sort=False)
-if len(counts):
-    chapter.table(counts.reset_index(), "environments", "What the runs were made with, and how many of each framework.")
+environments = records.environment_items(experiment)
+if len(environments):
+    chapter.table(environments, "environments", "What the runs were made with, and how many of each framework.")
 
 # %%
 grown = records.accumulated(experiment)

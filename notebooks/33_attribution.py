@@ -54,10 +54,9 @@ if not whole:
     chapter.markdown("**There is nothing to take apart yet:** no seed is finished in every step of the way.")
 
 # %%
-environments = records.environments(experiment).melt(["framework", "runs"], var_name="item")
-counts = environments.pivot_table("runs", ["item", "value"], "framework", aggfunc="sum", fill_value=0, sort=False)
-if len(counts):
-    chapter.table(counts.reset_index(), "environments", "What the runs were made with, and how many of each framework.")
+environments = records.environment_items(experiment)
+if len(environments):
+    chapter.table(environments, "environments", "What the runs were made with, and how many of each framework.")
 
 # %%
 grown = records.accumulated(experiment)
