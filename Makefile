@@ -13,10 +13,10 @@ STAMP := .venv/.installed-$(EXTRAS)
 BIN := $(if $(filter conda,$(ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 RUN := $(BIN)/python -W ignore
 
-.PHONY: help quickstart env data parity plan cost sweep status report rehearsal in-rehearsal lab test lint notebooks clean
+.PHONY: help quickstart env data parity plan cost sweep status report rehearsal in-rehearsal lab test test-all lint notebooks clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  STUDY is one of: $(basename $(notdir $(wildcard params/studies/*.yaml)))  (default: quickstart)"
 
@@ -73,6 +73,10 @@ lab: env ## open the chapters in JupyterLab
 test: env ## lint, then the tests
 	@$(MAKE) lint
 	$(RUN) -m pytest
+
+test-all: env ## lint, then all tests, those that take many minutes too
+	@$(MAKE) lint
+	$(RUN) -m pytest -m "thorough or not thorough"
 
 lint: env ## ruff, for style and for format
 	$(BIN)/ruff check .

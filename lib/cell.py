@@ -4,16 +4,15 @@
 """
 
 import argparse
-import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
 from typing import Literal, TextIO
 
 from lib import errors, paths, runs
-from lib.errors import ChapterError, DataError
+from lib.digests import code_digest
+from lib.errors import ChapterError, DataError, described
 from lib.execution import execute
 from lib.params import Cell, load_study
 from lib.plan import pending, time_left
@@ -37,25 +36,33 @@ class Tee:
             stream.flush()
 
 
-def run(study: str, cell: Cell) -> None:
-    """Train a cell and leave its record, or no record and a status that says why. A done run is left as it is.
+def run(study: str, cell: Cell, rerun: str = "") -> None:
+    """Train a cell and leave its record, or no record and a status that says why.
 
-    What goes wrong after the record is written costs nothing: the run is done.
+    A done run is left as it is, and so is one made by other code unless `rerun` is "code". What goes wrong after the
+    record is written costs nothing: the run is done.
 
     Raises:
         DataError: the dataset has no store.
-        ChapterError: the notebook failed; the message names the run and the cause.
+        ChapterError: another process trains the run, or its notebook failed; the message names the run and the cause.
         KeyboardInterrupt: the run was stopped; it goes on from its last whole epoch when it is asked for again.
     """
-    state = runs.state(cell)
-    if state.kind == Kind.DONE:
-        print(f"{cell.name} is done, {state.reason}")
-        return
-    if state.kind in (Kind.RUNNING, Kind.UNREADABLE):
-        raise ChapterError(f"{cell.name} is {state.kind}: {state.reason}")
-    if runs.dataset_digest(cell) is None:
+    if runs.dataset_digest(cell.dataset) is None:
         raise DataError(f"{cell.dataset} is not prepared: make data DATASET={cell.dataset}")
-    runs.folder(cell).mkdir(parents=True, exist_ok=True)
+    with runs.claimed(cell):
+        kind, reason = runs.at_rest(cell)
+        if kind == Kind.UNREADABLE:
+            raise ChapterError(f"{cell.name} is unreadable: {reason}")
+        if kind == Kind.DONE:
+            print(f"{cell.name} is done, {reason}")
+        elif kind == Kind.OTHER_CODE and rerun != "code":
+            print(f"{cell.name} is kept: {reason}; --rerun code trains it again")
+        else:
+            _train(study, cell)
+        runs.tidy(cell)
+
+
+def _train(study: str, cell: Cell) -> None:
     runs.forget_record(cell)
     runs.write_status(cell, "running")
     try:
@@ -63,10 +70,10 @@ def run(study: str, cell: Cell) -> None:
             _execute(study, cell)
     except BaseException as error:
         if runs.read_record(cell) is None:
-            runs.write_status(cell, *_ending(error))
+            with suppress(OSError):  # a full disk must not hide why the run ended
+                runs.write_status(cell, *_ending(error))
             raise
-        print(f"{cell.name}: after its record was written: {error!r}", file=sys.stderr)
-    runs.clear_status(cell)
+        print(f"{cell.name}: after its record was written: {described(error)}", file=sys.stderr)
 
 
 def _execute(study: str, cell: Cell) -> None:
@@ -76,14 +83,18 @@ def _execute(study: str, cell: Cell) -> None:
             execute(source, folder / "notebook.ipynb", {"study": study, "run": cell.name}, Tee(sys.stdout, log))
         except ChapterError as error:
             raise ChapterError(f"{cell.name} failed: {error}") from None
-    if runs.read_record(cell) is None:
+    record = runs.read_record(cell)
+    if record is None:
         raise ChapterError(f"{cell.name} failed: {source.name} ended without a record")
+    if record.code_digest != code_digest(cell.framework):
+        runs.forget_record(cell)  # the notebook was read before its kernel took the digest
+        raise ChapterError(f"{cell.name} failed: {source.name} was edited while the run was starting; run it again")
 
 
 def _ending(error: BaseException) -> tuple[Literal["failed", "interrupted"], str]:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""
-    return "failed", str(error) if isinstance(error, ChapterError) else repr(error)
+    return "failed", described(error)
 
 
 @contextmanager
@@ -93,7 +104,8 @@ def _signs_of_life(cell: Cell) -> Iterator[None]:
 
     def touch() -> None:
         while not ended.wait(30):
-            runs.touch_status(cell)
+            with suppress(OSError):  # the next touch may succeed
+                runs.touch_status(cell)
 
     thread = threading.Thread(target=touch, daemon=True)
     thread.start()
@@ -104,20 +116,16 @@ def _signs_of_life(cell: Cell) -> Iterator[None]:
         thread.join()
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Read the command line and run the cell."""
     parser = argparse.ArgumentParser(prog="python -m lib.cell", description="Train one run of a study.")
     parser.add_argument("study", help="a file's stem in params/studies")
     parser.add_argument("run", help="a run's name, as `make plan` lists them")
+    parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also a run made by other code")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
     with errors.one_line():
         study = load_study(arguments.study)
-        run(arguments.study, study.cell(arguments.run))
+        run(arguments.study, study.cell(arguments.run), arguments.rerun)
         left = [cell for cell, _ in pending(study)]
         if left:
             print(f"{study.name}: {len(left)} of {len(study.cells)} runs left, {time_left(study, left)}", flush=True)

@@ -8,9 +8,10 @@ import ast
 import hashlib
 import json
 from functools import cache
-from pathlib import Path
+from typing import get_args
 
 from lib import paths
+from lib.errors import TrainingError
 from lib.params import Cell, Framework
 
 _SHARED_CODE = (
@@ -38,21 +39,44 @@ def inputs_digest(cell: Cell, dataset_digest: str) -> str:
     return _sha256(json.dumps([parameters, dataset_digest], sort_keys=True))
 
 
-@cache
-def code_digest(framework: Framework) -> str:
-    """Return the digest of the modules and the notebook that make a framework's numbers.
-
-    The source is parsed and its docstrings are dropped: a comment, a docstring or a line break changes nothing. It is
-    read once a process, at the start of a run, since somebody may edit it while the run lasts.
-    """
+def sources(framework: Framework) -> list[bytes]:
+    """Read the modules and the notebook that make a framework's numbers; one that is not there counts as empty."""
     shared = [paths.LIB / name for name in _SHARED_CODE]
     own = sorted((paths.LIB / framework).glob("*.py"))
     notebook = paths.NOTEBOOKS / f"20_train_{framework}.py"
-    return _sha256("\n".join(_parsed(path) for path in (*shared, *own, notebook)))
+    return [path.read_bytes() if path.exists() else b"" for path in (*shared, *own, notebook)]
 
 
-def _parsed(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+_AT_START = {framework: sources(framework) for framework in get_args(Framework)}
+"""The sources as this process found them before it loaded what trains: they may be edited while a run lasts."""
+
+
+@cache
+def code_digest(framework: Framework) -> str:
+    """Return the digest of what makes a framework's numbers, as this process found it when it began."""
+    return digest_of(_AT_START[framework])
+
+
+def refuse_edited_code(framework: Framework) -> None:
+    """Refuse to train with modules that may not be those of the digest.
+
+    Raises:
+        TrainingError: a source was edited while the run was starting, or since the kernel was started.
+    """
+    if digest_of(sources(framework)) != code_digest(framework):
+        raise TrainingError("the code was edited after it had been loaded: start the run, or the kernel, again")
+
+
+def digest_of(sources: list[bytes]) -> str:
+    """Return the digest of sources, parsed and without docstrings: a comment or a line break changes nothing."""
+    return _sha256("\n".join(_parsed(source) for source in sources))
+
+
+def _parsed(source: bytes) -> str:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # somebody is editing it
+        return repr(source)
     for node in ast.walk(tree):
         if isinstance(body := getattr(node, "body", None), list):
             node.body = [statement for statement in body if not _is_text(statement)]

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lib import processes
+
 
 class UserError(Exception):
     """Something that the user can mend; the message names the thing and the choices."""
@@ -30,17 +32,32 @@ class ChapterError(UserError):
     """A notebook stopped at an error, its kernel died, or it cannot be exported."""
 
 
+def described(error: BaseException) -> str:
+    """Return an error as one would say it: a user's or the system's in its own words, any other with its name."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
-    """End the process with one message, and exit code 1, where the block raises a `UserError`."""
+    """End the process with one message where the block raises what a user can mend, or where a signal ends it.
+
+    The exit code is 1, or 130 after SIGINT, SIGTERM or SIGHUP.
+    """
+    processes.interrupt_on_signals()
     try:
         yield
         sys.stdout.flush()
-    except UserError as error:
-        sys.exit(f"error: {error}")
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough; Python would complain once more while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (UserError, OSError, MemoryError) as error:
+        sys.exit(f"error: {described(error)}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -1,6 +1,7 @@
 """Run a notebook so that what it says of itself is true."""
 
 import logging
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +15,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from lib.errors import ChapterError, UserError
+from lib.processes import bound
 
 _OURS = {error.__name__ for error in UserError.__subclasses__()}
 
@@ -36,15 +38,23 @@ class TruthfulEngine(NBClientEngine):
             raise
 
 
-class KernelManager(AsyncKernelManager):
-    """A kernel whose stderr goes into a file beside its sockets, and is told only where the kernel died.
+def _told(error: PapermillExecutionError) -> str:
+    """Return the error of a notebook's cell as `lib.errors.described` would."""
+    if error.ename == "MemoryError":
+        return "out of memory"
+    return error.evalue if error.ename in _OURS else f"{error.ename}: {error.evalue}".removesuffix(": ")
 
-    What a notebook writes to stderr comes back with its outputs; the rest is the kernel's own noise when it is stopped.
+
+class KernelManager(AsyncKernelManager):
+    """A kernel that ends with this process, and whose stderr goes into a file beside its sockets.
+
+    What a notebook writes to stderr comes back with its outputs; the rest is shown
+    only where the kernel died, since a kernel that is stopped makes noise of its own.
     """
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
         with _stderr_beside(self.connection_file).open("wb") as stderr:
-            await super()._async_launch_kernel(kernel_cmd, stderr=stderr, **kw)
+            await super()._async_launch_kernel(bound(kernel_cmd, signal.SIGKILL), stderr=stderr, **kw)
 
 
 def _stderr_beside(connection_file: str) -> Path:
@@ -82,13 +92,15 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
                 config=Config(KernelManager={"transport": "ipc", "connection_file": connection}),
             )
         except PapermillExecutionError as error:
-            message = error.evalue if error.ename in _OURS else f"{error.ename}: {error.evalue}"
-            raise ChapterError(f"{source.name}: {message}") from None
+            raise ChapterError(f"{source.name}: {_told(error)}") from None
         except KeyboardInterrupt:
             # The cell's task ends by it too, and asyncio would report at length that nobody asked it how it ended.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise
-        except DeadKernelError:
+        except (DeadKernelError, RuntimeError) as error:
+            # jupyter_client raises a plain RuntimeError where the kernel dies before its first reply.
+            if not isinstance(error, DeadKernelError) and "Kernel died" not in str(error):
+                raise
             last_words = _stderr_beside(connection).read_text(errors="replace").strip().splitlines()[-1:]
             why = "".join(f": {line}" for line in last_words)
             raise ChapterError(f"{source.name}: the kernel died (killed, or out of memory){why}") from None

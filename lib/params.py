@@ -47,6 +47,7 @@ ATTRIBUTION: tuple[ChapterName, ...] = ("01_data", "02_parity", "33_attribution"
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
@@ -54,9 +55,9 @@ M = TypeVar("M", bound="Strict")
 
 
 class Strict(BaseModel):
-    """A frozen model in which an unknown key or a wrong type is an error."""
+    """A frozen model in which an unknown key, a wrong type, or a number that is not finite is an error."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Settings(Strict):
@@ -119,7 +120,7 @@ class Cell(Strict):
     dataset: DatasetName
     model: ModelName
     precision: Precision
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     variant: Name | None = None
     settings: Settings
 
@@ -150,7 +151,7 @@ class Matrix(Strict):
     datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1)]
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)]
     precisions: Annotated[tuple[Precision, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     variant: Name | None = None
     settings: dict[str, Any] = {}
     gates: dict[DatasetName, Share] = {}
@@ -167,6 +168,8 @@ class Matrix(Strict):
             raise ValueError("settings depart from params/train.yaml, so the study needs a `variant` to name them")
         if self.variant and not self.settings:
             raise ValueError(f"variant {self.variant!r} names no departure: `settings` is empty")
+        if unknown := set(self.gates) - set(self.datasets):
+            raise ValueError(f"gates: the study has no dataset {', '.join(sorted(unknown))}")
         if self.causes:
             self._agree_on_causes()
         elif "33_attribution" in self.chapters:
@@ -291,9 +294,13 @@ def _settings(dataset: str, departures: dict[str, Any], departing: Path) -> Sett
     """Resolve one dataset's settings: the common ones, the dataset's own, then the study's departures."""
     path = paths.PARAMS / "train.yaml"
     train = _read_yaml(path)
-    if set(train) != {"common", "datasets"} or dataset not in train["datasets"]:
-        raise ParameterError(f"{path.name}: needs the keys `common` and `datasets`, and {dataset!r} among the datasets")
-    base = _validated(Settings, train["common"] | train["datasets"][dataset], path)
+    common, every = train.get("common"), train.get("datasets")
+    own = every.get(dataset) if isinstance(every, dict) else None
+    if set(train) != {"common", "datasets"} or not isinstance(common, dict) or not isinstance(own, dict):
+        raise ParameterError(
+            f"{path.name}: needs the keys `common` and `datasets`, with settings in each, and {dataset!r} in `datasets`"
+        )
+    base = _validated(Settings, common | own, path)
     return _validated(Settings, base.model_dump() | departures, departing) if departures else base
 
 
@@ -309,12 +316,25 @@ def _refuse_contradictions(studies: Iterable[Study]) -> None:
                 )
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key that stands twice in one mapping; PyYAML would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: list[Any] = []
+        for name, _ in node.value:
+            key = self.construct_object(name, deep=True)
+            if key in keys:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", name.start_mark)
+            keys.append(key)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParameterError(f"{path.relative_to(paths.ROOT)} does not exist") from None
-    except yaml.YAMLError as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except OSError as error:
+        raise ParameterError(f"{path.relative_to(paths.ROOT)} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ParameterError(f"{path.relative_to(paths.ROOT)} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ParameterError(f"{path.relative_to(paths.ROOT)} must hold keys and values")
@@ -328,6 +348,8 @@ def _validated(model: type[M], content: dict[str, Any], path: Path) -> M:
     except ValidationError as error:
         problems = "\n  ".join(_explain(problem, model) for problem in error.errors())
         raise ParameterError(f"{path.relative_to(paths.ROOT)}:\n  {problems}") from None
+    except (TypeError, ValueError) as error:  # a key that is no text, or an alias that refers to itself
+        raise ParameterError(f"{path.relative_to(paths.ROOT)}: {error}") from None
 
 
 def _explain(problem: Any, model: type[Strict]) -> str:

@@ -49,12 +49,10 @@ def load(cell: Cell) -> Predictions:
     A logit beyond the range of float16, which a diverged run may have, is read as the largest number of that type.
     `DataError` names a file that is absent, damaged, of the wrong shape, or holds what is no number.
     """
-    path, classes = runs.folder(cell) / "logits.npz", CATALOG[cell.dataset].classes
+    path, classes = runs.product(cell, "logits.npz"), CATALOG[cell.dataset].classes
     try:
         with np.load(path) as file:
             logits, labels = file["logits"].astype(np.float32), file["labels"]
-    except FileNotFoundError:
-        raise DataError(f"{path}: the run has a record but no logits; run the cell again") from None
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not the logits of a run: {error}") from None
     if labels.ndim != 1 or logits.shape != (len(labels), classes):

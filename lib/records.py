@@ -54,7 +54,7 @@ def epochs(study: Study) -> pd.DataFrame:
 
     `DataError` names an epoch log that is not what it should be.
     """
-    logs = [_keyed(cell, read_log(runs.folder(cell) / "epochs.csv")) for cell, _ in _finished(study)]
+    logs = [_keyed(cell, read_log(runs.product(cell, "epochs.csv"))) for cell, _ in _finished(study)]
     return pd.concat(logs, ignore_index=True) if logs else pd.DataFrame(columns=[*KEYS, *LOG])
 
 
@@ -144,8 +144,6 @@ def read_log(path: Path) -> pd.DataFrame:
         if set(log.columns) != set(LOG):
             raise DataError(f"{path}: its columns are {', '.join(log.columns)}; they must be {', '.join(LOG)}")
         log = log[list(LOG)].astype(LOG)
-    except FileNotFoundError:
-        raise DataError(f"{path}: the run has a record but no epoch log; run the cell again") from None
     except ValueError as error:
         raise DataError(f"{path}: not an epoch log: {error}") from None
     if log["epoch"].tolist() != list(range(1, len(log) + 1)) or log.empty:
@@ -188,7 +186,7 @@ def _keyed(cell: Cell, log: pd.DataFrame) -> pd.DataFrame:
 
 
 def _result(cell: Cell, record: runs.Record) -> dict[str, str | float]:
-    seconds = read_log(runs.folder(cell) / "epochs.csv")["epoch_time_seconds"]
+    seconds = read_log(runs.product(cell, "epochs.csv"))["epoch_time_seconds"]
     average, late = seconds.mean(), seconds[len(seconds) // 2 :].mean()
     images = record.steps_per_epoch * cell.settings.batch_size
     return _keys(cell) | {

@@ -1,6 +1,5 @@
 """What lets a stopped run go on: its log so far, and the state after its newest whole epoch."""
 
-import json
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
@@ -31,6 +30,7 @@ class Log:
     """The epochs of a run so far, one row each, and what the record needs besides.
 
     `seconds` are those of all attempts, without the pauses between them and without what a stopped attempt lost.
+    `checkpoint` is the SHA-256 of the best epoch's weights.
     """
 
     accumulation_steps: int
@@ -38,6 +38,7 @@ class Log:
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped_steps: int = 0
     seconds: float = 0.0
+    checkpoint: str = ""
 
     def __post_init__(self) -> None:
         self._counted = time.monotonic()  # no field: the clock starts anew with each attempt
@@ -57,8 +58,9 @@ class Log:
     @classmethod
     def of(cls, record: runs.Record) -> "Log":
         """Read the log of a finished run."""
-        rows = pd.read_csv(runs.folder(record.cell) / "epochs.csv").to_dict("records")
-        return cls(record.accumulation_steps, record.started, rows, record.skipped_steps, record.seconds)
+        rows = pd.read_csv(runs.product(record.cell, "epochs.csv")).to_dict("records")
+        checkpoint = next((sha for name, sha in record.products.items() if name.startswith("best.")), "")
+        return cls(record.accumulation_steps, record.started, rows, record.skipped_steps, record.seconds, checkpoint)
 
     @property
     def best(self) -> dict[str, Any]:
@@ -69,11 +71,17 @@ class Log:
         """Return the log as it stands in `epochs.csv`."""
         return pd.DataFrame(self.rows)
 
+    def write(self, cell: Cell) -> None:
+        """Write `epochs.csv`."""
+        with files.replacing(runs.folder(cell) / "epochs.csv") as temporary:
+            self.frame().to_csv(temporary, index=False)
+
 
 class Stateful(Protocol):
     """The part of a learner that a resume needs."""
 
     state_suffix: str
+    weights_suffix: str
 
     def restart(self, accumulation_steps: int) -> None:
         """Begin again from the cell's first weights, with so many micro-batches an update."""
@@ -85,45 +93,62 @@ class Stateful(Protocol):
         """Read what `save_state` wrote."""
 
 
+def best(cell: Cell, learner: Stateful) -> Path:
+    """Return where the weights of a run's best epoch lie."""
+    return runs.folder(cell) / f"best{learner.weights_suffix}"
+
+
 class Resume:
     """The folder `last/` of a run.
 
-    `progress.json` names the state file it belongs to and is replaced after that one is whole, so whenever the process
-    is killed, the two that are found together belong together.
+    `progress.json` names the state file it belongs to, with its checksum, and is replaced after that one is whole. So
+    whenever the process is killed, the two that are found together belong together.
     """
 
     def __init__(self, cell: Cell, dataset_digest: str) -> None:
-        self._folder = runs.folder(cell) / "last"
+        self._cell, self._folder = cell, runs.unfinished(cell)
         self._accumulation_steps = cell.settings.accumulation_steps
         self._made_from = {"inputs": inputs_digest(cell, dataset_digest), "code": code_digest(cell.framework)}
 
     def load(self, learner: Stateful) -> Log:
         """Return the log of an earlier attempt and put the learner where it was; an empty log where there is none.
 
-        An attempt with other inputs or by other code is not gone on with: one run is made by one code.
+        An attempt with other inputs or by other code is not gone on with: one run is made by one code. Nor is one whose
+        files are damaged.
         """
-        progress = self._folder / "progress.json"
-        if not progress.exists():
+        try:
+            log, state = self._earlier_attempt(learner)
+        except FileNotFoundError:
             return Log(self._accumulation_steps)
-        content = json.loads(progress.read_text(encoding="utf-8"))
-        differs = [part for part, digest in self._made_from.items() if content["made_from"][part] != digest]
-        if differs:
-            print(f"an earlier attempt had other {' and '.join(differs)}: starting afresh", flush=True)
+        except ValueError as problem:
+            print(f"{self._cell.name}: {problem}: starting afresh", flush=True)
             self.drop()
             return Log(self._accumulation_steps)
-        log = Log(**content["log"])
         if log.accumulation_steps != self._accumulation_steps:
             learner.restart(log.accumulation_steps)
-        learner.load_state(self._folder / content["state"])
+        learner.load_state(state)
         return log
+
+    def _earlier_attempt(self, learner: Stateful) -> tuple[Log, Path]:
+        """Return an earlier attempt's log and state, or raise `ValueError` where it cannot be gone on with."""
+        content = files.read_sealed(self._folder / "progress.json")
+        differs = [part for part, digest in self._made_from.items() if content["made_from"][part] != digest]
+        if differs:
+            raise ValueError(f"an earlier attempt had other {' and '.join(differs)}")
+        log, state = Log(**content["log"]), self._folder / content["state"]
+        for path, checksum in ((state, content["checksum"]), (best(self._cell, learner), log.checkpoint)):
+            if not files.is_intact(path, checksum):
+                raise ValueError(f"{path.name} is damaged or gone")
+        return log, state
 
     def save(self, learner: Stateful, log: Log) -> None:
         """Keep the state after the log's last epoch, then forget the one before."""
         state = self._folder / f"epoch{len(log.rows):04d}{learner.state_suffix}"
         with files.replacing(state) as temporary:
             learner.save_state(temporary)
-        content = {"made_from": self._made_from, "state": state.name, "log": asdict(log)}
-        files.write_text(self._folder / "progress.json", json.dumps(content, indent=2) + "\n")
+            checksum = files.sha256(temporary)
+        content = {"made_from": self._made_from, "state": state.name, "checksum": checksum, "log": asdict(log)}
+        files.write_sealed(self._folder / "progress.json", content)
         for older in set(self._folder.glob("epoch*")) - {state}:
             older.unlink()
 

@@ -6,20 +6,28 @@ A run is done if, and only if, its `record.json` is there and names the inputs t
 import json
 import os
 import platform
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import ValidationError
+from filelock import FileLock, Timeout
+from pydantic import Field
 
 from lib import files, paths
 from lib.digests import code_digest, inputs_digest
+from lib.errors import ChapterError, DataError
 from lib.params import Cell, Strict
 
 _SILENCE_SECONDS = 600
 """After so long without a sign, a run on another machine counts as interrupted."""
+
+_LOCK_SECONDS = 1
+"""So long a run's lock is waited for: another process may hold it for an instant, only to see whether it is held."""
 
 
 class Record(Strict):
@@ -27,7 +35,8 @@ class Record(Strict):
 
     A field that is added later needs a default, or the records made before it could not be read.
 
-    `accumulation_steps` are those of the run, which are more than the cell's where memory ran out.
+    `accumulation_steps` are those of the run, which are more than the cell's where memory ran out. `products` are the
+    files that the run left, each with the SHA-256 of its bytes.
     Accuracies and F1 scores are shares in [0, 1], times are ISO 8601 in UTC, memory is in MiB, the loss in nats.
     """
 
@@ -51,6 +60,7 @@ class Record(Strict):
     skipped_steps: int
     peak_memory_mb: float | None
     working_seconds: float | None = None
+    products: dict[str, str] = Field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -65,7 +75,7 @@ class Status(Strict):
 
     state: Literal["running", "failed", "interrupted"]
     host: str
-    pid: int
+    pid: Annotated[int, Field(gt=0)]
     since: str
     error: str = ""
 
@@ -107,9 +117,27 @@ def folder(cell: Cell) -> Path:
 def read_record(cell: Cell) -> Record | None:
     """Return the run's record, or None where there is none that can be read."""
     try:
-        return Record.model_validate_json((folder(cell) / "record.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+        return Record.model_validate_json(json.dumps(files.read_sealed(folder(cell) / "record.json")))
+    except (FileNotFoundError, ValueError):
         return None
+
+
+def product(cell: Cell, name: str) -> Path:
+    """Return the path of a file that a finished run left, such as `epochs.csv`.
+
+    Raises:
+        DataError: the file is gone, or it is not the one that the run's record names.
+    """
+    path, record = folder(cell) / name, read_record(cell)
+    expected = record and record.products.get(name)
+    if expected is None and path.exists():
+        return path
+    if expected is None or not files.is_intact(path, expected):
+        raise DataError(
+            f"{path} is {'damaged' if path.exists() else 'gone'}: put back the file that the run left, "
+            "or remove record.json beside it to run the cell again"
+        )
+    return path
 
 
 def finished(cell: Cell, dataset_digest: str) -> Record | None:
@@ -120,12 +148,31 @@ def finished(cell: Cell, dataset_digest: str) -> Record | None:
 
 def write_record(record: Record) -> None:
     """Write the record, whole or not at all: from now on the run is done."""
-    files.write_text(folder(record.cell) / "record.json", record.model_dump_json(indent=2) + "\n")
+    files.write_sealed(folder(record.cell) / "record.json", record.model_dump(mode="json"))
 
 
 def forget_record(cell: Cell) -> None:
     """Remove the record, if there is one: the run is not done, or not any more."""
     (folder(cell) / "record.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(cell: Cell) -> Iterator[None]:
+    """Hold the cell's run for this process; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        ChapterError: another process holds it.
+    """
+    folder(cell).mkdir(parents=True, exist_ok=True)
+    lock = _lock(cell)
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        raise ChapterError(f"{cell.name} is running, {state(cell).reason}; wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_status(cell: Cell, state: Literal["running", "failed", "interrupted"], error: str = "") -> None:
@@ -139,24 +186,40 @@ def touch_status(cell: Cell) -> None:
     _status_path(cell).touch()
 
 
-def clear_status(cell: Cell) -> None:
-    """Remove the status: the record says all."""
-    _status_path(cell).unlink(missing_ok=True)
+def tidy(cell: Cell) -> None:
+    """Remove what only an unfinished run needs from the folder of a run that has a record."""
+    if read_record(cell):
+        _status_path(cell).unlink(missing_ok=True)
+        shutil.rmtree(unfinished(cell), ignore_errors=True)
 
 
-def dataset_digest(cell: Cell) -> str | None:
-    """Return the content digest of the cell's dataset from its store's manifest, or None where there is no store."""
+def unfinished(cell: Cell) -> Path:
+    """Return the folder of what a stopped run goes on from."""
+    return folder(cell) / "last"
+
+
+def dataset_digest(dataset: str) -> str | None:
+    """Return a dataset's content digest from its store's manifest, or None where there is no good manifest."""
     try:
-        return json.loads((paths.DATA / f"{cell.dataset}.json").read_text(encoding="utf-8"))["digest"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return files.read_sealed(paths.DATA / f"{dataset}.json")["digest"]
+    except (FileNotFoundError, ValueError, KeyError):
         return None
 
 
 def state(cell: Cell) -> State:
     """Say how a cell's run stands, and why."""
     status = _read_status(cell)
-    if status and status.state == "running" and _alive(status, _status_path(cell)):
-        return State(Kind.RUNNING, f"since {status.since} on {status.host}")
+    if status and status.state == "running" and _alive(cell, status):
+        return State(
+            Kind.RUNNING,
+            f"since {status.since} on {status.host}, as process {status.pid} (executed/{cell.name}/status.json)",
+        )
+    return at_rest(cell)
+
+
+def at_rest(cell: Cell) -> State:
+    """Say how a run stands that no process holds, or this one alone."""
+    status = _read_status(cell)
     record = read_record(cell)
     if record:
         return _judge(cell, record)
@@ -170,9 +233,9 @@ def state(cell: Cell) -> State:
 
 
 def _judge(cell: Cell, record: Record) -> State:
-    dataset = dataset_digest(cell)
+    dataset = dataset_digest(cell.dataset)
     if dataset is None:
-        return State(Kind.STALE, f"the data it was made from is gone: no store data/{cell.dataset}.json")
+        return State(Kind.STALE, f"the data it was made from is gone: no good manifest data/{cell.dataset}.json")
     if not finished(cell, dataset):
         changed = _changed_settings(cell, record.cell)
         return State(Kind.STALE, f"changed: {changed}" if changed else "the dataset's content changed")
@@ -193,18 +256,25 @@ def _status_path(cell: Cell) -> Path:
 def _read_status(cell: Cell) -> Status | None:
     try:
         return Status.model_validate_json(_status_path(cell).read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, ValueError):
         return None
 
 
-def _alive(status: Status, path: Path) -> bool:
-    """Whether the process that wrote the status still runs; on another machine, whether it has touched it lately."""
-    if status.host != platform.node():
-        return time.time() - path.stat().st_mtime < _SILENCE_SECONDS
+def _alive(cell: Cell, status: Status) -> bool:
+    """Whether a process holds the run.
+
+    A process id alone says nothing: it may have been given to another process since. A lock of another machine may not
+    be seen through a shared disk, so there a status that was touched lately counts too.
+    """
+    lock = _lock(cell)
     try:
-        os.kill(status.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        lock.acquire(timeout=0)
+    except Timeout:
         return True
-    return True
+    lock.release()
+    silence = time.time() - _status_path(cell).stat().st_mtime
+    return status.host != platform.node() and silence < _SILENCE_SECONDS
+
+
+def _lock(cell: Cell) -> FileLock:
+    return FileLock(folder(cell) / ".lock")

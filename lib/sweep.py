@@ -5,13 +5,14 @@ What is to be done is read from the records, never from Snakemake's memory; Snak
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
 
 from filelock import FileLock, Timeout
 
-from lib import errors, paths, runs
+from lib import errors, paths, processes, runs
 from lib.errors import DataError, UserError
 from lib.params import Cell, Study, load_study
 from lib.plan import pending, time_left
@@ -44,14 +45,16 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
         UserError: another sweep or a run is going on; or a run did not finish, and the others were run all the same.
     """
     for dataset in study.datasets:
-        if not (paths.DATA / f"{dataset}.json").exists():
+        if runs.dataset_digest(dataset) is None:
             raise DataError(f"data/{dataset} is not prepared: make data DATASET={dataset}")
     try:
         with FileLock(paths.EXECUTED / ".sweep.lock", timeout=0):
             _refuse_company(study)
+            for cell in study.cells:
+                runs.tidy(cell)
             todo = plan(study, rerun)
             if todo:
-                _run(study, todo, options)
+                _run(study, todo, rerun, options)
     except Timeout:
         raise UserError("another sweep is running in this project; wait for it, or stop it") from None
     unfinished = [cell for cell, state in _states(study) if state.kind not in runs.WITH_RESULTS]
@@ -66,13 +69,20 @@ def _refuse_company(study: Study) -> None:
             raise UserError(f"{cell.name} is running, {state.reason}; wait for it, or stop it")
 
 
-def _run(study: Study, cells: list[Cell], options: list[str]) -> None:
-    records = [str((runs.folder(cell) / "record.json").relative_to(paths.ROOT)) for cell in cells]
+def _run(study: Study, cells: list[Cell], rerun: str, options: list[str]) -> None:
+    """Let Snakemake run the cells, in a process group that does not outlive the call."""
+    over = paths.EXECUTED / ".over"
+    shutil.rmtree(over, ignore_errors=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
-    command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", "--rerun-triggers", "mtime"]
+    command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", f"rerun={rerun}"]
     command += ["--cores", "all", "--keep-going", "--quiet", "host", "rules", "--nolock", *options]
-    command += ["--forcerun", *records, "--", *records]
-    subprocess.run(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, check=False)
+    command += ["--", *(str((over / cell.name).relative_to(paths.ROOT)) for cell in cells)]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    snakemake = subprocess.Popen(processes.bound(command), env=environment, start_new_session=True)
+    try:
+        snakemake.wait()
+    finally:
+        processes.end_group(snakemake)
 
 
 def _states(study: Study) -> list[tuple[Cell, State]]:

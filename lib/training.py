@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from lib import environment, files, metrics, runs
-from lib.digests import code_digest, inputs_digest
+from lib.digests import code_digest, inputs_digest, refuse_edited_code
 from lib.errors import ParameterError, TrainingError
 from lib.params import Cell, Settings
 from lib.progress import Progress
-from lib.resume import Log, Resume
+from lib.resume import Log, Resume, best
 from lib.schedules import warmup_cosine
 
 
@@ -143,8 +143,9 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
     again with micro-batches of half the size.
 
     Raises:
-        TrainingError: the loss is not finite any more, or memory ran out.
+        TrainingError: the loss is not finite, memory ran out, or the code was edited after it was loaded.
     """
+    refuse_edited_code(cell.framework)
     if record := runs.finished(cell, dataset_digest):
         print(f"{cell.name} is done, finished {record.finished}: nothing is trained")
         return Log.of(record)
@@ -176,10 +177,10 @@ def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
 def _keep(cell: Cell, learner: Learner, log: Log, resume: Resume) -> None:
     """Write what the epoch left: the weights if it is the best so far, the log, and last what a resume starts from."""
     if log.best is log.rows[-1]:
-        with files.replacing(_best(cell, learner)) as temporary:
+        with files.replacing(best(cell, learner)) as temporary:
             learner.save_weights(temporary)
-    with files.replacing(runs.folder(cell) / "epochs.csv") as temporary:
-        log.frame().to_csv(temporary, index=False)
+            log.checkpoint = files.sha256(temporary)
+    log.write(cell)
     resume.save(learner, log)
 
 
@@ -253,16 +254,24 @@ def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
     """Evaluate the best epoch's weights on the test set; write `test.json` and the logits, in float16, `logits.npz`.
 
     Of a finished run, what its record says is returned.
+
+    Raises:
+        TrainingError: the weights were damaged since they were written, or the test loss is not finite.
     """
     if record := runs.read_record(cell):
         return {name: getattr(record, name) for name in TEST_RESULTS}
-    learner.load_weights(_best(cell, learner))
+    weights = best(cell, learner)
+    if not files.is_intact(weights, log.checkpoint):
+        raise TrainingError(f"{cell.name}: {weights.name} was damaged after it was written: run the cell again")
+    learner.load_weights(weights)
     predictions = learner.predict("test")
     result = {f"test_{name}": value for name, value in _score(predictions, learner.classes).items()}
     result |= {"test_images": len(predictions.labels)}
+    if not math.isfinite(result["test_loss"]):
+        raise TrainingError(f"{cell.name}: test_loss is {result['test_loss']} with the weights of the best epoch")
     with files.replacing(runs.folder(cell) / "logits.npz") as temporary:
         np.savez_compressed(temporary, logits=predictions.logits.astype(np.float16), labels=predictions.labels)
-    content = result | {"epoch_best": log.best["epoch"], "checkpoint": _best(cell, learner).name}
+    content = result | {"epoch_best": log.best["epoch"], "checkpoint": weights.name}
     files.write_text(runs.folder(cell) / "test.json", json.dumps(content, indent=2) + "\n")
     return result
 
@@ -272,6 +281,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
     if record := runs.read_record(cell):
         return record
     log.count_seconds()
+    log.write(cell)
     record = runs.Record(
         run=cell.name,
         cell=cell,
@@ -289,6 +299,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
         skipped_steps=log.skipped_steps,
         peak_memory_mb=learner.peak_memory_mb(),
         working_seconds=log.seconds,
+        products={path.name: files.sha256(path) for path in _products(cell, learner)},
         **result,
     )
     runs.write_record(record)
@@ -296,5 +307,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
     return record
 
 
-def _best(cell: Cell, learner: Learner) -> Path:
-    return runs.folder(cell) / f"best{learner.weights_suffix}"
+def _products(cell: Cell, learner: Learner) -> list[Path]:
+    """Return the files that a finished run is read from."""
+    names = ("epochs.csv", "logits.npz", "test.json")
+    return [best(cell, learner), *(runs.folder(cell) / name for name in names)]

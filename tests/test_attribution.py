@@ -160,7 +160,10 @@ def write_run(cell, accuracy):
     folder = runs.folder(cell)
     folder.mkdir(parents=True, exist_ok=True)
     log.to_csv(folder / "epochs.csv", index=False)
-    made = {"inputs_digest": inputs_digest(cell, runs.dataset_digest(cell)), "code_digest": code_digest(cell.framework)}
+    made = {
+        "inputs_digest": inputs_digest(cell, runs.dataset_digest(cell.dataset)),
+        "code_digest": code_digest(cell.framework),
+    }
     times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:01:00+00:00"}
     scores = dict.fromkeys(("acc_best", "f1_best", "test_accuracy", "test_macro_f1", "test_loss"), accuracy)
     counts = {"parameters": 1, "steps_per_epoch": 3, "epoch_best": 1, "test_images": 40, "skipped_steps": 0}

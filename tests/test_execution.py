@@ -1,6 +1,11 @@
 """A notebook that failed says so: real papermill, real kernels."""
 
+import subprocess
+import sys
+import time
+
 import nbformat
+import psutil
 import pytest
 
 from lib.errors import ChapterError
@@ -45,6 +50,36 @@ def test_an_error_of_ours_is_told_in_its_own_words(chapter, tmp_path):
 def test_any_other_error_is_told_with_its_name(chapter, tmp_path):
     with pytest.raises(ChapterError, match=r"^chapter.py: ZeroDivisionError: division by zero$"):
         execute(chapter("1 / 0"), tmp_path / "out.ipynb", {})
+
+
+@pytest.mark.parametrize(("last", "told"), [("raise MemoryError", "out of memory"), ("assert False", "AssertionError")])
+def test_an_error_without_words_has_its_name(chapter, tmp_path, last, told):
+    with pytest.raises(ChapterError, match=rf"^chapter.py: {told}$"):
+        execute(chapter(last), tmp_path / "out.ipynb", {})
+
+
+def test_a_kernel_that_dies_before_it_answers_is_one_error(chapter, tmp_path, monkeypatch):
+    """As a kernel does that is not given the memory to start."""
+    monkeypatch.setattr("lib.execution.bound", lambda command, ending: [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(ChapterError, match=r"^chapter.py: the kernel died \(killed, or out of memory\)"):
+        execute(chapter(), tmp_path / "out.ipynb", {})
+
+
+def test_a_kernel_does_not_outlive_the_process_that_started_it(chapter, tmp_path):
+    """Killed by SIGKILL, which leaves that process no time to end its kernel."""
+    mark = tmp_path / "kernel"
+    lines = ("import os, pathlib, time", f"pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))", "time.sleep(600)")
+    source = chapter("\n".join(lines))
+    code = "import pathlib, sys; from lib.execution import execute; execute(*map(pathlib.Path, sys.argv[1:]), {})"
+    with subprocess.Popen([sys.executable, "-c", code, str(source), str(tmp_path / "out.ipynb")]) as process:
+        while process.poll() is None and not (mark.exists() and mark.read_text()):
+            time.sleep(0.05)
+        process.kill()
+    for _ in range(50):
+        if not psutil.pid_exists(int(mark.read_text())):
+            return
+        time.sleep(0.1)
+    pytest.fail("the kernel is still there")
 
 
 def test_a_killed_kernel_leaves_a_notebook_that_says_so(chapter, tmp_path):

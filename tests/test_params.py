@@ -99,6 +99,11 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
             {"settings": {"batch_size": 60, "accumulation_steps": 7}},
             "accumulation_steps 7 does not divide batch_size 60",
         ),
+        ({"settings": {"learning_rate": float("inf")}}, "learning_rate: .*finite number"),
+        ({"settings": {"weight_decay": float("nan")}}, "weight_decay: .*finite number"),
+        ({"seeds": [-1]}, "seeds.0: .*greater than or equal to 0.*given: -1"),
+        ({"seeds": [2**32]}, "seeds.0: .*less than 4294967296"),
+        ({"gates": {"cifar10": 0.9}}, "gates: the study has no dataset cifar10"),
         ({"variant": None}, "needs a `variant`"),
         ({"settings": {}}, "names no departure"),
         ({"variant": "Not a name"}, "variant: .*pattern"),
@@ -130,11 +135,40 @@ def test_two_studies_cannot_give_one_run_different_settings(studies):
         load_study("quickstart")
 
 
-def test_a_fault_in_another_study_stops_nothing(studies):
-    name = studies(models=["resnet21"])
+@pytest.mark.parametrize("fault", [{"models": ["resnet21"]}, {"seeds": [-1]}, {"seeds": [2**32]}])
+def test_a_fault_in_another_study_stops_nothing(studies, fault):
+    name = studies(**fault)
     assert len(load_study("quickstart").cells) == 6
-    with pytest.raises(ParameterError, match="resnet21"):
+    with pytest.raises(ParameterError, match=str(*fault.values())[1:-1]):
         load_study(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"title: \xff", "is not valid YAML: .*utf-8"),
+        (None, "cannot be read: Is a directory"),
+        (b"title: one\ntitle: two\n", "is not valid YAML: the key 'title' stands twice.*line 2"),
+        (b"settings: {epochs: 1, epochs: 2}\n", "is not valid YAML: the key 'epochs' stands twice"),
+        (b"settings: &x {more: *x}\n", "[Cc]ircular"),
+        (b"2026-01-01: x\n", "keys must be str"),
+        (b"- a\n", "must hold keys and values"),
+        (b"[" * 5000, "is not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_study_is_one_message_and_stops_no_other_study(studies, content, message):
+    path = paths.STUDIES / "broken.yaml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert len(load_study("quickstart").cells) == 6
+    with pytest.raises(ParameterError, match=f"(?s)params/studies/broken.yaml.*{message}"):
+        load_study("broken")
+
+
+@pytest.mark.parametrize("content", ["common: {}\ndatasets:\n", "common: 3\ndatasets: {}\n", "datasets: {digits: }\n"])
+def test_settings_without_content_are_one_message(studies, content):
+    (paths.PARAMS / "train.yaml").write_text(content)
+    with pytest.raises(ParameterError, match=r"train.yaml: needs the keys `common` and `datasets`"):
+        load_study("quickstart")
 
 
 def test_a_wrong_key_in_train_yaml_is_named(studies):

@@ -1,4 +1,3 @@
-import json
 import shutil
 from itertools import combinations
 
@@ -12,7 +11,7 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import recall_score, zero_one_loss
 
-from lib import paths, predictions, records, runs
+from lib import files, paths, predictions, records, runs
 from lib.digests import code_digest, inputs_digest
 from lib.errors import DataError
 from lib.execution import execute
@@ -33,7 +32,7 @@ def study(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name.upper(), tmp_path / name)
     monkeypatch.setattr(paths, "STUDIES", tmp_path / "params/studies")
     paths.DATA.mkdir()
-    (paths.DATA / "digits.json").write_text(json.dumps({"digest": "the digits"}))
+    files.write_sealed(paths.DATA / "digits.json", {"digest": "the digits"})
     return load_study("quickstart")
 
 
@@ -119,7 +118,7 @@ def rewrite(**arrays):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.unlink(), "the run has a record but no logits"),
+        (lambda path: path.unlink(), "logits.npz is gone: put back the file that the run left"),
         (lambda path: path.write_bytes(path.read_bytes()[:-200]), "not the logits of a run"),
         (lambda path: path.write_bytes(b""), "not the logits of a run"),
         (lambda path: path.write_text("logits"), "not the logits of a run"),

@@ -1,11 +1,9 @@
-import json
-
 import jupytext
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib import paths, records, runs, statistics
+from lib import files, paths, records, runs, statistics
 from lib.digests import code_digest, inputs_digest
 from lib.errors import DataError
 from lib.params import load_study
@@ -24,7 +22,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
     monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
     paths.DATA.mkdir()
-    (paths.DATA / "digits.json").write_text(json.dumps({"digest": "the digits"}))
+    files.write_sealed(paths.DATA / "digits.json", {"digest": "the digits"})
     return load_study("quickstart")
 
 
@@ -158,7 +156,7 @@ def test_means_have_a_row_a_group_and_framework_and_one_seed_has_no_deviation(st
 
 def test_mixed_precision_is_set_against_fp32_seed_by_seed(study):
     assert records.mixed_precision(study).empty
-    (paths.DATA / "cifar10.json").write_text(json.dumps({"digest": "the digits"}))
+    files.write_sealed(paths.DATA / "cifar10.json", {"digest": "the digits"})
     stage2 = load_study("stage2")
     amp = {"keras": (2.0, 300.0, 3), "pytorch": (0.5, 500.0, 0)}
     for cell in stage2.cells:
@@ -215,7 +213,7 @@ def test_a_damaged_epoch_log_is_one_error_that_names_the_file(study, damage, mes
 def test_a_run_without_its_epoch_log_is_one_error_that_names_the_file(study):
     finish(study.cells[0])
     (runs.folder(study.cells[0]) / "epochs.csv").unlink()
-    with pytest.raises(DataError, match=r"epochs\.csv: the run has a record but no epoch log"):
+    with pytest.raises(DataError, match=r"epochs\.csv is gone: put back the file that the run left"):
         records.results(study)
 
 
@@ -360,7 +358,7 @@ def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read
 def test_the_whole_matrix_gives_180_results_54_comparisons_and_22_figures(study, read_chapter, tmp_path):
     stage2 = load_study("stage2")
     for dataset in stage2.datasets:
-        (paths.DATA / f"{dataset}.json").write_text(json.dumps({"digest": "the digits"}))
+        files.write_sealed(paths.DATA / f"{dataset}.json", {"digest": "the digits"})
     for cell in stage2.cells:
         finish(cell, accuracy=0.9 + cell.seed / 1e5)
     for stem in ("30_results", "31_statistics", "32_figures"):

@@ -44,7 +44,9 @@ def test_a_sweep_leaves_every_run_with_its_record_and_its_notebook(swept):
         assert runs.state(cell).kind == Kind.DONE
         names = {path.name for path in runs.folder(cell).iterdir()}
         best = "best.pt" if cell.framework == "pytorch" else "best.weights.h5"
-        assert names == {"notebook.ipynb", "epochs.csv", "test.json", "record.json", "logits.npz", "console.log", best}
+        products = {"epochs.csv", "test.json", "logits.npz", best}
+        assert names == {"notebook.ipynb", "record.json", "console.log", ".lock", *products}
+        assert set(runs.read_record(cell).products) == products
         assert f"{cell.name}: epoch 3/3" in printed
         environment = runs.read_record(cell).environment
         assert all(
@@ -122,12 +124,14 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
 def test_a_run_that_runs_already_is_refused(swept, tiny_study):
     name = tiny_study("busy", frameworks=["pytorch"])
     cell = load_study(name).cells[0]
-    runs.write_status(cell, "running")
-    for command in (("lib.cell", name, cell.name), ("lib.sweep", "run", name)):
-        result = run(*command)
-        assert result.returncode == 1
-        assert f"{cell.name} is running" in result.stderr
-    assert pending(load_study(name)) == []
+    with runs.claimed(cell):
+        runs.write_status(cell, "running")
+        for command in (("lib.cell", name, cell.name), ("lib.sweep", "run", name)):
+            result = run(*command)
+            assert result.returncode == 1
+            assert f"{cell.name} is running" in result.stderr
+            assert f"as process {os.getpid()} (executed/{cell.name}/status.json)" in result.stderr
+        assert pending(load_study(name)) == []
 
 
 def test_a_done_run_is_left_as_it_is(swept):
@@ -137,6 +141,23 @@ def test_a_done_run_is_left_as_it_is(swept):
     assert result.returncode == 0
     assert "is done" in result.stdout
     assert (runs.folder(study.cells[1]) / "record.json").read_bytes() == record
+
+
+def test_a_run_made_by_other_code_is_kept_unless_it_is_asked_for_again(swept, tiny_study):
+    name = tiny_study("older", frameworks=["pytorch"])
+    cell = load_study(name).cells[0]
+    record = runs.read_record(swept[0].cells[1]).model_copy(update={"cell": cell, "code_digest": "older"})
+    runs.write_record(record)
+    for command in (("lib.cell", name, cell.name), ("lib.sweep", "run", name)):
+        result = run(*command)
+        assert result.returncode == 0, result.stderr
+        assert runs.read_record(cell) == record
+    told = "is kept: made by other code than today's; --rerun code trains it again"
+    assert told in run("lib.cell", name, cell.name).stdout
+    result = run("lib.sweep", "run", name, "--rerun", "code")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert runs.state(cell).kind == Kind.DONE
+    assert runs.read_record(cell).code_digest != "older"
 
 
 def test_trouble_after_the_record_was_written_does_not_cost_the_run(swept, tiny_study, monkeypatch):

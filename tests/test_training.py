@@ -195,6 +195,57 @@ def test_an_attempt_with_other_parameters_is_not_gone_on_with(cell, capsys):
     assert "an earlier attempt had other inputs: starting afresh" in capsys.readouterr().out
 
 
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "a bit of the state": lambda folder: flip(folder / "last/epoch0002.txt"),
+    "a lost state": lambda folder: (folder / "last/epoch0002.txt").unlink(),
+    "a truncated state": lambda folder: (folder / "last/epoch0002.txt").write_text(""),
+    "a bit of the best weights": lambda folder: flip(folder / "best.txt"),
+    "lost best weights": lambda folder: (folder / "best.txt").unlink(),
+    "garbage": lambda folder: (folder / "last/progress.json").write_bytes(b"\xff{"),
+    "a digit of the log": lambda folder: (folder / "last/progress.json").write_text(
+        (folder / "last/progress.json").read_text().replace('"val_accuracy": 0.9', '"val_accuracy": 0.8')
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_attempt_is_told_and_the_run_begins_afresh(cell, capsys, damage):
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, CountingLearner(ACCURACIES, stop_in_epoch=3), "data")
+    damage(runs.folder(cell))
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    assert "starting afresh" in capsys.readouterr().out
+    assert learner.seeds == [(42, epoch) for epoch in range(1, 5)]
+    assert log.best["epoch"] == 2
+    assert training.test(cell, learner, log)["test_accuracy"] == 0.9
+
+
+def test_best_weights_that_were_damaged_meet_no_test(cell):
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    flip(runs.folder(cell) / "best.txt")
+    with pytest.raises(TrainingError, match=r"best.txt was damaged after it was written: run the cell again"):
+        training.test(cell, learner, log)
+
+
+def test_an_epoch_log_that_was_damaged_before_the_record_is_written_again(cell):
+    learner = CountingLearner(ACCURACIES)
+    log = training.fit(cell, learner, "data")
+    expected = runs.folder(cell).joinpath("epochs.csv").read_bytes()
+    (runs.folder(cell) / "epochs.csv").unlink()
+    again = training.fit(cell, learner, "data")
+    training.finish(cell, learner, "data", again, training.test(cell, learner, again))
+    assert runs.product(cell, "epochs.csv").read_bytes() == expected
+    assert again.rows == log.rows
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_epoch_and_rate(cell, loss):
     with pytest.raises(TrainingError, match=f"train_loss became {loss} in epoch 3 at learning rate .*lower"):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from lib import errors
 from lib.data.catalog import CATALOG
+from lib.data.checks import OFFICIAL_IMAGES
 from lib.data.store import Store, checks, prepare
+from lib.errors import DataError
 
 
 def main() -> None:
@@ -26,11 +28,18 @@ def _path(text: str) -> Path:
 
 
 def report(store: Store) -> None:
-    """Print a store's checks, one a line, and whether it is the whole dataset."""
-    for row in checks(store).itertuples():
+    """Print a store's checks, one a line, and whether it is the whole dataset.
+
+    Raises:
+        DataError: a check failed.
+    """
+    rows = list(checks(store).itertuples())
+    for row in rows:
         print(f"  {'ok' if row.passed else 'NO':3}{row.check:28}{row.found:36}expected {row.expected}")
     if not store.complete:
         print(f"  note: this is a part of {store.dataset.title}, good for trials and tests, not for published numbers")
+    if failed := [row.check for row in rows if not row.passed and (store.complete or row.check != OFFICIAL_IMAGES)]:
+        raise DataError(f"data/{store.dataset.name} is not what it should be: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The official archives of CIFAR and Tiny-ImageNet: their addresses, and how images and labels are read."""
 
 import io
+import lzma
 import pickle
 import re
 import tarfile
@@ -94,17 +95,29 @@ def members(path: Path, archive: Archive) -> Iterator[Members]:
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as file:
                 inside = {_below(archive.folder, name): name for name in file.namelist()}
-                yield Members(path, frozenset(inside), lambda name: file.read(inside[name]))
+                yield Members(path, frozenset(inside), lambda name: _unzip(file, inside[name]))
         else:
             contents = _untar(path, archive.folder)
             yield Members(path, frozenset(contents), contents.__getitem__)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # the system's own; gzip and bz2 raise it without a number
+            raise
         raise DataError(f"{path} is damaged, truncated or no archive of {archive.folder} ({error})") from error
 
 
 def _untar(path: Path, folder: str) -> dict[str, bytes]:
     with tarfile.open(path) as file:
-        return {_below(folder, member.name): file.extractfile(member).read() for member in file if member.isfile()}
+        contents = {_below(folder, one.name): file.extractfile(one).read() for one in file if one.isfile()}
+        while file.fileobj.read(1 << 20):  # to its end, where the checksum of the compressed stream is
+            pass
+        return contents
+
+
+def _unzip(file: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return file.read(name)
+    except RuntimeError as error:  # encrypted, or packed by a method that Python does not know
+        raise DataError(f"{file.filename}: {name} cannot be unpacked ({error})") from error
 
 
 def _below(folder: str, name: str) -> str:
@@ -193,5 +206,5 @@ def decode_rgb(content: bytes, where: str) -> np.ndarray:
     """Return an encoded image as uint8 (H, W, 3), a grey one with its channel copied; `where` names it in an error."""
     try:
         return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    except (OSError, TypeError, ValueError, SyntaxError) as error:
+    except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{where} is no image that can be decoded ({error})") from error

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lib.data.store import Store
 
 
+OFFICIAL_IMAGES = "official images"
+"""The one check that a store of a part of its dataset does not pass."""
+
+
 class Check(NamedTuple):
     """One line of the table of checks."""
 
@@ -138,7 +142,7 @@ def _contents(store: "Store") -> Check:
 def _official_images(store: "Store") -> Check:
     expected = f"{store.dataset.train:,} train, {store.dataset.test:,} test"
     found = f"{len(store.train_labels):,} train, {len(store.test_labels):,} test"
-    return Check("official images", expected, found, found == expected)
+    return Check(OFFICIAL_IMAGES, expected, found, found == expected)
 
 
 def _statistics_file(store: "Store") -> Check:

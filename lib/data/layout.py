@@ -1,12 +1,13 @@
 """The files of a store: six arrays, a manifest that vouches for them, an entry in `params/dataset_stats.yaml`."""
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 import yaml
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lib import files, paths
 from lib.data import contents
@@ -22,6 +23,10 @@ STATISTICS_HEADER = """\
 """
 
 Triple = tuple[float, float, float]
+
+_STATISTICS = TypeAdapter(
+    dict[str, dict[Literal["mean", "std"], Annotated[list[float], Field(min_length=3, max_length=3)]]]
+)
 
 
 class ArrayFacts(BaseModel):
@@ -77,18 +82,18 @@ def array_facts(array: np.memmap, sha256: str) -> ArrayFacts:
     )
 
 
-def changed_arrays(manifest: Manifest) -> list[str]:
-    """Return the arrays that are not what the manifest says; their contents are read where size or time differ."""
-    return [name for name, facts in manifest.arrays.items() if not _unchanged(manifest.dataset, name, facts)]
+def changed_arrays(manifest: Manifest, thorough: bool = False) -> list[str]:
+    """Return the arrays that are not what the manifest says; contents are read where size or time differ, or all."""
+    return [name for name, facts in manifest.arrays.items() if not _unchanged(manifest.dataset, name, facts, thorough)]
 
 
-def _unchanged(dataset: str, name: str, facts: ArrayFacts) -> bool:
+def _unchanged(dataset: str, name: str, facts: ArrayFacts, thorough: bool) -> bool:
     try:
         array = load_array(paths.DATA, dataset, name)
     except DataError:
         return False
     present = array_facts(array, facts.sha256)
-    return present == facts or (
+    return (present == facts and not thorough) or (
         (present.shape, present.dtype) == (facts.shape, facts.dtype) and contents.sha256(array) == facts.sha256
     )
 
@@ -106,26 +111,39 @@ def manifest_path(dataset: str) -> Path:
 
 
 def read_manifest(dataset: str) -> Manifest | None:
-    """Return a dataset's manifest, or None where there is none, or one that another version of this code wrote."""
+    """Return a dataset's manifest, or None where there is none.
+
+    Raises:
+        DataError: the manifest was damaged or edited, or another version of this code wrote it.
+    """
     try:
-        return Manifest.model_validate_json(manifest_path(dataset).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):
+        return Manifest.model_validate_json(json.dumps(files.read_sealed(manifest_path(dataset))))
+    except FileNotFoundError:
         return None
+    except ValueError as error:
+        why = "another version of this code wrote it" if isinstance(error, ValidationError) else "damaged or edited"
+        raise DataError(
+            f"data/{dataset}.json vouches for nothing: {why}. Put back the one that was written; or remove it to have "
+            "the arrays checked anew; or name a source to build from"
+        ) from None
 
 
 def write_manifest(manifest: Manifest) -> None:
-    """Write a manifest unless it is already there, word for word."""
-    if read_manifest(manifest.dataset) != manifest:
-        files.write_text(manifest_path(manifest.dataset), manifest.model_dump_json(indent=2) + "\n")
+    """Write a manifest, sealed: from now on it vouches for its arrays."""
+    files.write_sealed(manifest_path(manifest.dataset), manifest.model_dump(mode="json"))
 
 
-def read_statistics() -> dict[str, Any]:
+def read_statistics() -> dict[str, dict[str, list[float]]]:
     """Return `params/dataset_stats.yaml`: by dataset, `mean` and `std` of the three channels."""
     path = paths.PARAMS / "dataset_stats.yaml"
     try:
-        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
-    except yaml.YAMLError as error:
-        raise DataError(f"params/{path.name} is not valid YAML: {error}") from error
+        content = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
+        return _STATISTICS.validate_python(content)
+    except (yaml.YAMLError, ValueError) as error:
+        raise DataError(
+            f"params/{path.name} does not hold a mean and a std of three numbers for each dataset; remove it, "
+            f"and `make data` writes it anew ({error})"
+        ) from error
 
 
 def write_statistics(manifest: Manifest) -> None:

@@ -108,7 +108,7 @@ def open_store(dataset: str) -> Store:
 def prepare(dataset: str, source: Path | None = None) -> Store:
     """Make sure that a dataset's store is there and good, and open it; says what it does.
 
-    A good store stays as it is, unless `source` names another source than it came from. Arrays in the store's layout
+    A good store, every array of which is read, stays as it is, unless `source` names another one. Arrays in its layout
     without a manifest are checked and used. Otherwise the store is built from `source`, from where it came from before,
     or from the official download.
 
@@ -127,10 +127,9 @@ def prepare(dataset: str, source: Path | None = None) -> Store:
         full_disk_as_data_error(dataset, paths.DATA),
         building_folder(facts) as folder,
     ):
-        manifest = layout.read_manifest(dataset)
-        if source is not None and not _came_from(manifest, source):
+        if source is not None and not _came_from(dataset, source):
             _build(facts, source, folder)
-        elif manifest is not None:
+        elif manifest := layout.read_manifest(dataset):
             _confirm_or_repair(facts, manifest, folder)
         elif all((paths.DATA / layout.relative(dataset, name)).exists() for name in IMAGES_AND_LABELS):
             _adopt(facts, Origin("arrays"), folder)
@@ -145,7 +144,11 @@ def _facts(dataset: str) -> Dataset:
     return CATALOG[dataset]
 
 
-def _came_from(manifest: Manifest | None, source: Path) -> bool:
+def _came_from(dataset: str, source: Path) -> bool:
+    try:
+        manifest = layout.read_manifest(dataset)
+    except DataError:
+        return False
     return manifest is not None and manifest.origin.location in (str(source), str(source.resolve()))
 
 
@@ -154,10 +157,11 @@ def _load(folder: Path, dataset: str, names: Iterable[str]) -> dict[str, np.ndar
 
 
 def _confirm_or_repair(facts: Dataset, manifest: Manifest, folder: Path) -> None:
-    changed = layout.changed_arrays(manifest)
+    changed = layout.changed_arrays(manifest, thorough=True)
     if not changed:
         layout.write_statistics(manifest)
-        layout.write_manifest(layout.stamped(manifest))
+        if (stamped := layout.stamped(manifest)) != manifest:
+            layout.write_manifest(stamped)
         print(f"data/{facts.name}: ready")
     elif set(changed) <= set(SPLITS):
         _adopt(facts, manifest.origin, folder)
@@ -221,9 +225,9 @@ def _describe(facts: Dataset, origin: Origin, arrays: dict[str, np.ndarray]) -> 
 def _accept(store: Store, folder: Path, names: Iterable[str]) -> None:
     """Put checked arrays in place of whatever is there, then vouch for them.
 
-    All old arrays go before the first new one comes: whenever this is interrupted, what is left is not a mixture.
+    All old arrays go before the first new one comes, so what an interruption leaves is not a mixture. The old manifest
+    stays until the new one takes its place: without one, any arrays that lie there would be checked and taken for good.
     """
-    layout.manifest_path(store.dataset.name).unlink(missing_ok=True)
     places = {name: paths.DATA / layout.relative(store.dataset.name, name) for name in names}
     for place in places.values():
         place.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib import files, paths, runs
 from lib.errors import ChapterError
-from lib.params import Study
+from lib.params import Cell, Study
 
 _FIRST_RESULTS_CHAPTER = 30
 
@@ -50,7 +50,7 @@ def is_fresh(stamp: Path, digest: str, *products: Path) -> bool:
     """Whether all products are there and their stamp names this digest."""
     try:
         return json.loads(stamp.read_text(encoding="utf-8"))["digest"] == digest and all(p.exists() for p in products)
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -64,8 +64,22 @@ def _code() -> list[Path]:
 
 
 def _results(study: Study) -> str:
-    """Return how each run stands, with its record: what a chapter on results can show of it."""
-    return "\n".join(f"{cell.name} {runs.state(cell)} {runs.read_record(cell)}" for cell in study.cells)
+    """Return how each run stands, with its record and its products: what a chapter on results can show of it."""
+    return "\n".join(_result(cell) for cell in study.cells)
+
+
+def _result(cell: Cell) -> str:
+    record = runs.read_record(cell)
+    products = [_stamp(runs.folder(cell) / name) for name in (record.products if record else ())]
+    return f"{cell.name} {runs.state(cell)} {record} {products}"
+
+
+def _stamp(path: Path) -> str:
+    """Return a file's size and time, by which a changed file is told without reading it."""
+    if not path.exists():
+        return "gone"
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _digest(study: Study, contents: Iterable[Path], *parts: str) -> str:

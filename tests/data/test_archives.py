@@ -1,9 +1,11 @@
 """Official archives, read to the pixel; damaged and foreign ones, refused in one sentence."""
 
 import pickle
+import tarfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lib import paths
 from lib.data.archives import ARCHIVES
@@ -83,6 +85,48 @@ def test_a_truncated_archive_is_refused(official, project, tmp_path, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(DataError, match="damaged, truncated or no archive"):
         read(name, path)
+
+
+def test_a_wrong_checksum_of_the_compressed_stream_is_seen(cifar10, project, tmp_path):
+    path = packed(tmp_path, "cifar10", cifar10.files)
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1  # gzip's trailer: four bytes of CRC-32, four of length
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cifar-10-python.tar.gz is damaged, truncated or no archive .*CRC"):
+        read("cifar10", path)
+
+
+@pytest.mark.parametrize("compression", ["xz", "bz2"])
+def test_damage_in_any_compression_is_refused_in_one_sentence(cifar10, project, tmp_path, compression):
+    path = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(path, f"w:{compression}") as archive:
+        archive.add(write_folder(tmp_path / "files", cifar10.files), "cifar-10-batches-py")
+    content = bytearray(path.read_bytes())
+    for position in range(len(content) // 2, len(content) // 2 + 200):
+        content[position] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cifar-10-python.tar.gz is damaged, truncated or no archive"):
+        read("cifar10", path)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(6, 1), (8, 99)])
+def test_an_encrypted_zip_and_one_of_an_unknown_method_are_refused(tiny_imagenet, project, tmp_path, offset, value):
+    """Both are one field of the local and of the central header: the flags, and the compression method."""
+    path = packed(tmp_path, "tiny_imagenet", tiny_imagenet.files)
+    content = bytearray(path.read_bytes())
+    for signature, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+        start = -1
+        while (start := content.find(signature, start + 1)) >= 0:
+            content[start + offset + shift] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"tiny-imagenet-200.zip: .* cannot be unpacked \("):
+        read("tiny_imagenet", path)
+
+
+def test_an_image_that_would_fill_the_memory_is_refused(tiny_imagenet, project, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"JPEG is no image that can be decoded .*decompression bomb"):
+        read("tiny_imagenet", packed(tmp_path, "tiny_imagenet", tiny_imagenet.files))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from sklearn.model_selection import train_test_split
 
-from lib import paths
+from lib import files, paths
 from lib.data import contents, layout, writing
+from lib.data.__main__ import report
 from lib.data.archives import ARCHIVES
 from lib.data.catalog import CATALOG
 from lib.data.layout import IMAGES_AND_LABELS, SPLITS
@@ -132,11 +133,17 @@ def test_preparing_again_changes_no_file(project, capsys):
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
-def test_a_ready_store_is_not_read(project, monkeypatch):
+def test_a_ready_store_is_opened_without_reading_it(project, monkeypatch):
     prepare("digits")
     monkeypatch.setattr("lib.data.contents.sha256", lambda array: pytest.fail("the arrays were read"))
-    prepare("digits")
     open_store("digits")
+
+
+@pytest.mark.parametrize("name", [*IMAGES_AND_LABELS, *SPLITS])
+def test_preparing_again_finds_a_bit_that_changed_though_size_and_time_did_not(project, name):
+    expected = prepare("digits").digest
+    damage(paths.DATA / layout.relative("digits", name))
+    assert prepare("digits").digest == expected
 
 
 def test_touched_files_are_compared_by_their_contents_once(project, monkeypatch, capsys):
@@ -369,11 +376,76 @@ def test_an_unknown_dataset_is_named_with_the_choices(project):
         open_store("mnist")
 
 
-def test_a_manifest_that_cannot_be_read_does_not_vouch_for_anything(project):
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", "edited"])
+def test_a_manifest_that_was_damaged_or_edited_vouches_for_nothing(project, content):
+    """An edited mean would be the mean that every run normalises with."""
     prepare("digits")
-    (paths.DATA / "digits.json").write_text("{")
-    assert_no_store("digits")
+    manifest, statistics = paths.DATA / "digits.json", paths.PARAMS / "dataset_stats.yaml"
+    edited = manifest.read_text().replace("0.305", "0.9").encode()
+    manifest.write_bytes(edited if content == "edited" else content)
+    before = statistics.read_bytes()
+    for use in (open_store, prepare):
+        with pytest.raises(DataError, match=r"data/digits.json vouches for nothing: damaged or edited\. Put back"):
+            use("digits")
+    assert statistics.read_bytes() == before
+    manifest.unlink()
     assert prepare("digits").complete
+
+
+def test_a_store_of_another_version_is_said_to_be_one(project):
+    prepare("digits")
+    content = files.read_sealed(paths.DATA / "digits.json")
+    files.write_sealed(paths.DATA / "digits.json", content | {"colours": 3})
+    with pytest.raises(DataError, match="another version of this code wrote it"):
+        open_store("digits")
+
+
+def damage(path):
+    """Flip the lowest bit in the middle of a file, and leave its time as it was."""
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("step", range(14))
+def test_damaged_arrays_are_never_adopted_wherever_their_repair_is_interrupted(project, monkeypatch, step):
+    expected = prepare("digits").digest
+    damage(paths.DATA / "digits_train_images.npy")
+    steps = []
+
+    def interrupted(act):
+        def later(path, *arguments, **options):
+            if not path.is_relative_to(paths.DATA / ".digits.building") or act is replace:
+                steps.append(path)
+                if len(steps) > step:
+                    raise KeyboardInterrupt
+            return act(path, *arguments, **options)
+
+        return later
+
+    replace = Path.replace
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", interrupted(replace))
+        patch.setattr(Path, "unlink", interrupted(Path.unlink))
+        with pytest.raises(KeyboardInterrupt):
+            prepare("digits")
+    assert prepare("digits").digest == expected
+
+
+def test_a_check_that_fails_ends_the_command_with_an_error(project, monkeypatch, capsys):
+    store = prepare("digits")
+    damage(paths.DATA / "digits_train_images.npy")
+    with pytest.raises(DataError, match="data/digits is not what it should be: .*SHA-256 of the contents"):
+        report(store)
+    assert "NO SHA-256 of the contents" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["- digits", "digits: 3", "digits: {mean: [1, 2, 3], sd: [1, 2, 3]}", "a: ["])
+def test_statistics_that_are_none_are_refused_in_one_sentence(project, content):
+    (paths.PARAMS / "dataset_stats.yaml").write_text(content)
+    with pytest.raises(DataError, match="params/dataset_stats.yaml does not hold a mean and a std"):
+        prepare("digits")
 
 
 @pytest.mark.parametrize("name", ["train", "val", "test"])

@@ -2,7 +2,7 @@ import nbformat
 import pypdf
 import pytest
 
-from lib import paths, runs
+from lib import files, paths, runs
 from lib.digests import code_digest, inputs_digest
 from lib.errors import ChapterError
 from lib.report import freshness
@@ -53,7 +53,7 @@ def test_a_table_without_caption_takes_no_number(study):
     assert "Table 1. The caption." in " ".join(text.replace("\xa0", " ").split())
 
 
-def finish(cell, finished, code=None):
+def finish(cell, finished, code=None, products=None):
     runs.write_record(
         runs.Record(
             run=cell.name,
@@ -75,6 +75,7 @@ def finish(cell, finished, code=None):
             test_images=1,
             skipped_steps=0,
             peak_memory_mb=None,
+            products=products or {},
         )
     )
 
@@ -83,7 +84,7 @@ def finish(cell, finished, code=None):
 def finished(study):
     """The study with its data in the store and every run done."""
     paths.DATA.mkdir(parents=True)
-    (paths.DATA / "digits.json").write_text('{"digest": "content"}')
+    files.write_sealed(paths.DATA / "digits.json", {"digest": "content"})
     for day, cell in enumerate(study.cells, start=1):
         finish(cell, f"2026-02-0{day}T10:00:00+00:00")
     return study

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 
-from lib import paths, runs
+from lib import files, paths, runs
 from lib.errors import ChapterError
 from lib.report import __main__ as command
 from lib.report import freshness
+from tests.report.test_build import finish
 
 
 @pytest.fixture
@@ -41,6 +44,17 @@ def test_a_new_result_concerns_the_chapters_that_read_results(study, executed):
     assert refresh(study) == ["30_results"]
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"damaged")])
+def test_a_run_s_damaged_or_lost_file_concerns_the_chapters_that_read_results(study, executed, damage):
+    path = runs.folder(study.cells[0]) / "logits.npz"
+    files.write_text(path, "logits")
+    finish(study.cells[0], "2026-01-31T10:00:00+00:00", products={path.name: files.sha256(path)})
+    refresh(study)
+    assert refresh(study) == []
+    damage(path)
+    assert refresh(study) == ["30_results"]
+
+
 def test_other_data_or_parameters_concern_every_chapter(study, executed):
     refresh(study)
     paths.DATA.mkdir()
@@ -73,7 +87,7 @@ def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
         patch.setattr("lib.execution.execute", fail)
         with pytest.raises(ChapterError):
             command.refresh(study, "30_results")
-    runs.clear_status(study.cells[0])
+    (runs.folder(study.cells[0]) / "status.json").unlink()
     assert refresh(study) == ["30_results"]
 
 
