@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import jupytext
+import nbformat
 import papermill
 from jupyter_client import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
@@ -38,11 +39,16 @@ class TruthfulEngine(NBClientEngine):
             raise
 
 
-def _told(error: PapermillExecutionError) -> str:
+def _told(error: PapermillExecutionError, notebook: Path) -> str:
     """Return the error of a notebook's cell as `lib.errors.described` would."""
-    if error.ename == "MemoryError":
+    name = error.ename
+    if name == "CellExecutionError":  # papermill's word where IPython could not show the error, and printed its name
+        cells = nbformat.read(notebook, as_version=4).cells
+        failed = next(cell for cell in cells if cell.metadata.get("papermill", {}).get("exception"))
+        name = "".join(output.get("text", "") for output in failed.outputs).strip().rpartition("\n")[2]
+    if name == "MemoryError":
         return "out of memory"
-    return error.evalue if error.ename in _OURS else f"{error.ename}: {error.evalue}".removesuffix(": ")
+    return error.evalue if name in _OURS else f"{name}: {error.evalue}".removesuffix(": ")
 
 
 class KernelManager(AsyncKernelManager):
@@ -92,7 +98,7 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
                 config=Config(KernelManager={"transport": "ipc", "connection_file": connection}),
             )
         except PapermillExecutionError as error:
-            raise ChapterError(f"{source.name}: {_told(error)}") from None
+            raise ChapterError(f"{source.name}: {_told(error, target)}") from None
         except KeyboardInterrupt:
             # The cell's task ends by it too, and asyncio would report at length that nobody asked it how it ended.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)

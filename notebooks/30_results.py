@@ -121,7 +121,7 @@ else:
 gates = records.gates(experiment, results, records.epochs(experiment))
 chapter.markdown(
     f"{len(results)} of {len(states)} runs have results. {gates.passed.sum()} of the {len(gates)} gates that were set "
-    "beforehand hold ([Table](#tbl-gates))."
+    f"beforehand hold{' ([Table](#tbl-gates))' if '35_gates' in experiment.chapters else ''}."
 )
 
 # %%

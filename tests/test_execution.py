@@ -52,7 +52,14 @@ def test_any_other_error_is_told_with_its_name(chapter, tmp_path):
         execute(chapter("1 / 0"), tmp_path / "out.ipynb", {})
 
 
-@pytest.mark.parametrize(("last", "told"), [("raise MemoryError", "out of memory"), ("assert False", "AssertionError")])
+NO_ROOM = "get_ipython().showtraceback = lambda *_, **__: print('MemoryError')\n1 / 0"
+"""As IPython does when there is no memory left to show an error in."""
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [("raise MemoryError", "out of memory"), (NO_ROOM, "out of memory"), ("assert False", "AssertionError")],
+)
 def test_an_error_without_words_has_its_name(chapter, tmp_path, last, told):
     with pytest.raises(ChapterError, match=rf"^chapter.py: {told}$"):
         execute(chapter(last), tmp_path / "out.ipynb", {})

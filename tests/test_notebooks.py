@@ -64,3 +64,12 @@ def test_the_two_training_chapters_differ_in_the_framework_s_name_alone():
         return sorted(re.sub("keras|pytorch", "framework", source, flags=re.IGNORECASE).splitlines())
 
     assert neutral("keras") == neutral("pytorch")
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_refers_to_nothing_that_another_one_shows_unless_that_is_there(path):
+    """A study may leave chapters out, and a reference to nothing stops the export."""
+    source = path.read_text()
+    for line in source.splitlines():
+        for label in re.findall(r"\(#(?:tbl|fig)-(\w+)\)", line):
+            assert f'"{label}"' in source or "in experiment.chapters" in line, label
