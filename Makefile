@@ -8,12 +8,13 @@ MAKEFLAGS += --no-print-directory
 
 STUDY ?= quickstart
 PYTHON ?= $(or $(shell command -v python3.11),python3)
-EXTRAS ?= $(if $(shell command -v nvidia-smi),gpu-dev,dev)
-STAMP := .venv/.installed-$(EXTRAS)
+SET ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
+STAMP := .venv/.installed-$(SET)
+OTHERS := $(filter-out $(STAMP),$(wildcard .venv/.installed-*))
 BIN := $(if $(filter conda,$(ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 RUN := $(BIN)/python -W ignore
 
-.PHONY: help quickstart env data parity plan cost sweep status report rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data parity plan cost sweep status report rehearsal in-rehearsal lab test test-all lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,14 +27,19 @@ quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on sci
 	@$(MAKE) sweep STUDY=quickstart
 	@$(MAKE) report STUDY=quickstart
 
-env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv with the versions of requirements.lock [EXTRAS=gpu-dev] [ENV=conda]
+env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv, with the versions for this machine [SET=gpu or cpu] [ENV=conda]
 
-$(STAMP): pyproject.toml requirements.lock
+# What another set left would be in the way: two cuDNN wheels own the same files.
+$(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and "error: Python 3.11 is needed, $(PYTHON) is %d.%d: make env PYTHON=/path/to/python3.11" % v)'
-	@$(PYTHON) -m venv .venv
-	@echo "installing into .venv (some minutes the first time)"
-	@$(BIN)/pip install --quiet --editable '.[$(subst -,$(comma),$(EXTRAS))]' --constraint requirements.lock
+	@$(PYTHON) -m venv $(if $(OTHERS),--clear) .venv
+	@echo "installing the $(SET) set into .venv (some minutes the first time)"
+	@$(BIN)/pip install --quiet --editable '.[$(if $(filter gpu,$(SET)),gpu$(comma))dev]' --constraint requirements.lock --constraint requirements-$(SET).lock
 	@touch $@
+	@$(RUN) -m lib.doctor
+
+doctor: env ## can this environment and this machine be trusted? [OPTIONS=--json]
+	@$(RUN) -m lib.doctor $(OPTIONS)
 
 data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]
 	@$(RUN) -m lib.data $(or $(DATASET),$(error DATASET is missing: make data DATASET=digits, cifar10, cifar100 or tiny_imagenet)) $(if $(SOURCE),--source "$(SOURCE)")

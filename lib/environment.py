@@ -1,5 +1,6 @@
 """What a run was made with: versions and hardware, as text for the record."""
 
+import ctypes
 import os
 import platform
 import shutil
@@ -19,9 +20,41 @@ def describe() -> dict[str, str]:
         **{name: _version(name) for name in _PACKAGES},
         "system": platform.platform(terse=True),
         "cpu": f"{_cpu_name()}, {cores()} cores",
-        "gpu": _nvidia("name"),
-        "driver": _nvidia("driver_version"),
+        "gpu": nvidia("name"),
+        "driver": nvidia("driver_version"),
     }
+
+
+def loaded_libraries() -> dict[str, str]:
+    """Return which CUDA runtime and which cuDNN this process has loaded: `cuda`, `cudnn`, and the CUDA of that cuDNN.
+
+    Each is a version, such as 12.8, or "none". On a machine without a GPU a framework may load nothing, or only cuDNN.
+
+    Source: cuDNN's API reference, `cudnnGetVersion` and `cudnnGetCudartVersion`; CUDA's, `cudaRuntimeGetVersion`.
+    """
+    found = {"cuda": "none", "cudnn": "none", "cudnn_cuda": "none"}
+    if runtime := _loaded("libcudart.so"):
+        number = ctypes.c_int()
+        runtime.cudaRuntimeGetVersion(ctypes.byref(number))
+        found["cuda"] = _cuda_version(number.value)
+    if cudnn := _loaded("libcudnn.so"):
+        cudnn.cudnnGetVersion.restype = cudnn.cudnnGetCudartVersion.restype = ctypes.c_size_t
+        number = cudnn.cudnnGetVersion()
+        found["cudnn"] = f"{number // 10_000}.{number % 10_000 // 100}.{number % 100}"
+        found["cudnn_cuda"] = _cuda_version(cudnn.cudnnGetCudartVersion())
+    return found
+
+
+def _loaded(name: str) -> ctypes.CDLL | None:
+    """Return a shared library that this process has loaded already, by the beginning of its file's name."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    files = (line.split(maxsplit=5)[5] for line in lines if "/" in line)
+    return next((ctypes.CDLL(file) for file in files if Path(file).name.startswith(name)), None)
+
+
+def _cuda_version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def cores() -> int:
@@ -38,10 +71,10 @@ def require_gpu(seen: bool) -> None:
         TrainingError: the machine has a GPU that the framework does not see.
     """
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")
-    if wanted and not seen and _nvidia("name") not in ("none", "unknown"):
+    if wanted and not seen and nvidia("name") not in ("none", "unknown"):
         raise TrainingError(
-            f"the machine has a GPU ({_nvidia('name')}) that this framework does not see: install its CUDA libraries "
-            "with `make env EXTRAS=gpu-dev`, or set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
+            f"the machine has a GPU ({nvidia('name')}) that this framework does not see: install its CUDA libraries "
+            "with `make env SET=gpu`, or set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
         )
 
 
@@ -59,9 +92,15 @@ def _cpu_name() -> str:
     return names[0] if names else platform.machine()
 
 
-def _nvidia(query: str) -> str:
+def nvidia(query: str) -> str:
+    """Return what `nvidia-smi` says of the first GPU: "none" without that program, "unknown" where it fails."""
     if not shutil.which("nvidia-smi"):
         return "none"
+    return next(iter(nvidia_all(query)), "unknown")
+
+
+def nvidia_all(query: str) -> list[str]:
+    """Return what `nvidia-smi` says of every GPU, one item each, or nothing where it fails."""
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return answer.stdout.splitlines()[0].strip() if answer.returncode == 0 and answer.stdout else "unknown"
+    return [line.strip() for line in answer.stdout.splitlines()] if answer.returncode == 0 else []

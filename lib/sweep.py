@@ -13,6 +13,7 @@ from collections import Counter
 from filelock import FileLock, Timeout
 
 from lib import errors, paths, processes, runs
+from lib.doctor import examination
 from lib.errors import DataError, UserError
 from lib.params import Cell, Study, load_study
 from lib.plan import pending, time_left
@@ -42,7 +43,8 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
 
     Raises:
         DataError: a dataset of the study has no store.
-        UserError: another sweep or a run is going on; or a run did not finish, and the others were run all the same.
+        UserError: another sweep or a run is going on; `make doctor` says NO; or a run did not finish, and the others
+            were run all the same.
     """
     for dataset in study.datasets:
         if runs.dataset_digest(dataset) is None:
@@ -54,6 +56,7 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
                 runs.tidy(cell)
             todo = plan(study, rerun)
             if todo:
+                examination.require()
                 _run(study, todo, rerun, options)
     except Timeout:
         raise UserError("another sweep is running in this project; wait for it, or stop it") from None

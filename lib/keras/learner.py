@@ -47,7 +47,7 @@ class KerasLearner:
         settings = self._settings = cell.settings
         self._gpus = tf.config.list_physical_devices("GPU")
         environment.require_gpu(bool(self._gpus))
-        _make_deterministic(cell.seed, settings.tf32)
+        make_deterministic(cell.seed, settings.tf32)
         self._amp_type = self.amp_types["gpu" if self._gpus else "cpu"]
         self._amp = cell.precision == "amp"
         self.classes = store.dataset.classes
@@ -201,13 +201,11 @@ class KerasLearner:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def describe(self) -> dict[str, str]:
-        """Return the device, and on a GPU the CUDA and cuDNN versions that TensorFlow was built for."""
-        build_info = tf.sysconfig.get_build_info()
+        """Return the device, and the CUDA and cuDNN that this process has loaded."""
         details = tf.config.experimental.get_device_details(self._gpus[0]) if self._gpus else {}
         return {
             "device": details.get("device_name", "GPU") if self._gpus else "cpu",
-            "cuda": str(build_info.get("cuda_version")) if self._gpus else "none",
-            "cudnn": str(build_info.get("cudnn_version")) if self._gpus else "none",
+            **environment.loaded_libraries(),
             "amp_type": self._amp_type if self._amp else "off",
         }
 
@@ -219,7 +217,7 @@ def _set_weights(model: keras.Model, cell: Cell) -> None:
         found[name].write(values)
 
 
-def _make_deterministic(seed: int, tf32: bool) -> None:
+def make_deterministic(seed: int, tf32: bool) -> None:
     """Seed every generator and allow only kernels that give the same numbers each time.
 
     Source: TensorFlow's API documentation, `enable_op_determinism` and `enable_tensor_float_32_execution`.

@@ -42,7 +42,7 @@ class PyTorchLearner:
         settings = self._settings = cell.settings
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         environment.require_gpu(self._device.type == "cuda")
-        _make_deterministic(cell.seed, settings.tf32)
+        make_deterministic(cell.seed, settings.tf32)
         self.classes = store.dataset.classes
         self._type = torch.float64 if cell.precision == "fp64" else torch.float32
         conventions = followed("pytorch", settings.align, settings.reference)
@@ -181,11 +181,10 @@ class PyTorchLearner:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def describe(self) -> dict[str, str]:
-        """Return the device, and on a GPU the CUDA and cuDNN versions that PyTorch uses."""
+        """Return the device, and the CUDA and cuDNN that this process has loaded."""
         return {
             "device": torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu",
-            "cuda": torch.version.cuda if self._device.type == "cuda" else "none",
-            "cudnn": str(torch.backends.cudnn.version()) if self._device.type == "cuda" else "none",
+            **environment.loaded_libraries(),
             "amp_type": str(self._amp_type).removeprefix("torch.") if self._amp else "off",
         }
 
@@ -199,7 +198,7 @@ def _set_weights(model: nn.Module, cell: Cell) -> None:
             parameters[name].copy_(torch.from_numpy(values))
 
 
-def _make_deterministic(seed: int, tf32: bool) -> None:
+def make_deterministic(seed: int, tf32: bool) -> None:
     """Seed every generator and allow only kernels that give the same numbers each time.
 
     Source: PyTorch's notes on reproducibility and on TensorFloat-32.

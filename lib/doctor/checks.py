@@ -1,0 +1,156 @@
+"""Each thing that the doctor looks at, with what it found and what to do about it."""
+
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from lib import environment, paths
+from lib.doctor import installed
+
+OK, NO, NOT_HERE = "ok", "NO", "not here"
+
+DRIVERS = {"12": (525, 60), "13": (580, 65)}
+"""By CUDA's major version, the oldest Linux driver that it runs with.
+
+Source: NVIDIA, CUDA Toolkit Release Notes, "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version
+Compatibility".
+"""
+
+LEAST_FREE = 1e9
+"""Bytes on a disk below which not even the quick start can be finished."""
+
+EXACT, COARSE = 1e-5, 0.05
+"""Errors, as shares of the largest value: float32 stays below the first, TF32 and float16 between the two."""
+
+FRAMEWORKS = {"pytorch": "PyTorch", "keras": "TensorFlow"}
+
+
+class Check(NamedTuple):
+    """One line of the doctor's table; `remedy` is empty unless the state is NO."""
+
+    check: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+def checks(probes: dict[str, dict[str, Any]]) -> list[Check]:
+    """Return every check, given what each framework's probe said."""
+    return [*_machine(), *_installation(), *_libraries(probes), *_gpu(probes), *_computing(probes)]
+
+
+def _judged(check: str, passed: bool, found: str, remedy: str) -> Check:
+    return Check(check, OK, found) if passed else Check(check, NO, found, remedy)
+
+
+def _machine() -> Iterator[Check]:
+    found = f"{platform.python_version()} on {platform.platform(terse=True)}"
+    yield _judged("Python", sys.version_info[:2] == (3, 11), found, "make env PYTHON=/path/to/python3.11")
+    for name, folder in (("environment", paths.LIB), ("data", paths.DATA), ("runs", paths.EXECUTED)):
+        existing = next(one for one in (folder, *folder.parents) if one.exists())
+        free = shutil.disk_usage(existing).free
+        found = f"{free / 1e9:,.0f} GB free"
+        yield _judged(f"disk of {name}", free > LEAST_FREE, found, f"make room on the disk of {existing}")
+
+
+def _installation() -> Iterator[Check]:
+    chosen = installed.framework_set()
+    again = f"remove .venv, then: make env SET={chosen}"
+    wrong = [*(f"{name} is missing" for name in installed.missing()), *installed.unpinned()]
+    yield _judged("versions", not wrong, "; ".join(wrong) or f"as the locks of the {chosen} set name them", again)
+    shared = installed.shared_files()
+    yield _judged("one owner a file", not shared, _owners(shared) or "no file of two packages", again)
+
+
+def _owners(shared: dict[str, list[str]]) -> str:
+    """Name the pairs of packages that own the same files, with how many they are and the first of them."""
+    pairs: dict[str, list[str]] = {}
+    for path, names in shared.items():
+        pairs.setdefault(" and ".join(names), []).append(path)
+    return "; ".join(f"{names} both own {len(files)} files, such as {min(files)}" for names, files in pairs.items())
+
+
+def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
+    driver = environment.nvidia("driver_version")
+    for framework, title in FRAMEWORKS.items():
+        probe = probes[framework]
+        major = probe.get("built_for", "none").partition(".")[0]
+        yield _driver(title, driver, major)
+        loaded = probe["loaded"]
+        if loaded["cudnn"] == "none":
+            yield Check(f"cuDNN of {title}", NOT_HERE, "none loaded")
+            continue
+        found = f"cuDNN {loaded['cudnn']} for CUDA {loaded['cudnn_cuda']}, {title} for CUDA {probe.get('built_for')}"
+        fits = loaded["cudnn_cuda"].partition(".")[0] == major
+        remedy = "another CUDA's cuDNN lies where this one belongs: remove .venv, then: make env"
+        yield _judged(f"cuDNN of {title}", fits, found, remedy)
+
+
+def _driver(title: str, driver: str, major: str) -> Check:
+    check = f"driver for {title}"
+    if driver == "none" or major == "none":
+        return Check(check, NOT_HERE, "no NVIDIA driver" if driver == "none" else "built without CUDA")
+    least = DRIVERS.get(major)
+    if least is None or not re.match(r"\d+\.\d+", driver):
+        return Check(check, NO, f"driver {driver}, CUDA {major}", "nvidia-smi has to name a driver for this CUDA")
+    found = f"{driver}; CUDA {major} runs from {least[0]}.{least[1]:02} on"
+    number = tuple(int(part) for part in driver.split(".")[:2])
+    return _judged(check, number >= least, found, "update the driver, or make env SET=gpu, which has CUDA 12")
+
+
+def _gpu(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
+    name = environment.nvidia("name")
+    names = ("same GPU", "memory growth", "clock and power")
+    if name == "none":
+        yield from (Check(check, NOT_HERE, "no GPU") for check in names)
+        return
+    seen = {framework: probes[framework].get("gpu") or {} for framework in FRAMEWORKS}
+    by_bus = dict(zip(*(map(str.lower, environment.nvidia_all(one)) for one in ("pci.bus_id", "uuid")), strict=True))
+    keras = next((uuid for bus, uuid in by_bus.items() if bus.endswith(seen["keras"].get("pci", "none").lower())), "?")
+    pytorch = f"gpu-{seen['pytorch'].get('uuid', '').lower().removeprefix('gpu-')}"
+    found = "; ".join(f"{FRAMEWORKS[one]}: {gpu.get('name', 'none')}" for one, gpu in seen.items())
+    alike = keras == pytorch and seen["keras"].get("name") == seen["pytorch"].get("name")
+    yield _judged(names[0], alike, f"{found}; {pytorch}", "make env SET=gpu; unset or set CUDA_VISIBLE_DEVICES")
+    grows = probes["keras"].get("memory_growth", False)
+    yield _judged(names[1], grows, "on" if grows else "off", "unset TF_FORCE_GPU_ALLOW_GROWTH")
+    values = [environment.nvidia(query) for query in ("clocks.sm", "power.draw")]
+    readable = all(re.match(r"\d", value) for value in values)
+    yield _judged(names[2], readable, ", ".join(values), "nvidia-smi has to be allowed to read both")
+
+
+def _computing(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
+    for framework, title in FRAMEWORKS.items():
+        probe = probes[framework]
+        if "error" in probe:
+            remedy = f"python -m lib.{framework}.probe shows it whole"
+            yield Check(f"{title} computes", NO, probe["error"], remedy)
+            continue
+        yield from _precisions(title, probe)
+        repeats = [name for name, same in probe["repeats"].items() if not same]
+        found = f"two steps twice: other bits in {', '.join(repeats)}" if repeats else "two steps twice: the same bits"
+        yield _judged(f"{title} repeats itself", not repeats, found, "report this GPU, driver and set")
+    workspace = probes["pytorch"].get("workspace", "")
+    yield _judged("CUBLAS_WORKSPACE_CONFIG", workspace == ":4096:8", workspace or "not set", "it is set by the learner")
+    loaders = probes["pytorch"].get("loaders", "they were not started")
+    shared = f"{shutil.disk_usage('/dev/shm').total / 1e9:.1f} GB shared memory" if sys.platform == "linux" else ""
+    remedy = "give /dev/shm 1 GB or more (docker run --shm-size=8g), or set num_workers: 0"
+    yield _judged("loading processes", loaders == "ok", f"{loaders}, {shared}", remedy)
+
+
+def _precisions(title: str, probe: dict[str, Any]) -> Iterator[Check]:
+    errors = {name: max(found.values()) for name, found in probe["errors"].items()}
+    on_gpu = probe["gpu"] is not None
+    for name, error in errors.items():
+        check, found = f"{title} in {name}", f"largest error {error:.1e}"
+        if name == "float32":
+            yield _judged(check, error < EXACT, found, "TF32 is on though it was switched off: report this GPU and set")
+        elif not on_gpu:
+            yield Check(check, NOT_HERE, "no GPU")
+        elif name == "tf32" and probe["gpu"]["capability"] < [8, 0]:
+            yield Check(check, NOT_HERE, "this GPU has no TF32")
+        else:
+            remedy = f"{name} is not what computes when it is switched on: report this GPU and set"
+            yield _judged(check, EXACT < error < COARSE, found, remedy)

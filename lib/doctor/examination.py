@@ -1,0 +1,83 @@
+"""One examination: both frameworks are asked, everything is judged, and the result is kept for the runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lib import environment, files, paths, runs
+from lib.doctor import installed
+from lib.doctor.checks import FRAMEWORKS, NO, Check, checks
+from lib.errors import UserError
+
+_PATIENCE_SECONDS = 600
+
+
+def examine() -> dict[str, Any]:
+    """Look at everything, keep what was found in `executed/doctor.json`, and return it as plain values."""
+    probes = {framework: _ask(framework) for framework in FRAMEWORKS}
+    found = {"date": runs.now()} | _examined() | {"checks": [one._asdict() for one in checks(probes)], "probes": probes}
+    files.write_sealed(result(), found)
+    return found
+
+
+def require() -> None:
+    """Make sure that an examination of this environment and machine found no fault; examine where there was none yet.
+
+    Raises:
+        UserError: a check says NO.
+    """
+    try:
+        found = files.read_sealed(result())
+    except (FileNotFoundError, ValueError):
+        found = {}
+    if failed(found) or {key: found.get(key) for key in _examined()} != _examined():
+        print("make doctor: looking at the environment and the machine", flush=True)
+        found = examine()
+    if faults := failed(found):
+        lines = "".join(f"\n  {one.check}: {one.found}; {one.remedy}" for one in faults)
+        raise UserError(f"make doctor says NO:{lines}")
+
+
+def result() -> Path:
+    """Return where the newest examination is kept."""
+    return paths.EXECUTED / "doctor.json"
+
+
+def failed(found: dict[str, Any]) -> list[Check]:
+    """Return an examination's checks that say NO."""
+    return [check for check in map(_check, found.get("checks", [])) if check.state == NO]
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print an examination, a check a line, each NO with its remedy."""
+    rows = list(map(_check, found["checks"]))
+    width = max(len(one.check) for one in rows)
+    for one in rows:
+        print(f"  {one.state:9}{one.check:{width}}  {one.found}")
+        if one.remedy:
+            print(f"  {'':9}{'':{width}}  -> {one.remedy}")
+
+
+def _check(row: dict[str, str]) -> Check:
+    return Check(**row)
+
+
+def _examined() -> dict[str, Any]:
+    """Return what an examination holds for: versions, hardware, and everything that is installed."""
+    return {"environment": environment.describe(), "installed": installed.versions()}
+
+
+def _ask(framework: str) -> dict[str, Any]:
+    """Return what a framework's probe printed, or an error with the last line that it wrote to stderr."""
+    command = [sys.executable, "-W", "ignore", "-m", f"lib.{framework}.probe"]
+    nothing = {"loaded": dict.fromkeys(("cuda", "cudnn", "cudnn_cuda"), "none")}
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return nothing | {"error": f"no answer in {_PATIENCE_SECONDS} s"}
+    if answer.returncode or not answer.stdout:
+        words = answer.stderr.strip().rpartition("\n")[2]
+        return nothing | {"error": words or f"it ended with exit code {answer.returncode}"}
+    return json.loads(answer.stdout.splitlines()[-1])

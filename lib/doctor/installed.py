@@ -1,0 +1,76 @@
+"""What pip has installed here: which versions, against which pins, and whether two packages own one file."""
+
+import csv
+import re
+from collections import defaultdict
+from importlib import metadata
+
+from lib import paths
+
+LOCKS = paths.LIB.parent
+"""Where `requirements.lock` and, beside it, one lock for each set lie."""
+
+SETS = ("cpu", "gpu")
+"""The two sets of frameworks: for machines without and with an NVIDIA GPU."""
+
+
+def versions() -> dict[str, str]:
+    """Return every installed distribution with its version, by normalised name, without a build's own suffix."""
+    return {_normal(one.name): one.version.split("+")[0] for one in metadata.distributions()}
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the versions that a lock file, such as `requirements.lock`, names, by normalised name."""
+    lines = (LOCKS / name).read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {_normal(package): version for package, version in pairs}
+
+
+def framework_set() -> str:
+    """Return the set that is installed, `cpu` or `gpu`, or the one that comes nearest."""
+    found = versions()
+    return max(SETS, key=lambda one: sum(found.get(name) == pin for name, pin in _frameworks(one).items()))
+
+
+def _frameworks(name: str) -> dict[str, str]:
+    """Return a set's pins of what stands in every set, the frameworks."""
+    shared = set.intersection(*(set(pins(f"requirements-{one}.lock")) for one in SETS))
+    return {package: pin for package, pin in pins(f"requirements-{name}.lock").items() if package in shared}
+
+
+def differing_pins() -> dict[str, tuple[str, str]]:
+    """Return what the sets pin differently: by package, the version on a machine without and with a GPU."""
+    cpu, gpu = (_frameworks(one) for one in SETS)
+    return {package: (cpu[package], gpu[package]) for package in cpu}
+
+
+def unpinned() -> list[str]:
+    """Return what is installed in another version than its pin, as `package version, not pin`."""
+    found, pinned = versions(), pins("requirements.lock") | pins(f"requirements-{framework_set()}.lock")
+    return [f"{name} {found[name]}, not {pin}" for name, pin in pinned.items() if found.get(name, pin) != pin]
+
+
+def missing() -> list[str]:
+    """Return the project's requirements that are not installed."""
+    required = [line for line in metadata.requires("paired-seeds") or [] if "extra ==" not in line]
+    return sorted({_normal(re.split(r"[^\w.-]", line)[0]) for line in required} - set(versions()))
+
+
+def shared_files() -> dict[str, list[str]]:
+    """Return the files that several distributions installed with different contents: path, and their names.
+
+    The one that was installed last has won. Every wheel lists its files and their hashes.
+
+    Source: the packaging user guide, "Recording installed projects", the RECORD file.
+    """
+    owners: dict[str, dict[str, str]] = defaultdict(dict)
+    for one in metadata.distributions():
+        name = f"{one.name} {one.version}"
+        for path, content, _ in csv.reader((one.read_text("RECORD") or "").splitlines()):
+            if content:
+                owners[path][name] = content
+    return {path: sorted(found) for path, found in owners.items() if len(set(found.values())) > 1}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
