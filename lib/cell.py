@@ -4,6 +4,7 @@
 """
 
 import argparse
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Literal, TextIO
 
 from lib import errors, paths, runs
 from lib.digests import code_digest
+from lib.doctor import examination
 from lib.errors import ChapterError, DataError, described
 from lib.execution import execute
 from lib.params import Cell, load_study
@@ -64,6 +66,8 @@ def run(study: str, cell: Cell, rerun: str = "") -> None:
 
 def _train(study: str, cell: Cell) -> None:
     runs.forget_record(cell)
+    if (examined := examination.result()).exists():
+        shutil.copy(examined, runs.folder(cell))
     runs.write_status(cell, "running")
     try:
         with _signs_of_life(cell):

@@ -20,15 +20,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def interrupt_on_signals(before: Callable[[], None] = lambda: None) -> None:
-    """Make the first SIGINT, SIGTERM or SIGHUP raise `KeyboardInterrupt`, after calling `before`.
+    """Make SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, after calling `before`.
 
-    Later signals are ignored, so that the process can end in order. So is a signal that the process was started to
-    ignore, as `nohup` does with SIGHUP.
+    A signal that the process was started to ignore stays ignored, as `nohup` asks it of SIGHUP.
     """
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        for ending in _ENDINGS:
-            signal.signal(ending, signal.SIG_IGN)
         before()
         raise KeyboardInterrupt
 
@@ -44,17 +41,24 @@ def terminate_children() -> None:
             child.terminate()
 
 
-def end_group(leader: subprocess.Popen, patience: float = 30) -> None:
-    """End a process group, whose leader may have ended already: SIGTERM, and after `patience` seconds SIGKILL.
+def end_group(leader: subprocess.Popen, patience: float = 20) -> None:
+    """End a process group, whose leader may have ended already, and return when none of its processes is left.
 
-    Returns when no process of the group is left.
+    SIGTERM goes to the leader, which ends the others; every five seconds to all that are left, since Python drops an
+    interrupt that it meets in a destructor or a hook; and after `patience` seconds they are killed. Signals to this
+    process are ignored meanwhile.
     """
-    deadline = time.monotonic() + patience
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    leader.terminate()
+    start, sent = time.monotonic(), 1
     with suppress(ProcessLookupError):
-        os.killpg(leader.pid, signal.SIGTERM)
-        while time.monotonic() < deadline + 5:
+        while (waited := time.monotonic() - start) < patience + 5:
             leader.poll()  # an ended leader counts as a member of its group until it is waited for
-            os.killpg(leader.pid, signal.SIGKILL if time.monotonic() > deadline else 0)
+            os.killpg(leader.pid, 0)
+            if waited > 5 * sent:
+                os.killpg(leader.pid, signal.SIGTERM if waited < patience else signal.SIGKILL)
+                sent += 1
             time.sleep(0.05)
 
 

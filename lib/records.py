@@ -1,11 +1,13 @@
 """From the folders of the runs to tidy tables: what ran, how it went, and whether stage 1's gates are passed."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from lib import runs
+from lib.doctor import installed
 from lib.errors import DataError
 from lib.params import Cell, Study
 from lib.resume import COLUMNS
@@ -80,6 +82,32 @@ def environment_items(study: Study) -> pd.DataFrame:
     return items.pivot_table(
         "runs", ["item", "value"], "framework", aggfunc="sum", fill_value=0, sort=False
     ).reset_index()
+
+
+def libraries_note(study: Study) -> str:
+    """Return a sentence for where speeds are compared: which pairs ran on unlike CUDA or cuDNN; empty if none did."""
+    environments = {cell: record.environment for cell, record in _finished(study)}
+    unlike = defaultdict(list)
+    for _, cells in study.pairs:
+        pair = [(cell.framework, environments[cell]) for cell in cells if cell in environments]
+        majors = {_majors(environment) for _, environment in pair}
+        if len(majors) > 1 and not any("none" in major for major in majors):
+            versions = [f"{framework} CUDA {one['cuda']} and cuDNN {one['cudnn']}" for framework, one in pair]
+            unlike[", ".join(versions)].append(cells[0].name)
+    if not unlike:
+        return ""
+    listed = "; ".join(f"{versions} ({len(names)} pairs, such as `{names[0]}`)" for versions, names in unlike.items())
+    return f"**Not only the frameworks differ in speed here.** These pairs ran on unlike major versions: {listed}."
+
+
+def _majors(environment: dict[str, str]) -> tuple[str, ...]:
+    return tuple(environment.get(library, "none").partition(".")[0] for library in ("cuda", "cudnn"))
+
+
+def sets_note() -> str:
+    """Return a sentence on the versions that this project pins differently for machines with and without a GPU."""
+    listed = ", ".join(f"{name} {cpu} and {gpu}" for name, (cpu, gpu) in installed.differing_pins().items())
+    return f"Machines without and with a GPU are installed with different versions: {listed}."
 
 
 def accumulated(study: Study) -> list[str]:

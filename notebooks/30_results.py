@@ -63,6 +63,7 @@ chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(results) el
 environments = records.environment_items(experiment)
 if len(environments):
     chapter.table(environments, "environments", "What the runs were made with, and how many of each framework.")
+chapter.markdown(records.sets_note())
 
 # %%
 grown = records.accumulated(experiment)

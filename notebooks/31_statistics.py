@@ -98,6 +98,7 @@ for metric in ("test_accuracy", "test_macro_f1") if pairs else ():
     chapter.table(style, f"differences_{metric}", caption)
 
 # %%
+chapter.markdown(records.libraries_note(load_study(study)))
 rows = comparison[comparison.metric == "images_per_sec_avg"].reset_index(drop=True)
 style = shown(rows, [*row, "ratio", "ratio_low", "ratio_high", "detectable"])
 style.format("{:,.0f}", subset=["mean_keras", "mean_pytorch", "detectable"], na_rep="n/a")

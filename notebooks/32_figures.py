@@ -74,6 +74,7 @@ for precision in results.precision.unique():
 # processes are done before the clock starts.
 
 # %%
+chapter.markdown(records.libraries_note(experiment))
 for precision in results.precision.unique():
     caption = f"Training speed in {precision}, in images a second: mean, each seed, and ± 1 standard deviation."
     alt = f"Bars of the images a second in {precision} for each dataset and model, Keras above PyTorch."

@@ -57,6 +57,7 @@ if not whole:
 environments = records.environment_items(experiment)
 if len(environments):
     chapter.table(environments, "environments", "What the runs were made with, and how many of each framework.")
+chapter.markdown(records.sets_note())
 
 # %%
 grown = records.accumulated(experiment)
@@ -117,6 +118,7 @@ if whole:
 # left at the end is not the frameworks' speed alone, but has that extra work in it.
 
 # %%
+chapter.markdown(records.libraries_note(experiment))
 if whole:
     caption = "The native ratio of speeds, the factor that each cause takes off it, and the ratio with all aligned."
     alt = "For each network a waterfall on a log scale from the native ratio of speeds down to what is left."

@@ -63,10 +63,14 @@ class Sweep:
     def end(self, seconds=30):
         """Wait until no process of the sweep is left; return how many seconds that took, and what was printed."""
         start = time.monotonic()
-        output, _ = self.make.communicate(timeout=seconds)
-        while left := self.processes():
-            assert time.monotonic() < start + seconds, [process.cmdline() for process in left]
-            time.sleep(0.1)
+        try:
+            output, _ = self.make.communicate(timeout=seconds)
+            while self.processes():
+                assert time.monotonic() < start + seconds
+                time.sleep(0.1)
+        except (AssertionError, subprocess.TimeoutExpired):
+            left = [(process.pid, process.ppid(), process.cmdline()) for process in self.processes()]
+            raise AssertionError(f"still there after {seconds} s: {left}") from None
         return time.monotonic() - start, output
 
 

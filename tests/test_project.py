@@ -1,13 +1,24 @@
 """One place names the versions, and the others are in step with it; each room stands above what it imports."""
 
 import ast
+import io
+import json
+import os
 import platform
 import re
+import subprocess
+import sys
 import tomllib
+import urllib.request
+import zipfile
+from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
+
+from lib.doctor import installed
 
 PROJECT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
@@ -17,10 +28,10 @@ def normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked():
-    lines = (PROJECT / "requirements.lock").read_text().splitlines()
-    pins = (line.split("==") for line in lines if line and not line.startswith("#"))
-    return {normal(name): version for name, version in pins}
+def locked(*sets):
+    """The pins of the common lock and of these sets' locks, or of the set that is installed."""
+    names = [f"requirements-{name}.lock" for name in sets or (installed.framework_set(),)]
+    return {package: pin for name in ("requirements.lock", *names) for package, pin in installed.pins(name).items()}
 
 
 def required():
@@ -28,10 +39,16 @@ def required():
     return [requirement for requirements in lists for requirement in requirements]
 
 
-def test_only_the_lock_names_versions_and_it_names_one_for_every_requirement():
+@pytest.mark.parametrize("name", installed.SETS)
+def test_only_the_locks_name_versions_and_each_set_has_one_for_every_requirement(name):
     for requirement in required():
         assert not re.search(r"[=<>~!]", requirement), f"{requirement} names a version: the lock is the place"
-        assert normal(requirement.split("[")[0]) in locked()
+        assert normal(requirement.split("[")[0]) in locked(name)
+
+
+@pytest.mark.parametrize("name", installed.SETS)
+def test_no_version_stands_in_two_places(name):
+    assert not installed.pins("requirements.lock").keys() & installed.pins(f"requirements-{name}.lock").keys()
 
 
 def test_what_is_installed_is_what_the_lock_says():
@@ -40,11 +57,79 @@ def test_what_is_installed_is_what_the_lock_says():
         assert metadata.version(name).split("+")[0] == locked()[normal(name)]
 
 
-def test_the_lock_is_portable():
-    text = (PROJECT / "requirements.lock").read_text()
-    assert not re.search(r"@|file:|://|\+cpu", text)
-    assert locked()["torch"] == "2.13.0"
-    assert locked()["torchvision"] == "0.28.0"
+def test_the_locks_are_portable():
+    for path in PROJECT.glob("requirements*.lock"):
+        assert not re.search(r"@|file:|://|\+cpu", path.read_text())
+
+
+def test_the_sets_differ_in_the_frameworks_alone_and_the_readme_names_how():
+    differing = installed.differing_pins()
+    assert set(differing) == {"torch", "torchvision", "tensorflow"}
+    readme = (PROJECT / "README.md").read_text()
+    for name, (cpu, gpu) in differing.items():
+        assert re.search(rf"{name}`? *\| *{re.escape(cpu)} *\| *{re.escape(gpu)}", readme, re.IGNORECASE), name
+
+
+def test_the_gpu_set_is_made_for_one_cuda():
+    """The suffix of NVIDIA's wheels is the major version of the CUDA that they belong to."""
+    majors = {re.search(r"-cu(\d+)$", name)[1] for name in installed.pins("requirements-gpu.lock") if "nvidia" in name}
+    assert majors == {"12"}
+
+
+@pytest.mark.skipif("PAIRED_TEST_REGISTRY" not in os.environ, reason="asks the registry: set PAIRED_TEST_REGISTRY=1")
+def test_the_gpu_set_resolves_to_its_lock_and_no_two_of_its_wheels_own_one_file(tmp_path):
+    """Only the list of files at the end of each wheel is read, not the gigabytes before it."""
+    locks = [f"--constraint={PROJECT / name}" for name in ("requirements.lock", "requirements-gpu.lock")]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report=report"]
+    subprocess.run([*command, *locks, "torch", "torchvision", "tensorflow[and-cuda]"], check=True, cwd=tmp_path)
+    found = json.loads((tmp_path / "report").read_text())["install"]
+    owners = defaultdict(dict)
+    for wheel in found:
+        name, version = normal(wheel["metadata"]["name"]), wheel["metadata"]["version"].split("+")[0]
+        assert locked("gpu")[name] == version
+        if name.startswith("nvidia") or name in ("torch", "tensorflow", "triton"):
+            for file in RemoteZip(wheel["download_info"]["url"]).infolist():
+                owners[file.filename][name] = file.CRC
+    shared = {path: sorted(names) for path, names in owners.items() if len(set(names.values())) > 1}
+    assert shared == {}
+    assert {name.rpartition("-")[2] for names in owners.values() for name in names if "nvidia" in name} == {"cu12"}
+
+
+class RemoteZip(zipfile.ZipFile):
+    """A zip file on a server, of which only the directory at its end is fetched; a file on this disk is read as one."""
+
+    def __init__(self, url):
+        super().__init__(url.removeprefix("file://") if url.startswith("file:") else RemoteFile(url))
+
+
+class RemoteFile(io.RawIOBase):
+    """A file on a server that answers Range requests."""
+
+    def __init__(self, url):
+        self.url, self.position = url, 0
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD")) as answer:
+            self.size = int(answer.headers["Content-Length"])
+
+    def seekable(self):
+        return True
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
+        return self.position
+
+    def tell(self):
+        return self.position
+
+    def read(self, count=-1):
+        end = self.size if count < 0 else min(self.position + count, self.size)
+        if end == self.position:
+            return b""
+        request = urllib.request.Request(self.url, headers={"Range": f"bytes={self.position}-{end - 1}"})
+        with urllib.request.urlopen(request) as answer:
+            content = answer.read()
+        assert len(content) == end - self.position, "the server sent the whole file"
+        self.position = end
+        return content
 
 
 def test_conda_brings_the_same_python_and_the_same_lock():
@@ -53,7 +138,7 @@ def test_conda_brings_the_same_python_and_the_same_lock():
     assert PYPROJECT["project"]["requires-python"].startswith(f">={python.removeprefix('python=')},")
     assert platform.python_version().startswith(python.removeprefix("python="))
     pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
-    assert pip == ["-c requirements.lock", "-e .[gpu,dev]"]
+    assert pip == ["-c requirements.lock", "-c requirements-gpu.lock", "-e .[gpu,dev]"]
 
 
 def imports(path):

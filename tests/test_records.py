@@ -144,6 +144,20 @@ def test_environments_are_counted_and_an_item_that_one_lacks_is_said(study):
     assert table.loc["3.11.9"].to_dict() == {"framework": "keras", "runs": 1, "gpu": "H100", "cuda": "12.4"}
 
 
+def test_pairs_on_unlike_cuda_or_cudnn_are_named_where_speeds_are_compared(study):
+    def note(keras, pytorch):
+        for cell in study.cells[:2]:
+            cuda, cudnn = keras if cell.framework == "keras" else pytorch
+            finish(cell, environment={"cuda": cuda, "cudnn": cudnn})
+        return records.libraries_note(study)
+
+    assert note(("12.5", "9.10.2"), ("12.8", "9.20.0")) == ""
+    assert note(("none", "none"), ("13.0", "9.20.0")) == "", "on a CPU neither makes a speed"
+    told = note(("12.5", "9.28.0"), ("13.0", "9.20.0"))
+    assert "keras CUDA 12.5 and cuDNN 9.28.0, pytorch CUDA 13.0 and cuDNN 9.20.0 (1 pairs, such as `keras_" in told
+    assert "unlike" in note(("12.5", "8.9.7"), ("12.8", "9.10.2"))
+
+
 def test_means_have_a_row_a_group_and_framework_and_one_seed_has_no_deviation(study):
     for cell, accuracy in zip(study.cells[:3], (0.95, 0.90, 0.97), strict=True):
         finish(cell, accuracy)

@@ -45,7 +45,7 @@ def test_a_sweep_leaves_every_run_with_its_record_and_its_notebook(swept):
         names = {path.name for path in runs.folder(cell).iterdir()}
         best = "best.pt" if cell.framework == "pytorch" else "best.weights.h5"
         products = {"epochs.csv", "test.json", "logits.npz", best}
-        assert names == {"notebook.ipynb", "record.json", "console.log", ".lock", *products}
+        assert names == {"notebook.ipynb", "record.json", "console.log", "doctor.json", ".lock", *products}
         assert set(runs.read_record(cell).products) == products
         assert f"{cell.name}: epoch 3/3" in printed
         environment = runs.read_record(cell).environment
