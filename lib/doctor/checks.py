@@ -22,7 +22,7 @@ Compatibility".
 LEAST_FREE = 1e9
 """Bytes on a disk below which not even the quick start can be finished."""
 
-EXACT, COARSE = 1e-5, 0.05
+EXACT, COARSE = 5e-5, 0.05
 """Errors, as shares of the largest value: float32 stays below the first, TF32 and float16 between the two."""
 
 FRAMEWORKS = {"pytorch": "PyTorch", "keras": "TensorFlow"}
@@ -58,7 +58,7 @@ def _machine() -> Iterator[Check]:
 
 def _installation() -> Iterator[Check]:
     chosen = installed.framework_set()
-    again = f"remove .venv, then: make env SET={chosen}"
+    again = "remove .venv, then: make env"
     wrong = [*(f"{name} is missing" for name in installed.missing()), *installed.unpinned()]
     yield _judged("versions", not wrong, "; ".join(wrong) or f"as the locks of the {chosen} set name them", again)
     shared = installed.shared_files()
@@ -66,11 +66,12 @@ def _installation() -> Iterator[Check]:
 
 
 def _owners(shared: dict[str, list[str]]) -> str:
-    """Name the pairs of packages that own the same files, with how many they are and the first of them."""
+    """Name the packages that own the same files, how many files they are, and one of them: a library if possible."""
     pairs: dict[str, list[str]] = {}
     for path, names in shared.items():
         pairs.setdefault(" and ".join(names), []).append(path)
-    return "; ".join(f"{names} both own {len(files)} files, such as {min(files)}" for names, files in pairs.items())
+    some = {names: min(files, key=lambda file: (".so" not in file, file)) for names, files in pairs.items()}
+    return "; ".join(f"{names} both own {len(pairs[names])} files, such as {file}" for names, file in some.items())
 
 
 def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
