@@ -8,11 +8,14 @@ MAKEFLAGS += --no-print-directory
 
 STUDY ?= quickstart
 PYTHON ?= $(or $(shell command -v python3.11),python3)
-SET ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
+INSTALLED := $(patsubst .venv/.installed-%,%,$(wildcard .venv/.installed-cpu .venv/.installed-gpu))
+SET ?= $(or $(INSTALLED),$(if $(shell command -v nvidia-smi),gpu,cpu))
 STAMP := .venv/.installed-$(SET)
 OTHERS := $(filter-out $(STAMP),$(wildcard .venv/.installed-*))
 BIN := $(if $(filter conda,$(ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 RUN := $(BIN)/python -W ignore
+# Ends a sweep whose `make` was killed, and could not pass it on.
+BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
 .PHONY: help quickstart env doctor data parity plan cost sweep status report rehearsal in-rehearsal lab test test-all lint notebooks clean
 
@@ -56,7 +59,7 @@ cost: env ## what a study costs on a GPU, on paper: STUDY=stage2 [OPTIONS="--tfl
 	@$(RUN) -m lib.pytorch.cost $(STUDY) $(OPTIONS)
 
 sweep: env ## run what is pending: STUDY=stage1 [RERUN=code] [OPTIONS="for Snakemake"]
-	@$(RUN) -m lib.sweep run $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
+	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
 
 status: env ## how each run stands: STUDY=stage1
 	@$(RUN) -m lib.sweep status $(STUDY)
@@ -71,7 +74,8 @@ rehearsal: env ## the 180 cells of stage 2 in miniature, in the folder rehearsal
 in-rehearsal: export PAIRED_ROOT := $(CURDIR)/rehearsal
 in-rehearsal:
 	@for dataset in cifar10 cifar100 tiny_imagenet; do $(RUN) -m lib.data $$dataset; done
-	@$(RUN) -m lib.sweep run $(STUDY) || failed=1; $(RUN) -m lib.report $(STUDY); exit $${failed:-0}
+	@-exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY)
+	@$(RUN) -m lib.report $(STUDY)
 
 lab: env ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir .

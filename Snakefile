@@ -1,7 +1,7 @@
 # One job a run. Which runs are pending is read from their records by `lib.sweep`, which asks for them by name:
 #   make sweep STUDY=stage1
 # By itself, this file asks for every run of a study that is pending:
-#   snakemake --cores all --config study=stage1
+#   snakemake --cores all --forceall --config study=stage1
 # The declared output is not the record but an empty file that says only that the job is over: Snakemake removes the
 # output of a job that failed, and will not go on where it was killed in the middle of one. A record is not its to lose.
 # On a cluster the same file runs through an executor plugin: make sweep STUDY=stage2 OPTIONS="--executor slurm --jobs 8"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TextIO
 
-from lib import errors, paths, runs
-from lib.digests import code_digest
+from lib import errors, files, paths, runs
+from lib.digests import EXPECTED_CODE, code_digest
 from lib.doctor import examination
 from lib.errors import ChapterError, DataError, described
 from lib.execution import execute
@@ -66,11 +66,12 @@ def run(study: str, cell: Cell, rerun: str = "") -> None:
 
 def _train(study: str, cell: Cell) -> None:
     runs.forget_record(cell)
-    if (examined := examination.result()).exists():
-        shutil.copy(examined, runs.folder(cell))
     runs.write_status(cell, "running")
     try:
         with _signs_of_life(cell):
+            examination.require()
+            with files.replacing(runs.folder(cell) / "doctor.json") as temporary:
+                shutil.copyfile(examination.result(), temporary)
             _execute(study, cell)
     except BaseException as error:
         if runs.read_record(cell) is None:
@@ -84,15 +85,12 @@ def _execute(study: str, cell: Cell) -> None:
     folder, source = runs.folder(cell), paths.NOTEBOOKS / f"20_train_{cell.framework}.py"
     with (folder / "console.log").open("a", encoding="utf-8") as log:
         try:
-            execute(source, folder / "notebook.ipynb", {"study": study, "run": cell.name}, Tee(sys.stdout, log))
+            parameters, expected = {"study": study, "run": cell.name}, {EXPECTED_CODE: code_digest(cell.framework)}
+            execute(source, folder / "notebook.ipynb", parameters, Tee(sys.stdout, log), expected)
         except ChapterError as error:
             raise ChapterError(f"{cell.name} failed: {error}") from None
-    record = runs.read_record(cell)
-    if record is None:
+    if runs.read_record(cell) is None:
         raise ChapterError(f"{cell.name} failed: {source.name} ended without a record")
-    if record.code_digest != code_digest(cell.framework):
-        runs.forget_record(cell)  # the notebook was read before its kernel took the digest
-        raise ChapterError(f"{cell.name} failed: {source.name} was edited while the run was starting; run it again")
 
 
 def _ending(error: BaseException) -> tuple[Literal["failed", "interrupted"], str]:

@@ -7,6 +7,7 @@
 import ast
 import hashlib
 import json
+import os
 from functools import cache
 from typing import get_args
 
@@ -47,8 +48,11 @@ def sources(framework: Framework) -> list[bytes]:
     return [path.read_bytes() if path.exists() else b"" for path in (*shared, *own, notebook)]
 
 
+EXPECTED_CODE = "PAIRED_CODE"
+"""The environment variable by which a cell tells its kernel the digest of the code that it found itself."""
+
 _AT_START = {framework: sources(framework) for framework in get_args(Framework)}
-"""The sources as this process found them before it loaded what trains: they may be edited while a run lasts."""
+"""The sources as this process found them: they may be edited while it goes on loading, or while a run lasts."""
 
 
 @cache
@@ -58,12 +62,13 @@ def code_digest(framework: Framework) -> str:
 
 
 def refuse_edited_code(framework: Framework) -> None:
-    """Refuse to train with modules that may not be those of the digest.
+    """Refuse to train with modules, or a notebook, that may not be those of the digest.
 
     Raises:
-        TrainingError: a source was edited while the run was starting, or since the kernel was started.
+        TrainingError: a source was edited since this process found it, or since the cell that started it found it.
     """
-    if digest_of(sources(framework)) != code_digest(framework):
+    loaded = code_digest(framework)
+    if {digest_of(sources(framework)), os.environ.get(EXPECTED_CODE, loaded)} != {loaded}:
         raise TrainingError("the code was edited after it had been loaded: start the run, or the kernel, again")
 
 

@@ -62,16 +62,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def require_gpu(seen: bool) -> None:
-    """Refuse to train on a CPU, days long and compared with a GPU, where the machine has a GPU.
+def gpu_wanted() -> bool:
+    """Return whether the machine has a GPU that is to be used; `CUDA_VISIBLE_DEVICES=-1` says that none is."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
+    return not hidden and nvidia("name") not in ("none", "unknown")
 
-    `seen` is whether the framework sees one. `CUDA_VISIBLE_DEVICES=-1` says that none is wanted.
+
+def require_gpu(seen: bool) -> None:
+    """Refuse to train on a CPU, days long and compared with a GPU, where there is a GPU to be used.
+
+    `seen` is whether the framework sees one.
 
     Raises:
         TrainingError: the machine has a GPU that the framework does not see.
     """
-    wanted = os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")
-    if wanted and not seen and nvidia("name") not in ("none", "unknown"):
+    if gpu_wanted() and not seen:
         raise TrainingError(
             f"the machine has a GPU ({nvidia('name')}) that this framework does not see: install its CUDA libraries "
             "with `make env SET=gpu`, or set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"

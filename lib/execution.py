@@ -13,6 +13,7 @@ from jupyter_client import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from traitlets import Dict
 from traitlets.config import Config
 
 from lib.errors import ChapterError, UserError
@@ -54,11 +55,16 @@ def _told(error: PapermillExecutionError, notebook: Path) -> str:
 class KernelManager(AsyncKernelManager):
     """A kernel that ends with this process, and whose stderr goes into a file beside its sockets.
 
+    `environment` is added to the variables that it starts with.
+
     What a notebook writes to stderr comes back with its outputs; the rest is shown
     only where the kernel died, since a kernel that is stopped makes noise of its own.
     """
 
+    environment = Dict().tag(config=True)
+
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
+        kw["env"] = kw["env"] | self.environment
         with _stderr_beside(self.connection_file).open("wb") as stderr:
             await super()._async_launch_kernel(bound(kernel_cmd, signal.SIGKILL), stderr=stderr, **kw)
 
@@ -70,11 +76,17 @@ def _stderr_beside(connection_file: str) -> Path:
 papermill_engines.register("truthful", TruthfulEngine)
 
 
-def execute(source: Path, target: Path, parameters: dict[str, Any], console: TextIO | None = None) -> None:
+def execute(
+    source: Path,
+    target: Path,
+    parameters: dict[str, Any],
+    console: TextIO | None = None,
+    environment: dict[str, str] | None = None,
+) -> None:
     """Execute a chapter's `.py` half with parameters and save the notebook, as far as it came, at `target`.
 
-    What the notebook prints goes to `console` while it runs. The kernel is reached through sockets in a folder of
-    its own, since TCP ports can collide where several kernels start at once.
+    What the notebook prints goes to `console` while it runs, and `environment` is added to the kernel's. The kernel is
+    reached through sockets in a folder of its own, since TCP ports can collide where several kernels start at once.
 
     Raises:
         ChapterError: a cell raised, or the kernel died; the message is the cell's own.
@@ -82,6 +94,7 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as sockets:
         connection = f"{sockets}/kernel.json"
+        options = {"transport": "ipc", "connection_file": connection, "environment": environment or {}}
         try:
             papermill.execute_notebook(
                 jupytext.read(source),
@@ -95,7 +108,7 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], console: Tex
                 stderr_file=console,
                 cwd=source.parent,
                 kernel_manager_class=KernelManager,
-                config=Config(KernelManager={"transport": "ipc", "connection_file": connection}),
+                config=Config(KernelManager=options),
             )
         except PapermillExecutionError as error:
             raise ChapterError(f"{source.name}: {_told(error, target)}") from None

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from lib.errors import DataError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -20,20 +24,38 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file or a folder is on the disk: without that, a renamed file may be empty after a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def held(path: Path, refusal: Exception, seconds: float = 0) -> Iterator[None]:
+    """Hold a lock file during the block, or raise `refusal` where another process holds it for longer than `seconds`.
+
+    The system lets go of it when the process ends, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        raise refusal from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,7 +72,7 @@ def sha256(path: Path) -> str:
 
 def is_intact(path: Path, checksum: str) -> bool:
     """Return whether a file is there and has this SHA-256."""
-    return path.exists() and sha256(path) == checksum
+    return path.is_file() and sha256(path) == checksum
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
@@ -62,15 +84,15 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """Return what `write_sealed` wrote.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not JSON, or its content is not what its seal was made for.
+        OSError: there is no such file, or it cannot be read.
+        DataError: the file is not JSON, or its content is not what its seal was made for.
     """
     try:
         content = json.loads(path.read_bytes())
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.pop("seal", None) != _seal(content):
-        raise ValueError(f"{path.name} was damaged or edited after it was written")
+        raise DataError(f"{path.name} was damaged or edited, or an earlier version of this code wrote it")
     return content
 
 

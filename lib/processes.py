@@ -45,8 +45,8 @@ def end_group(leader: subprocess.Popen, patience: float = 20) -> None:
     """End a process group, whose leader may have ended already, and return when none of its processes is left.
 
     SIGTERM goes to the leader, which ends the others; every five seconds to all that are left, since Python drops an
-    interrupt that it meets in a destructor or a hook; and after `patience` seconds they are killed. Signals to this
-    process are ignored meanwhile.
+    interrupt that it meets in a destructor or a hook; and after `patience` seconds they are killed. From now on this
+    process ignores signals itself. A process in a session of its own, as a kernel is, has to be `bound` to its parent.
     """
     for ending in _ENDINGS:
         signal.signal(ending, signal.SIG_IGN)

@@ -96,7 +96,7 @@ def libraries_note(study: Study) -> str:
             unlike[", ".join(versions)].append(cells[0].name)
     if not unlike:
         return ""
-    listed = "; ".join(f"{versions} ({len(names)} pairs, such as `{names[0]}`)" for versions, names in unlike.items())
+    listed = "; ".join(f"{versions} ({len(names)} in all, such as `{names[0]}`)" for versions, names in unlike.items())
     return f"**Not only the frameworks differ in speed here.** These pairs ran on unlike major versions: {listed}."
 
 

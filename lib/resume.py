@@ -10,6 +10,7 @@ import pandas as pd
 
 from lib import files, runs
 from lib.digests import code_digest, inputs_digest
+from lib.errors import DataError, described
 from lib.params import Cell
 
 COLUMNS = (
@@ -118,11 +119,10 @@ class Resume:
         """
         try:
             log, state = self._earlier_attempt(learner)
-        except FileNotFoundError:
-            return Log(self._accumulation_steps)
-        except ValueError as problem:
-            print(f"{self._cell.name}: {problem}: starting afresh", flush=True)
-            self.drop()
+        except (OSError, DataError) as problem:
+            if self._folder.exists():
+                print(f"{self._cell.name}: {described(problem)}: starting afresh", flush=True)
+                self.drop()
             return Log(self._accumulation_steps)
         if log.accumulation_steps != self._accumulation_steps:
             learner.restart(log.accumulation_steps)
@@ -130,15 +130,15 @@ class Resume:
         return log
 
     def _earlier_attempt(self, learner: Stateful) -> tuple[Log, Path]:
-        """Return an earlier attempt's log and state, or raise `ValueError` where it cannot be gone on with."""
+        """Return an earlier attempt's log and state; `OSError` or `DataError` where it cannot be gone on with."""
         content = files.read_sealed(self._folder / "progress.json")
         differs = [part for part, digest in self._made_from.items() if content["made_from"][part] != digest]
         if differs:
-            raise ValueError(f"an earlier attempt had other {' and '.join(differs)}")
+            raise DataError(f"an earlier attempt had other {' and '.join(differs)}")
         log, state = Log(**content["log"]), self._folder / content["state"]
         for path, checksum in ((state, content["checksum"]), (best(self._cell, learner), log.checkpoint)):
             if not files.is_intact(path, checksum):
-                raise ValueError(f"{path.name} is damaged or gone")
+                raise DataError(f"{path.name} is damaged or gone")
         return log, state
 
     def save(self, learner: Stateful, log: Log) -> None:

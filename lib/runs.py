@@ -3,6 +3,7 @@
 A run is done if, and only if, its `record.json` is there and names the inputs that the cell has today.
 """
 
+import fcntl
 import json
 import os
 import platform
@@ -15,8 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from filelock import FileLock, Timeout
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from lib import files, paths
 from lib.digests import code_digest, inputs_digest
@@ -27,7 +27,7 @@ _SILENCE_SECONDS = 600
 """After so long without a sign, a run on another machine counts as interrupted."""
 
 _LOCK_SECONDS = 1
-"""So long a run's lock is waited for: another process may hold it for an instant, only to see whether it is held."""
+"""So long a run's lock is waited for, since a process that only looks whether it is held shares it for an instant."""
 
 
 class Record(Strict):
@@ -118,7 +118,7 @@ def read_record(cell: Cell) -> Record | None:
     """Return the run's record, or None where there is none that can be read."""
     try:
         return Record.model_validate_json(json.dumps(files.read_sealed(folder(cell) / "record.json")))
-    except (FileNotFoundError, ValueError):
+    except (OSError, DataError, ValidationError):
         return None
 
 
@@ -129,10 +129,8 @@ def product(cell: Cell, name: str) -> Path:
         DataError: the file is gone, or it is not the one that the run's record names.
     """
     path, record = folder(cell) / name, read_record(cell)
-    expected = record and record.products.get(name)
-    if expected is None and path.exists():
-        return path
-    if expected is None or not files.is_intact(path, expected):
+    checksum = record.products.get(name) if record else None
+    if not (files.is_intact(path, checksum) if checksum else path.exists()):
         raise DataError(
             f"{path} is {'damaged' if path.exists() else 'gone'}: put back the file that the run left, "
             "or remove record.json beside it to run the cell again"
@@ -163,16 +161,13 @@ def claimed(cell: Cell) -> Iterator[None]:
     Raises:
         ChapterError: another process holds it.
     """
+    found = state(cell)
+    if found.kind == Kind.RUNNING:
+        raise ChapterError(f"{cell.name} is running, {found.reason}; wait for it, or stop it")
     folder(cell).mkdir(parents=True, exist_ok=True)
-    lock = _lock(cell)
-    try:
-        lock.acquire(timeout=_LOCK_SECONDS)
-    except Timeout:
-        raise ChapterError(f"{cell.name} is running, {state(cell).reason}; wait for it, or stop it") from None
-    try:
+    refusal = ChapterError(f"{cell.name} is running: another process has just started it")
+    with files.held(_lock(cell), refusal, _LOCK_SECONDS):
         yield
-    finally:
-        lock.release()
 
 
 def write_status(cell: Cell, state: Literal["running", "failed", "interrupted"], error: str = "") -> None:
@@ -202,7 +197,7 @@ def dataset_digest(dataset: str) -> str | None:
     """Return a dataset's content digest from its store's manifest, or None where there is no good manifest."""
     try:
         return files.read_sealed(paths.DATA / f"{dataset}.json")["digest"]
-    except (FileNotFoundError, ValueError, KeyError):
+    except (OSError, DataError, KeyError):
         return None
 
 
@@ -256,7 +251,7 @@ def _status_path(cell: Cell) -> Path:
 def _read_status(cell: Cell) -> Status | None:
     try:
         return Status.model_validate_json(_status_path(cell).read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValidationError):
         return None
 
 
@@ -266,15 +261,15 @@ def _alive(cell: Cell, status: Status) -> bool:
     A process id alone says nothing: it may have been given to another process since. A lock of another machine may not
     be seen through a shared disk, so there a status that was touched lately counts too.
     """
-    lock = _lock(cell)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    silence = time.time() - _status_path(cell).stat().st_mtime
-    return status.host != platform.node() and silence < _SILENCE_SECONDS
+    with _lock(cell).open("a+b") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    if status.host == platform.node():
+        return False
+    return time.time() - _status_path(cell).stat().st_mtime < _SILENCE_SECONDS
 
 
-def _lock(cell: Cell) -> FileLock:
-    return FileLock(folder(cell) / ".lock")
+def _lock(cell: Cell) -> Path:
+    return folder(cell) / ".lock"

@@ -10,9 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from filelock import FileLock, Timeout
-
-from lib import errors, paths, processes, runs
+from lib import errors, files, paths, processes, runs
 from lib.doctor import examination
 from lib.errors import DataError, UserError
 from lib.params import Cell, Study, load_study
@@ -49,17 +47,16 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
     for dataset in study.datasets:
         if runs.dataset_digest(dataset) is None:
             raise DataError(f"data/{dataset} is not prepared: make data DATASET={dataset}")
-    try:
-        with FileLock(paths.EXECUTED / ".sweep.lock", timeout=0):
-            _refuse_company(study)
-            for cell in study.cells:
-                runs.tidy(cell)
-            todo = plan(study, rerun)
-            if todo:
+    refusal = UserError("another sweep is running in this project; wait for it, or stop it")
+    with files.held(paths.EXECUTED / ".sweep.lock", refusal):
+        _refuse_company(study)
+        for cell in study.cells:
+            runs.tidy(cell)
+        todo = plan(study, rerun)
+        if todo:
+            if "--executor" not in options:  # on a cluster each run's own machine is looked at, not this one
                 examination.require()
-                _run(study, todo, rerun, options)
-    except Timeout:
-        raise UserError("another sweep is running in this project; wait for it, or stop it") from None
+            _run(study, todo, rerun, options)
     unfinished = [cell for cell, state in _states(study) if state.kind not in runs.WITH_RESULTS]
     if unfinished:
         raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")

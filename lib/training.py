@@ -145,10 +145,10 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
     Raises:
         TrainingError: the loss is not finite, memory ran out, or the code was edited after it was loaded.
     """
-    refuse_edited_code(cell.framework)
     if record := runs.finished(cell, dataset_digest):
         print(f"{cell.name} is done, finished {record.finished}: nothing is trained")
         return Log.of(record)
+    refuse_edited_code(cell.framework)
     runs.forget_record(cell)
     resume = Resume(cell, dataset_digest)
     with the_network_fits(cell, learner.out_of_memory):

@@ -72,12 +72,3 @@ class Sweep:
             left = [(process.pid, process.ppid(), process.cmdline()) for process in self.processes()]
             raise AssertionError(f"still there after {seconds} s: {left}") from None
         return time.monotonic() - start, output
-
-
-WHO = {
-    "make": ("make",),
-    "sweep": ("lib.sweep",),
-    "snakemake": ("snakemake",),
-    "cell": ("lib.cell",),
-    "kernel": ("ipykernel_launcher",),
-}

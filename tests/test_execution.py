@@ -41,6 +41,11 @@ def test_parameters_keep_their_type_and_what_is_printed_reaches_the_console(chap
     assert all(cell.execution_count for cell in nbformat.read(target, 4).cells if cell.cell_type == "code")
 
 
+def test_a_kernel_is_given_its_environment(chapter, tmp_path):
+    source = chapter("import os\nassert os.environ['PAIRED_CODE'] == 'digest'")
+    execute(source, tmp_path / "out.ipynb", {}, environment={"PAIRED_CODE": "digest"})
+
+
 def test_an_error_of_ours_is_told_in_its_own_words(chapter, tmp_path):
     source = chapter("from lib.errors import DataError\nraise DataError('digits: no such file')")
     with pytest.raises(ChapterError, match=r"^chapter.py: digits: no such file$"):
@@ -83,7 +88,10 @@ def test_a_kernel_does_not_outlive_the_process_that_started_it(chapter, tmp_path
             time.sleep(0.05)
         process.kill()
     for _ in range(50):
-        if not psutil.pid_exists(int(mark.read_text())):
+        try:
+            if psutil.Process(int(mark.read_text())).status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.NoSuchProcess:
             return
         time.sleep(0.1)
     pytest.fail("the kernel is still there")

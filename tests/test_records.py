@@ -154,7 +154,7 @@ def test_pairs_on_unlike_cuda_or_cudnn_are_named_where_speeds_are_compared(study
     assert note(("12.5", "9.10.2"), ("12.8", "9.20.0")) == ""
     assert note(("none", "none"), ("13.0", "9.20.0")) == "", "on a CPU neither makes a speed"
     told = note(("12.5", "9.28.0"), ("13.0", "9.20.0"))
-    assert "keras CUDA 12.5 and cuDNN 9.28.0, pytorch CUDA 13.0 and cuDNN 9.20.0 (1 pairs, such as `keras_" in told
+    assert "keras CUDA 12.5 and cuDNN 9.28.0, pytorch CUDA 13.0 and cuDNN 9.20.0 (1 in all, such as `keras_" in told
     assert "unlike" in note(("12.5", "8.9.7"), ("12.8", "9.10.2"))
 
 

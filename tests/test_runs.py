@@ -119,6 +119,8 @@ def test_a_run_on_another_machine_is_running_as_long_as_it_gives_signs(cell):
     status.write_text(status.read_text().replace(platform.node(), "elsewhere"))
     assert runs.state(cell).kind == Kind.RUNNING
     assert f"on elsewhere, as process {os.getpid()} (executed/{cell.name}/status.json)" in runs.state(cell).reason
+    with pytest.raises(ChapterError, match=f"{cell.name} is running, since .* on elsewhere"), runs.claimed(cell):
+        pass
     os.utime(status, (0, 0))
     assert runs.state(cell).kind == Kind.INTERRUPTED
     runs.touch_status(cell)
@@ -216,6 +218,14 @@ def test_code_that_was_edited_after_it_was_loaded_trains_nothing(monkeypatch, tm
     with (copy / "training.py").open("a") as source:
         source.write("NUMBER = 1\n")
     with pytest.raises(TrainingError, match="the code was edited after it had been loaded"):
+        refuse_edited_code("pytorch")
+
+
+def test_a_kernel_refuses_other_code_than_its_cell_found(monkeypatch):
+    monkeypatch.setenv("PAIRED_CODE", code_digest("pytorch"))
+    refuse_edited_code("pytorch")
+    monkeypatch.setenv("PAIRED_CODE", "other")
+    with pytest.raises(TrainingError, match="edited"):
         refuse_edited_code("pytorch")
 
 

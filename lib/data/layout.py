@@ -120,11 +120,11 @@ def read_manifest(dataset: str) -> Manifest | None:
         return Manifest.model_validate_json(json.dumps(files.read_sealed(manifest_path(dataset))))
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        why = "another version of this code wrote it" if isinstance(error, ValidationError) else "damaged or edited"
+    except (DataError, ValidationError) as error:
+        why = str(error) if isinstance(error, DataError) else "another version of this code wrote it"
         raise DataError(
-            f"data/{dataset}.json vouches for nothing: {why}. Put back the one that was written; or remove it to have "
-            "the arrays checked anew; or name a source to build from"
+            f"data/{dataset}.json vouches for nothing: {why}. Remove it to have the arrays checked anew; or name a "
+            "source to build from; or put back the one that was written"
         ) from None
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from lib import paths
+from lib import files, paths
 from lib.data import contents, layout
 from lib.data.catalog import CATALOG, Dataset
 from lib.data.checks import checks, requirements, verify_arrays
@@ -234,5 +234,6 @@ def _accept(store: Store, folder: Path, names: Iterable[str]) -> None:
     for name, place in places.items():
         place.parent.mkdir(exist_ok=True)
         (folder / layout.relative(store.dataset.name, name)).replace(place)
+        files.sync(place)
     layout.write_statistics(store.manifest)
     layout.write_manifest(store.manifest)

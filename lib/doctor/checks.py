@@ -25,6 +25,8 @@ LEAST_FREE = 1e9
 EXACT, COARSE = 5e-5, 0.05
 """Errors, as shares of the largest value: float32 stays below the first, TF32 and float16 between the two."""
 
+NO_GPU = "set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
+
 FRAMEWORKS = {"pytorch": "PyTorch", "keras": "TensorFlow"}
 
 
@@ -75,7 +77,7 @@ def _owners(shared: dict[str, list[str]]) -> str:
 
 
 def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
-    driver = environment.nvidia("driver_version")
+    driver = environment.nvidia("driver_version") if environment.gpu_wanted() else "none"
     for framework, title in FRAMEWORKS.items():
         probe = probes[framework]
         major = probe.get("built_for", "none").partition(".")[0]
@@ -93,19 +95,19 @@ def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
 def _driver(title: str, driver: str, major: str) -> Check:
     check = f"driver for {title}"
     if driver == "none" or major == "none":
-        return Check(check, NOT_HERE, "no NVIDIA driver" if driver == "none" else "built without CUDA")
+        return Check(check, NOT_HERE, "no GPU" if driver == "none" else "built without CUDA")
     least = DRIVERS.get(major)
     if least is None or not re.match(r"\d+\.\d+", driver):
         return Check(check, NO, f"driver {driver}, CUDA {major}", "nvidia-smi has to name a driver for this CUDA")
     found = f"{driver}; CUDA {major} runs from {least[0]}.{least[1]:02} on"
     number = tuple(int(part) for part in driver.split(".")[:2])
-    return _judged(check, number >= least, found, "update the driver, or make env SET=gpu, which has CUDA 12")
+    remedy = f"update the driver; or make env SET=gpu, which has CUDA 12; or {NO_GPU}"
+    return _judged(check, number >= least, found, remedy)
 
 
 def _gpu(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
-    name = environment.nvidia("name")
     names = ("same GPU", "memory growth", "clock and power")
-    if name == "none":
+    if not environment.gpu_wanted():
         yield from (Check(check, NOT_HERE, "no GPU") for check in names)
         return
     seen = {framework: probes[framework].get("gpu") or {} for framework in FRAMEWORKS}
@@ -114,7 +116,7 @@ def _gpu(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
     pytorch = f"gpu-{seen['pytorch'].get('uuid', '').lower().removeprefix('gpu-')}"
     found = "; ".join(f"{FRAMEWORKS[one]}: {gpu.get('name', 'none')}" for one, gpu in seen.items())
     alike = keras == pytorch and seen["keras"].get("name") == seen["pytorch"].get("name")
-    yield _judged(names[0], alike, f"{found}; {pytorch}", "make env SET=gpu; unset or set CUDA_VISIBLE_DEVICES")
+    yield _judged(names[0], alike, f"{found}; {pytorch}", f"make env SET=gpu; or {NO_GPU}")
     grows = probes["keras"].get("memory_growth", False)
     yield _judged(names[1], grows, "on" if grows else "off", "unset TF_FORCE_GPU_ALLOW_GROWTH")
     values = [environment.nvidia(query) for query in ("clocks.sm", "power.draw")]
@@ -142,16 +144,15 @@ def _computing(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
 
 
 def _precisions(title: str, probe: dict[str, Any]) -> Iterator[Check]:
-    errors = {name: max(found.values()) for name, found in probe["errors"].items()}
-    on_gpu = probe["gpu"] is not None
-    for name, error in errors.items():
-        check, found = f"{title} in {name}", f"largest error {error:.1e}"
+    for name, errors in probe["errors"].items():
+        check, found = f"{title} in {name}", ", ".join(f"{what} {error:.1e}" for what, error in errors.items())
+        low, high = min(errors.values()), max(errors.values())
         if name == "float32":
-            yield _judged(check, error < EXACT, found, "TF32 is on though it was switched off: report this GPU and set")
-        elif not on_gpu:
+            yield _judged(check, high < EXACT, found, "TF32 is on though it was switched off: report this GPU and set")
+        elif probe["gpu"] is None:
             yield Check(check, NOT_HERE, "no GPU")
         elif name == "tf32" and probe["gpu"]["capability"] < [8, 0]:
             yield Check(check, NOT_HERE, "this GPU has no TF32")
         else:
             remedy = f"{name} is not what computes when it is switched on: report this GPU and set"
-            yield _judged(check, EXACT < error < COARSE, found, remedy)
+            yield _judged(check, low > EXACT and high < COARSE, found, remedy)

@@ -1,21 +1,23 @@
 """One examination: both frameworks are asked, everything is judged, and the result is kept for the runs."""
 
 import json
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from lib import environment, files, paths, runs
+from lib import environment, files, paths, processes, runs
 from lib.doctor import installed
 from lib.doctor.checks import FRAMEWORKS, NO, Check, checks
-from lib.errors import UserError
+from lib.errors import DataError, UserError
 
 _PATIENCE_SECONDS = 600
 
 
 def examine() -> dict[str, Any]:
-    """Look at everything, keep what was found in `executed/doctor.json`, and return it as plain values."""
+    """Look at everything, keep what was found, and return it as plain values."""
     probes = {framework: _ask(framework) for framework in FRAMEWORKS}
     found = {"date": runs.now()} | _examined() | {"checks": [one._asdict() for one in checks(probes)], "probes": probes}
     files.write_sealed(result(), found)
@@ -30,9 +32,10 @@ def require() -> None:
     """
     try:
         found = files.read_sealed(result())
-    except (FileNotFoundError, ValueError):
+    except (OSError, DataError):
         found = {}
-    if failed(found) or {key: found.get(key) for key in _examined()} != _examined():
+    examined = _examined()
+    if failed(found) or not examined.items() <= found.items():
         print("make doctor: looking at the environment and the machine", flush=True)
         found = examine()
     if faults := failed(found):
@@ -41,18 +44,18 @@ def require() -> None:
 
 
 def result() -> Path:
-    """Return where the newest examination is kept."""
-    return paths.EXECUTED / "doctor.json"
+    """Return where the newest examination of this machine is kept."""
+    return paths.EXECUTED / f"doctor-{platform.node()}.json"
 
 
 def failed(found: dict[str, Any]) -> list[Check]:
     """Return an examination's checks that say NO."""
-    return [check for check in map(_check, found.get("checks", [])) if check.state == NO]
+    return [check for row in found.get("checks", []) if (check := Check(**row)).state == NO]
 
 
 def show(found: dict[str, Any]) -> None:
     """Print an examination, a check a line, each NO with its remedy."""
-    rows = list(map(_check, found["checks"]))
+    rows = [Check(**row) for row in found["checks"]]
     width = max(len(one.check) for one in rows)
     for one in rows:
         print(f"  {one.state:9}{one.check:{width}}  {one.found}")
@@ -60,18 +63,15 @@ def show(found: dict[str, Any]) -> None:
             print(f"  {'':9}{'':{width}}  -> {one.remedy}")
 
 
-def _check(row: dict[str, str]) -> Check:
-    return Check(**row)
-
-
 def _examined() -> dict[str, Any]:
-    """Return what an examination holds for: versions, hardware, and everything that is installed."""
-    return {"environment": environment.describe(), "installed": installed.versions()}
+    """Return what an examination holds for: versions, hardware, which GPUs are hidden, and what is installed."""
+    hidden = {name: os.environ.get(name, "") for name in ("CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH")}
+    return {"environment": environment.describe() | hidden, "installed": installed.versions()}
 
 
 def _ask(framework: str) -> dict[str, Any]:
     """Return what a framework's probe printed, or an error with the last line that it wrote to stderr."""
-    command = [sys.executable, "-W", "ignore", "-m", f"lib.{framework}.probe"]
+    command = processes.bound([sys.executable, "-W", "ignore", "-m", f"lib.{framework}.probe"])
     nothing = {"loaded": dict.fromkeys(("cuda", "cudnn", "cudnn_cuda"), "none")}
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)

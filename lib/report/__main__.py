@@ -6,12 +6,8 @@ nothing heavy is imported.
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
-
-from lib import paths, runs
+from lib import files, paths, runs
 from lib.errors import ChapterError, one_line
 from lib.params import Study, load_study
 from lib.report import freshness
@@ -25,26 +21,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with one_line():
         study = load_study(arguments.study)
-        with _alone(study):
+        refusal = ChapterError(f"another process is writing the report of {study.name}; wait for it, or stop it")
+        with files.held(paths.REPORT / f".{study.name}.lock", refusal):
             if arguments.chapter:
                 refresh_one(study, arguments.chapter)
             else:
                 report(study)
-
-
-@contextmanager
-def _alone(study: Study) -> Iterator[None]:
-    """Refuse to write a study's report while another process writes it."""
-    paths.REPORT.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(paths.REPORT / f".{study.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ChapterError(f"another process is writing the report of {study.name}; wait for it, or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def refresh_one(study: Study, stem: str) -> None:

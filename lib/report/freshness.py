@@ -60,7 +60,8 @@ def mark(stamp: Path, digest: str) -> None:
 
 
 def _code() -> list[Path]:
-    return sorted([*paths.LIB.rglob("*.py"), *(paths.LIB / "report" / "templates").iterdir()])
+    locks = paths.LIB.parent.glob("requirements*.lock")  # which a report names where machines differ in them
+    return sorted([*paths.LIB.rglob("*.py"), *(paths.LIB / "report" / "templates").iterdir(), *locks])
 
 
 def _results(study: Study) -> str:
