@@ -87,6 +87,9 @@ class Stateful(Protocol):
     def restart(self, accumulation_steps: int) -> None:
         """Begin again from the cell's first weights, with so many micro-batches an update."""
 
+    def save_weights(self, path: Path) -> None:
+        """Write the model's weights and buffers."""
+
     def save_state(self, path: Path) -> None:
         """Write all that the next epoch starts from."""
 
@@ -94,16 +97,16 @@ class Stateful(Protocol):
         """Read what `save_state` wrote."""
 
 
-def best(cell: Cell, learner: Stateful) -> Path:
-    """Return where the weights of a run's best epoch lie."""
-    return runs.folder(cell) / f"best{learner.weights_suffix}"
+def checkpoint(cell: Cell, learner: Stateful, log: Log) -> Path:
+    """Return where the weights of a run's best epoch lie while the run is not finished."""
+    return runs.unfinished(cell) / f"best{log.best['epoch']:04d}{learner.weights_suffix}"
 
 
 class Resume:
-    """The folder `last/` of a run.
+    """The folder `last/` of a run: the state after the newest epoch, and the weights of the best one.
 
-    `progress.json` names the state file it belongs to, with its checksum, and is replaced after that one is whole. So
-    whenever the process is killed, the two that are found together belong together.
+    `progress.json` names both by epoch and checksum. It is replaced after they are whole, and their predecessors go after
+    that, so whenever the process is killed, what `progress.json` names is there.
     """
 
     def __init__(self, cell: Cell, dataset_digest: str) -> None:
@@ -136,20 +139,25 @@ class Resume:
         if differs:
             raise DataError(f"an earlier attempt had other {' and '.join(differs)}")
         log, state = Log(**content["log"]), self._folder / content["state"]
-        for path, checksum in ((state, content["checksum"]), (best(self._cell, learner), log.checkpoint)):
+        for path, checksum in ((state, content["checksum"]), (checkpoint(self._cell, learner, log), log.checkpoint)):
             if not files.is_intact(path, checksum):
                 raise DataError(f"{path.name} is damaged or gone")
         return log, state
 
     def save(self, learner: Stateful, log: Log) -> None:
-        """Keep the state after the log's last epoch, then forget the one before."""
+        """Keep the state after the log's last epoch, and its weights if it is the best; then forget those before."""
         state = self._folder / f"epoch{len(log.rows):04d}{learner.state_suffix}"
+        weights, progress = checkpoint(self._cell, learner, log), self._folder / "progress.json"
+        if log.best is log.rows[-1]:
+            with files.replacing(weights) as temporary:
+                learner.save_weights(temporary)
+                log.checkpoint = files.sha256(temporary)
         with files.replacing(state) as temporary:
             learner.save_state(temporary)
             checksum = files.sha256(temporary)
         content = {"made_from": self._made_from, "state": state.name, "checksum": checksum, "log": asdict(log)}
-        files.write_sealed(self._folder / "progress.json", content)
-        for older in set(self._folder.glob("epoch*")) - {state}:
+        files.write_sealed(progress, content)
+        for older in set(self._folder.iterdir()) - {state, weights, progress}:
             older.unlink()
 
     def drop(self) -> None:

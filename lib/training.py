@@ -6,6 +6,7 @@ its last whole epoch, and ends as if it had never been stopped.
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from lib.digests import code_digest, inputs_digest, refuse_edited_code
 from lib.errors import ParameterError, TrainingError
 from lib.params import Cell, Settings
 from lib.progress import Progress
-from lib.resume import Log, Resume, best
+from lib.resume import Log, Resume, checkpoint
 from lib.schedules import warmup_cosine
 
 
@@ -138,7 +139,7 @@ def the_network_fits(cell: Cell, out_of_memory: type[Exception]) -> Iterator[Non
 def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
     """Train the cell's epochs, from the start or from where an earlier attempt came to.
 
-    The best epoch's weights stay in `best.*`, the log in `epochs.csv`, what a resume needs in `last/`. A run that is
+    The log stays in `epochs.csv`, the best epoch's weights and what a resume needs in `last/`. A run that is
     finished is not trained again: its log is returned. Where memory runs out and the settings say so, the run begins
     again with micro-batches of half the size.
 
@@ -169,19 +170,10 @@ def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
         row = {"epoch": epoch} | row | _validate(learner)
         _refuse_non_finite(cell, row)
         log.append(row, skipped=learner.steps_per_epoch - updates)
-        _keep(cell, learner, log, resume)
+        log.write(cell)
+        resume.save(learner, log)
         progress.epoch(_summary(row, learner.steps_per_epoch - updates))
     return log
-
-
-def _keep(cell: Cell, learner: Learner, log: Log, resume: Resume) -> None:
-    """Write what the epoch left: the weights if it is the best so far, the log, and last what a resume starts from."""
-    if log.best is log.rows[-1]:
-        with files.replacing(best(cell, learner)) as temporary:
-            learner.save_weights(temporary)
-            log.checkpoint = files.sha256(temporary)
-    log.write(cell)
-    resume.save(learner, log)
 
 
 def _summary(row: dict[str, float], skipped: int) -> str:
@@ -251,19 +243,22 @@ def _refuse_non_finite(cell: Cell, row: dict[str, float]) -> None:
 
 
 def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
-    """Evaluate the best epoch's weights on the test set; write `test.json` and the logits, in float16, `logits.npz`.
+    """Evaluate the best epoch's weights on the test set.
 
-    Of a finished run, what its record says is returned.
+    They are kept as `best.*`, the result as `test.json`, and the logits, in float16, as `logits.npz`. Of a finished run,
+    what its record says is returned.
 
     Raises:
         TrainingError: the weights were damaged since they were written, or the test loss is not finite.
     """
     if record := runs.read_record(cell):
         return {name: getattr(record, name) for name in TEST_RESULTS}
-    weights = best(cell, learner)
+    weights = checkpoint(cell, learner, log)
     if not files.is_intact(weights, log.checkpoint):
         raise TrainingError(f"{cell.name}: {weights.name} was damaged after it was written: run the cell again")
     learner.load_weights(weights)
+    with files.replacing(_best(cell, learner)) as temporary:
+        shutil.copyfile(weights, temporary)
     predictions = learner.predict("test")
     result = {f"test_{name}": value for name, value in _score(predictions, learner.classes).items()}
     result |= {"test_images": len(predictions.labels)}
@@ -271,7 +266,7 @@ def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
         raise TrainingError(f"{cell.name}: test_loss is {result['test_loss']} with the weights of the best epoch")
     with files.replacing(runs.folder(cell) / "logits.npz") as temporary:
         np.savez_compressed(temporary, logits=predictions.logits.astype(np.float16), labels=predictions.labels)
-    content = result | {"epoch_best": log.best["epoch"], "checkpoint": weights.name}
+    content = result | {"epoch_best": log.best["epoch"], "checkpoint": _best(cell, learner).name}
     files.write_text(runs.folder(cell) / "test.json", json.dumps(content, indent=2) + "\n")
     return result
 
@@ -307,7 +302,11 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
     return record
 
 
+def _best(cell: Cell, learner: Learner) -> Path:
+    return runs.folder(cell) / f"best{learner.weights_suffix}"
+
+
 def _products(cell: Cell, learner: Learner) -> list[Path]:
     """Return the files that a finished run is read from."""
     names = ("epochs.csv", "logits.npz", "test.json")
-    return [best(cell, learner), *(runs.folder(cell) / name for name in names)]
+    return [_best(cell, learner), *(runs.folder(cell) / name for name in names)]

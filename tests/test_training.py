@@ -1,6 +1,7 @@
 """The protocol, driven with a learner small enough to foresee what it must do."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -165,6 +166,29 @@ def test_a_stopped_run_loses_only_the_epoch_it_was_in(cell, stop_in_epoch):
     assert log.skipped_steps == 4
 
 
+@pytest.mark.parametrize("writes", range(1, 13))
+def test_whatever_file_an_epoch_was_writing_when_it_was_killed_no_whole_epoch_is_lost(cell, monkeypatch, writes):
+    """Each epoch writes its log, its weights if they are the best yet, its state, and what names both."""
+    made, replace = [], Path.replace
+
+    def killed(path, target):
+        made.append(target)
+        if len(made) == writes:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.fit(cell, CountingLearner([0.5, 0.6, 0.7, 0.8]), "data")
+    whole = sum(path.name == "progress.json" for path in made[:-1])
+    learner = CountingLearner([0.5, 0.6, 0.7, 0.8])
+    log = training.fit(cell, learner, "data")
+    assert learner.seeds == [(42, epoch) for epoch in range(whole + 1, 5)]
+    assert log.best["epoch"] == 4
+    assert training.test(cell, learner, log)["test_accuracy"] == 0.8
+
+
 def test_a_pause_is_no_part_of_a_run_s_seconds(cell, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
@@ -205,8 +229,8 @@ DAMAGES = {
     "a bit of the state": lambda folder: flip(folder / "last/epoch0002.txt"),
     "a lost state": lambda folder: (folder / "last/epoch0002.txt").unlink(),
     "a truncated state": lambda folder: (folder / "last/epoch0002.txt").write_text(""),
-    "a bit of the best weights": lambda folder: flip(folder / "best.txt"),
-    "lost best weights": lambda folder: (folder / "best.txt").unlink(),
+    "a bit of the best weights": lambda folder: flip(folder / "last/best0002.txt"),
+    "lost best weights": lambda folder: (folder / "last/best0002.txt").unlink(),
     "garbage": lambda folder: (folder / "last/progress.json").write_bytes(b"\xff{"),
     "a digit of the log": lambda folder: (folder / "last/progress.json").write_text(
         (folder / "last/progress.json").read_text().replace('"val_accuracy": 0.9', '"val_accuracy": 0.8')
@@ -230,8 +254,8 @@ def test_a_damaged_attempt_is_told_and_the_run_begins_afresh(cell, capsys, damag
 def test_best_weights_that_were_damaged_meet_no_test(cell):
     learner = CountingLearner(ACCURACIES)
     log = training.fit(cell, learner, "data")
-    flip(runs.folder(cell) / "best.txt")
-    with pytest.raises(TrainingError, match=r"best.txt was damaged after it was written: run the cell again"):
+    flip(runs.unfinished(cell) / "best0002.txt")
+    with pytest.raises(TrainingError, match=r"best0002.txt was damaged after it was written: run the cell again"):
         training.test(cell, learner, log)
 
 
