@@ -105,8 +105,8 @@ def checkpoint(cell: Cell, learner: Stateful, log: Log) -> Path:
 class Resume:
     """The folder `last/` of a run: the state after the newest epoch, and the weights of the best one.
 
-    `progress.json` names both by epoch and checksum. It is replaced after they are whole, and their predecessors go after
-    that, so whenever the process is killed, what `progress.json` names is there.
+    `progress.json` names both by epoch and checksum. It is replaced after they are whole, and their predecessors go
+    after that, so whenever the process is killed, what `progress.json` names is there.
     """
 
     def __init__(self, cell: Cell, dataset_digest: str) -> None:

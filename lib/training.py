@@ -245,8 +245,8 @@ def _refuse_non_finite(cell: Cell, row: dict[str, float]) -> None:
 def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
     """Evaluate the best epoch's weights on the test set.
 
-    They are kept as `best.*`, the result as `test.json`, and the logits, in float16, as `logits.npz`. Of a finished run,
-    what its record says is returned.
+    They are kept as `best.*`, the result as `test.json`, and the logits, in float16, as `logits.npz`. Of a finished
+    run, what its record says is returned.
 
     Raises:
         TrainingError: the weights were damaged since they were written, or the test loss is not finite.
