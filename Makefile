@@ -76,6 +76,7 @@ in-rehearsal:
 	@for dataset in cifar10 cifar100 tiny_imagenet; do $(RUN) -m lib.data $$dataset; done
 	@-exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY)
 	@$(RUN) -m lib.report $(STUDY)
+	@$(RUN) -m lib.sweep plan $(STUDY) | grep "; 0 to run"
 
 lab: env ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir .

@@ -50,7 +50,7 @@ def run(study: str, cell: Cell, rerun: str = "") -> None:
         KeyboardInterrupt: the run was stopped; it goes on from its last whole epoch when it is asked for again.
     """
     if runs.dataset_digest(cell.dataset) is None:
-        raise DataError(f"{cell.dataset} is not prepared: make data DATASET={cell.dataset}")
+        raise DataError(f"{cell.dataset} is not prepared, or damaged: make data DATASET={cell.dataset}")
     with runs.claimed(cell):
         kind, reason = runs.at_rest(cell)
         if kind == Kind.UNREADABLE:
@@ -65,13 +65,13 @@ def run(study: str, cell: Cell, rerun: str = "") -> None:
 
 
 def _train(study: str, cell: Cell) -> None:
+    examination.require()
+    with files.replacing(runs.folder(cell) / "doctor.json") as temporary:
+        shutil.copyfile(examination.result(), temporary)
     runs.forget_record(cell)
     runs.write_status(cell, "running")
     try:
         with _signs_of_life(cell):
-            examination.require()
-            with files.replacing(runs.folder(cell) / "doctor.json") as temporary:
-                shutil.copyfile(examination.result(), temporary)
             _execute(study, cell)
     except BaseException as error:
         if runs.read_record(cell) is None:

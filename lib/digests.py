@@ -28,6 +28,9 @@ _SHARED_CODE = (
     "data/stream.py",
 )
 
+_MAKE_NO_NUMBERS = ("probe", "cost")
+"""Modules of a framework's room that no run uses."""
+
 
 def inputs_digest(cell: Cell, dataset_digest: str) -> str:
     """Return the digest of a cell's resolved parameters and its dataset's content.
@@ -43,7 +46,7 @@ def inputs_digest(cell: Cell, dataset_digest: str) -> str:
 def sources(framework: Framework) -> list[bytes]:
     """Read the modules and the notebook that make a framework's numbers; one that is not there counts as empty."""
     shared = [paths.LIB / name for name in _SHARED_CODE]
-    own = sorted((paths.LIB / framework).glob("*.py"))
+    own = sorted(path for path in (paths.LIB / framework).glob("*.py") if path.stem not in _MAKE_NO_NUMBERS)
     notebook = paths.NOTEBOOKS / f"20_train_{framework}.py"
     return [path.read_bytes() if path.exists() else b"" for path in (*shared, *own, notebook)]
 

@@ -116,9 +116,8 @@ def execute(
             # The cell's task ends by it too, and asyncio would report at length that nobody asked it how it ended.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise
-        except (DeadKernelError, RuntimeError) as error:
-            # jupyter_client raises a plain RuntimeError where the kernel dies before its first reply.
-            if not isinstance(error, DeadKernelError) and "Kernel died" not in str(error):
+        except RuntimeError as error:  # a DeadKernelError, or jupyter_client's where the kernel never replied
+            if "Kernel died" not in str(error):
                 raise
             last_words = _stderr_beside(connection).read_text(errors="replace").strip().splitlines()[-1:]
             why = "".join(f": {line}" for line in last_words)

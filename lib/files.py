@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and that show it when they were damaged afterwards."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -56,6 +57,18 @@ def held(path: Path, refusal: Exception, seconds: float = 0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds a lock file; looking takes no more than the right to read it."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

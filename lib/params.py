@@ -169,7 +169,8 @@ class Matrix(Strict):
         if self.variant and not self.settings:
             raise ValueError(f"variant {self.variant!r} names no departure: `settings` is empty")
         if unknown := set(self.gates) - set(self.datasets):
-            raise ValueError(f"gates: the study has no dataset {', '.join(sorted(unknown))}")
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"gates: the study has no dataset {names}; choose from: {', '.join(self.datasets)}")
         if self.causes:
             self._agree_on_causes()
         elif "33_attribution" in self.chapters:
@@ -322,6 +323,8 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: list[Any] = []
         for name, _ in node.value:
+            if name.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(name, deep=True)
             if key in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", name.start_mark)

@@ -106,8 +106,8 @@ def _majors(environment: dict[str, str]) -> tuple[str, ...]:
 
 def sets_note() -> str:
     """Return a sentence on the versions that this project pins differently for machines with and without a GPU."""
-    listed = ", ".join(f"{name} {cpu} and {gpu}" for name, (cpu, gpu) in installed.differing_pins().items())
-    return f"Machines without and with a GPU are installed with different versions: {listed}."
+    listed = ", ".join(f"{name} {cpu} or {gpu}" for name, (cpu, gpu) in installed.differing_pins().items())
+    return f"This project pins other versions for machines without a GPU than with one: {listed}."
 
 
 def accumulated(study: Study) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib import files, runs
 from lib.digests import code_digest, inputs_digest
-from lib.errors import DataError, described
+from lib.errors import DataError
 from lib.params import Cell
 
 COLUMNS = (
@@ -31,7 +31,7 @@ class Log:
     """The epochs of a run so far, one row each, and what the record needs besides.
 
     `seconds` are those of all attempts, without the pauses between them and without what a stopped attempt lost.
-    `checkpoint` is the SHA-256 of the best epoch's weights.
+    `checkpoint` is the SHA-256 of the best epoch's weights while the run is not finished.
     """
 
     accumulation_steps: int
@@ -39,7 +39,7 @@ class Log:
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped_steps: int = 0
     seconds: float = 0.0
-    checkpoint: str = ""
+    checkpoint: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         self._counted = time.monotonic()  # no field: the clock starts anew with each attempt
@@ -60,8 +60,7 @@ class Log:
     def of(cls, record: runs.Record) -> "Log":
         """Read the log of a finished run."""
         rows = pd.read_csv(runs.product(record.cell, "epochs.csv")).to_dict("records")
-        checkpoint = next((sha for name, sha in record.products.items() if name.startswith("best.")), "")
-        return cls(record.accumulation_steps, record.started, rows, record.skipped_steps, record.seconds, checkpoint)
+        return cls(record.accumulation_steps, record.started, rows, record.skipped_steps, record.seconds)
 
     @property
     def best(self) -> dict[str, Any]:
@@ -122,10 +121,11 @@ class Resume:
         """
         try:
             log, state = self._earlier_attempt(learner)
-        except (OSError, DataError) as problem:
-            if self._folder.exists():
-                print(f"{self._cell.name}: {described(problem)}: starting afresh", flush=True)
-                self.drop()
+        except FileNotFoundError:  # nothing was begun, or it was killed before an epoch was kept whole
+            return Log(self._accumulation_steps)
+        except DataError as problem:
+            print(f"{self._cell.name}: {problem}: starting afresh", flush=True)
+            self.drop()
             return Log(self._accumulation_steps)
         if log.accumulation_steps != self._accumulation_steps:
             learner.restart(log.accumulation_steps)
@@ -133,7 +133,7 @@ class Resume:
         return log
 
     def _earlier_attempt(self, learner: Stateful) -> tuple[Log, Path]:
-        """Return an earlier attempt's log and state; `OSError` or `DataError` where it cannot be gone on with."""
+        """Return an earlier attempt's log and state; `DataError` where it cannot be gone on with."""
         content = files.read_sealed(self._folder / "progress.json")
         differs = [part for part, digest in self._made_from.items() if content["made_from"][part] != digest]
         if differs:

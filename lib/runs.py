@@ -3,7 +3,6 @@
 A run is done if, and only if, its `record.json` is there and names the inputs that the cell has today.
 """
 
-import fcntl
 import json
 import os
 import platform
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
@@ -75,7 +74,7 @@ class Status(Strict):
 
     state: Literal["running", "failed", "interrupted"]
     host: str
-    pid: Annotated[int, Field(gt=0)]
+    pid: int
     since: str
     error: str = ""
 
@@ -261,11 +260,8 @@ def _alive(cell: Cell, status: Status) -> bool:
     A process id alone says nothing: it may have been given to another process since. A lock of another machine may not
     be seen through a shared disk, so there a status that was touched lately counts too.
     """
-    with _lock(cell).open("a+b") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    if files.is_held(_lock(cell)):
+        return True
     if status.host == platform.node():
         return False
     return time.time() - _status_path(cell).stat().st_mtime < _SILENCE_SECONDS

@@ -46,7 +46,7 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
     """
     for dataset in study.datasets:
         if runs.dataset_digest(dataset) is None:
-            raise DataError(f"data/{dataset} is not prepared: make data DATASET={dataset}")
+            raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
     refusal = UserError("another sweep is running in this project; wait for it, or stop it")
     with files.held(paths.EXECUTED / ".sweep.lock", refusal):
         _refuse_company(study)
@@ -54,10 +54,11 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
             runs.tidy(cell)
         todo = plan(study, rerun)
         if todo:
-            if "--executor" not in options:  # on a cluster each run's own machine is looked at, not this one
-                examination.require()
+            if not any(option.startswith("--executor") for option in options):
+                examination.require()  # on a cluster each run's own machine is looked at, not this one
             _run(study, todo, rerun, options)
-    unfinished = [cell for cell, state in _states(study) if state.kind not in runs.WITH_RESULTS]
+    unfinished = {cell for cell, state in _states(study) if state.kind not in runs.WITH_RESULTS}
+    unfinished |= {cell for cell, _ in pending(study, rerun)}
     if unfinished:
         raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
 

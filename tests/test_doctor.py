@@ -127,7 +127,7 @@ def test_a_file_that_two_packages_own_is_a_no_that_names_both_and_an_equal_one_i
     found = next(one for one in checks(probes) if one.check == "one owner a file")
     assert found.state == NO
     assert found.found == (
-        "nvidia-cudnn-cu12 9.28.0 and nvidia-cudnn-cu13 9.20.0 both own 1 files, such as nvidia/cudnn/lib/libcudnn.so.9"
+        "1 of nvidia-cudnn-cu12 9.28.0 and nvidia-cudnn-cu13 9.20.0, such as nvidia/cudnn/lib/libcudnn.so.9"
     )
     assert "remove .venv" in found.remedy
 

@@ -164,6 +164,14 @@ def test_a_file_that_is_no_study_is_one_message_and_stops_no_other_study(studies
         load_study("broken")
 
 
+def test_a_mapping_may_be_merged_into_another(studies):
+    name = studies()
+    path = paths.STUDIES / f"{name}.yaml"
+    lines = path.read_text().replace("settings:\n", "settings:\n  <<: {num_workers: 1}\n")
+    path.write_text(lines.replace("variant: quick", "variant: merged"))
+    assert load_study(name).cells[0].settings.num_workers == 1
+
+
 @pytest.mark.parametrize("content", ["common: {}\ndatasets:\n", "common: 3\ndatasets: {}\n", "datasets: {digits: }\n"])
 def test_settings_without_content_are_one_message(studies, content):
     (paths.PARAMS / "train.yaml").write_text(content)

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 import lib.cell
 from lib import paths, runs
+from lib.errors import UserError
 from lib.params import load_study
 from lib.plan import pending
 from lib.runs import Kind
@@ -154,10 +155,28 @@ def test_a_run_made_by_other_code_is_kept_unless_it_is_asked_for_again(swept, ti
         assert runs.read_record(cell) == record
     told = "is kept: made by other code than today's; --rerun code trains it again"
     assert told in run("lib.cell", name, cell.name).stdout
+    result = run("lib.sweep", "run", name, "--rerun", "code", "--no-such-option")
+    assert result.returncode == 1
+    assert "error: 1 runs are not finished" in result.stderr
+    assert runs.read_record(cell) == record
     result = run("lib.sweep", "run", name, "--rerun", "code")
     assert result.returncode == 0, result.stdout + result.stderr
     assert runs.state(cell).kind == Kind.DONE
     assert runs.read_record(cell).code_digest != "older"
+
+
+def test_a_machine_that_the_doctor_refuses_costs_no_record(swept, tiny_study, monkeypatch):
+    cell = load_study(tiny_study("refused", frameworks=["pytorch"])).cells[0]
+    record = runs.read_record(swept[0].cells[1]).model_copy(update={"cell": cell, "code_digest": "older"})
+    runs.write_record(record)
+
+    def refuse():
+        raise UserError("make doctor says NO")
+
+    monkeypatch.setattr("lib.cell.examination.require", refuse)
+    with pytest.raises(UserError, match="says NO"):
+        lib.cell.run("refused", cell, rerun="code")
+    assert runs.read_record(cell) == record
 
 
 def test_trouble_after_the_record_was_written_does_not_cost_the_run(swept, tiny_study, monkeypatch):
@@ -215,11 +234,11 @@ def test_the_plan_names_each_run_its_reason_and_the_time(tiny_study):
 def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):
     result = run("lib.sweep", "run", tiny_study("photographs", datasets=["cifar100"]))
     assert result.returncode == 1
-    assert result.stderr == "error: data/cifar100 is not prepared: make data DATASET=cifar100\n"
+    assert result.stderr == "error: data/cifar100 is not prepared, or damaged: make data DATASET=cifar100\n"
     cell = load_study("photographs").cells[1]
     result = run("lib.cell", "photographs", cell.name)
     assert result.returncode == 1
-    assert result.stderr == "error: cifar100 is not prepared: make data DATASET=cifar100\n"
+    assert result.stderr == "error: cifar100 is not prepared, or damaged: make data DATASET=cifar100\n"
 
 
 @pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.cell", "tiny", "nothing")])

@@ -79,6 +79,10 @@ class Members:
         return self.load(name)
 
 
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
+"""What reading a damaged archive raises; `NotImplementedError` is a zip directory that asks for an unknown version."""
+
+
 @contextmanager
 def members(path: Path, archive: Archive) -> Iterator[Members]:
     """Open an official archive, or its extracted folder, for reading; nothing is unpacked to the disk.
@@ -99,7 +103,7 @@ def members(path: Path, archive: Archive) -> Iterator[Members]:
         else:
             contents = _untar(path, archive.folder)
             yield Members(path, frozenset(contents), contents.__getitem__)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno:  # the system's own; gzip and bz2 raise it without a number
             raise
         raise DataError(f"{path} is damaged, truncated or no archive of {archive.folder} ({error})") from error

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import yaml
@@ -24,9 +24,17 @@ STATISTICS_HEADER = """\
 
 Triple = tuple[float, float, float]
 
-_STATISTICS = TypeAdapter(
-    dict[str, dict[Literal["mean", "std"], Annotated[list[float], Field(min_length=3, max_length=3)]]]
-)
+
+class Statistics(BaseModel):
+    """One dataset's entry of `params/dataset_stats.yaml`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
+    std: Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+_STATISTICS = TypeAdapter(dict[str, Statistics])
 
 
 class ArrayFacts(BaseModel):
@@ -138,7 +146,7 @@ def read_statistics() -> dict[str, dict[str, list[float]]]:
     path = paths.PARAMS / "dataset_stats.yaml"
     try:
         content = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
-        return _STATISTICS.validate_python(content)
+        return {name: entry.model_dump() for name, entry in _STATISTICS.validate_python(content).items()}
     except (yaml.YAMLError, ValueError) as error:
         raise DataError(
             f"params/{path.name} does not hold a mean and a std of three numbers for each dataset; remove it, "

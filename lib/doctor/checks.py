@@ -73,7 +73,7 @@ def _owners(shared: dict[str, list[str]]) -> str:
     for path, names in shared.items():
         pairs.setdefault(" and ".join(names), []).append(path)
     some = {names: min(files, key=lambda file: (".so" not in file, file)) for names, files in pairs.items()}
-    return "; ".join(f"{names} both own {len(pairs[names])} files, such as {file}" for names, file in some.items())
+    return "; ".join(f"{len(pairs[names])} of {names}, such as {file}" for names, file in some.items())
 
 
 def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:

@@ -17,10 +17,17 @@ _PATIENCE_SECONDS = 600
 
 
 def examine() -> dict[str, Any]:
-    """Look at everything, keep what was found, and return it as plain values."""
-    probes = {framework: _ask(framework) for framework in FRAMEWORKS}
-    found = {"date": runs.now()} | _examined() | {"checks": [one._asdict() for one in checks(probes)], "probes": probes}
-    files.write_sealed(result(), found)
+    """Look at everything, keep what was found, and return it as plain values.
+
+    Raises:
+        UserError: another process does so on this machine, and does not end.
+    """
+    refusal = UserError("another process is looking at this machine; wait for it, or stop it")
+    with files.held(result().with_suffix(".lock"), refusal, _PATIENCE_SECONDS):
+        probes = {framework: _ask(framework) for framework in FRAMEWORKS}
+        rows = [one._asdict() for one in checks(probes)]
+        found = {"date": runs.now()} | _examined() | {"checks": rows, "probes": probes}
+        files.write_sealed(result(), found)
     return found
 
 

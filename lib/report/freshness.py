@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lib import files, paths, runs
+from lib.doctor import installed
 from lib.errors import ChapterError
 from lib.params import Cell, Study
 
@@ -60,7 +61,7 @@ def mark(stamp: Path, digest: str) -> None:
 
 
 def _code() -> list[Path]:
-    locks = paths.LIB.parent.glob("requirements*.lock")  # which a report names where machines differ in them
+    locks = installed.LOCKS.glob("requirements*.lock")  # which a report names where machines differ in them
     return sorted([*paths.LIB.rglob("*.py"), *(paths.LIB / "report" / "templates").iterdir(), *locks])
 
 

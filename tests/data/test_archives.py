@@ -123,6 +123,15 @@ def test_an_encrypted_zip_and_one_of_an_unknown_method_are_refused(tiny_imagenet
         read("tiny_imagenet", path)
 
 
+def test_a_zip_directory_of_an_unknown_version_is_refused(tiny_imagenet, project, tmp_path):
+    path = packed(tmp_path, "tiny_imagenet", tiny_imagenet.files)
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"tiny-imagenet-200.zip is damaged, truncated or no archive .*version 9.9"):
+        read("tiny_imagenet", path)
+
+
 def test_an_image_that_would_fill_the_memory_is_refused(tiny_imagenet, project, tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match=r"JPEG is no image that can be decoded .*decompression bomb"):

@@ -441,7 +441,10 @@ def test_a_check_that_fails_ends_the_command_with_an_error(project, monkeypatch,
     assert "NO SHA-256 of the contents" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", ["- digits", "digits: 3", "digits: {mean: [1, 2, 3], sd: [1, 2, 3]}", "a: ["])
+@pytest.mark.parametrize(
+    "content",
+    ["- digits", "digits: 3", "cifar10: {mean: [1.0, 2.0, 3.0]}", "digits: {mean: [1, 2, 3], sd: [1, 2, 3]}", "a: ["],
+)
 def test_statistics_that_are_none_are_refused_in_one_sentence(project, content):
     (paths.PARAMS / "dataset_stats.yaml").write_text(content)
     with pytest.raises(DataError, match="params/dataset_stats.yaml does not hold a mean and a std"):
