@@ -117,7 +117,7 @@ def write_distribution(folder, name, version, **contents):
 @pytest.fixture
 def two_cudnns(tmp_path, monkeypatch):
     """What the old GPU environment had: two wheels that install one file, here in small."""
-    library, package = "nvidia/cudnn/lib/libcudnn.so.9", "nvidia/__init__.py"
+    library, package = "made_up/lib/libcudnn.so.9", "made_up/__init__.py"
     write_distribution(tmp_path, "nvidia-cudnn-cu12", "9.28.0", **{library: "twelve", package: "empty"})
     write_distribution(tmp_path, "nvidia-cudnn-cu13", "9.20.0", **{library: "thirteen", package: "empty"})
     monkeypatch.syspath_prepend(tmp_path)
@@ -127,7 +127,7 @@ def test_a_file_that_two_packages_own_is_a_no_that_names_both_and_an_equal_one_i
     found = next(one for one in checks(probes) if one.check == "one owner a file")
     assert found.state == NO
     assert found.found == (
-        "1 of nvidia-cudnn-cu12 9.28.0 and nvidia-cudnn-cu13 9.20.0, such as nvidia/cudnn/lib/libcudnn.so.9"
+        "1 of nvidia-cudnn-cu12 9.28.0 and nvidia-cudnn-cu13 9.20.0, such as made_up/lib/libcudnn.so.9"
     )
     assert "remove .venv" in found.remedy
 
