@@ -390,6 +390,9 @@ def test_the_pytorch_convention_draws_what_torchvision_draws(model):
     ratios = {}
     for name, values in network.named_parameters():
         own = values.detach().numpy()
+        # PyTorch 2.10 draws the bound itself, a hundred standard deviations, once in some ten million values: there
+        # `trunc_normal_` meets an infinite inverse error function. PyTorch 2.13 does not.
+        own = np.where(np.abs(own) < 2, own, 0)
         if name not in drawn or not own.any():
             assert not drawn.get(name, np.zeros(1)).any()
             assert len(np.unique(own)) == 1, name  # all 0, all 1 or all 1e-6: nothing is drawn
