@@ -56,7 +56,7 @@ plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code]
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)"
 
 cost: env ## what a study costs on a GPU, on paper: STUDY=stage2 [OPTIONS="--tflops 12"]
-	@$(RUN) -m lib.pytorch.cost $(STUDY) $(OPTIONS)
+	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)
 
 sweep: env ## run what is pending: STUDY=stage1 [RERUN=code] [OPTIONS="for Snakemake"]
 	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
@@ -68,7 +68,7 @@ report: env ## execute the chapters and export report/STUDY.html and .pdf: STUDY
 	@$(RUN) -m lib.report $(STUDY)
 
 rehearsal: env ## the 180 cells of stage 2 in miniature, in the folder rehearsal/: STUDY=rehearsal-36 for 36 of them
-	@$(RUN) -m lib.rehearsal
+	@$(RUN) -m lib.sweep.rehearsal
 	@$(MAKE) in-rehearsal STUDY=$(or $(filter rehearsal%,$(STUDY)),rehearsal)
 
 in-rehearsal: export PAIRED_ROOT := $(CURDIR)/rehearsal

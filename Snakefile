@@ -9,8 +9,8 @@
 import sys
 
 from lib import processes
-from lib.params import load_study
-from lib.plan import pending
+from lib.study.params import load_study
+from lib.sweep.plan import pending
 
 study = load_study(config["study"])
 rerun = config.get("rerun") or ""
@@ -31,7 +31,7 @@ rule train:
     output:
         touch("executed/.over/{run}"),
     params:
-        command=processes.bound([sys.executable, "-m", "lib.cell", study.name]),
+        command=processes.bound([sys.executable, "-m", "lib.sweep.cell", study.name]),
     threads: workflow.cores
     shell:
         "exec {params.command:q} {wildcards.run} --rerun={rerun:q}"

@@ -25,8 +25,8 @@ study = "quickstart"
 # %% tags=["setup"]
 from lib.data import exhibits
 from lib.data.store import checks, open_store
-from lib.params import load_study
 from lib.report.chapter import Chapter
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

@@ -31,17 +31,18 @@ study = "quickstart"
 # %% tags=["setup"]
 import pandas as pd
 
-from lib.conventions import DIFFERENCES
-from lib.data.catalog import CATALOG
 from lib.data.store import open_store
-from lib.params import load_study
-from lib.parity import figures, inputs, ladder, numbers
+from lib.figures import parity as figures
+from lib.parity import inputs, ladder, numbers
 from lib.parity.architecture import STAGES, parameter_table
 from lib.parity.differences import differences
 from lib.parity.twins import RATES
-from lib.registry import SIZES
 from lib.report.chapter import Chapter
-from lib.tables import checked
+from lib.report.tables import checked
+from lib.study.conventions import DIFFERENCES
+from lib.study.datasets import CATALOG
+from lib.study.models import SIZES
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

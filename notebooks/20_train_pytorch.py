@@ -28,12 +28,12 @@ run = "pytorch_digits_resnet20_fp32_seed42-quick"
 import pandas as pd
 from IPython.display import display
 
-from lib import training
+from lib.analysis.results import settings_table
 from lib.data.store import open_store
-from lib.figures import curves
-from lib.params import load_study
+from lib.figures.style import curves
 from lib.pytorch.learner import PyTorchLearner
-from lib.records import settings_table
+from lib.study.params import load_study
+from lib.training import protocol as training
 
 # %% [markdown]
 # ## The cell
@@ -68,8 +68,8 @@ print(f"device: {learner.describe()['device']}")
 # %% [markdown]
 # ## Training
 #
-# The protocol of `lib/training.py`, the same for both frameworks: an epoch is seeded from the seed and its number,
-# timed without its validation, and kept, so that a run that is stopped goes on from its last whole epoch.
+# The protocol of `lib/training/protocol.py`, the same for both frameworks: an epoch is seeded from the seed and its
+# number, timed without its validation, and kept, so that a run that is stopped goes on from its last whole epoch.
 
 # %%
 log = training.fit(cell, learner, store.digest)

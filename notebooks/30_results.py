@@ -24,11 +24,11 @@
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib import records
-from lib.figures import TITLES
-from lib.params import load_study
+from lib.analysis import results as records
+from lib.figures.style import TITLES
 from lib.report.chapter import Chapter
-from lib.tables import percent, shown
+from lib.report.tables import percent, shown
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

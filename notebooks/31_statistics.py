@@ -28,11 +28,14 @@
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib import figures, files, paths, records, statistics
-from lib.params import load_study
+from lib import files, paths
+from lib.analysis import contrasts as statistics
+from lib.analysis import results as records
+from lib.analysis.contrasts import ALPHA, METRICS
+from lib.figures import style as figures
 from lib.report.chapter import Chapter
-from lib.statistics import ALPHA, METRICS
-from lib.tables import percent, points, shown
+from lib.report.tables import percent, points, shown
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

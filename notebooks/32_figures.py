@@ -22,10 +22,11 @@
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib import figures, records
-from lib.params import load_study
+from lib.analysis import results as records
+from lib.figures import style as figures
 from lib.report.chapter import Chapter
-from lib.tables import percent
+from lib.report.tables import percent
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

@@ -29,11 +29,14 @@
 study = "attribution-quick"
 
 # %% tags=["setup"]
-from lib import attribution, figures, records, statistics
-from lib.attribution import ALIGNED, NATIVE
-from lib.params import load_study
+from lib.analysis import attribution
+from lib.analysis import contrasts as statistics
+from lib.analysis import results as records
+from lib.analysis.attribution import ALIGNED, NATIVE
+from lib.figures import style as figures
 from lib.report.chapter import Chapter
-from lib.tables import points, shown
+from lib.report.tables import points, shown
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

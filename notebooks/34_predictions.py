@@ -23,11 +23,13 @@
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib import files, paths, predictions, records
-from lib.figures import TITLES
-from lib.params import load_study
+from lib import files, paths
+from lib.analysis import predictions
+from lib.analysis import results as records
+from lib.figures.style import TITLES
 from lib.report.chapter import Chapter
-from lib.tables import percent, points, shown
+from lib.report.tables import percent, points, shown
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

@@ -22,10 +22,11 @@
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib import records, runs
-from lib.params import load_study
+from lib.analysis import results as records
 from lib.report.chapter import Chapter
-from lib.tables import shown
+from lib.report.tables import shown
+from lib.runs import state as runs
+from lib.study.params import load_study
 
 chapter = Chapter(study)
 

@@ -5,14 +5,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import attribution, figures, paths, records, runs
-from lib.attribution import ALIGNED, NATIVE
-from lib.conventions import DIFFERENCES
-from lib.digests import code_digest, inputs_digest
+from lib import paths
+from lib.analysis import attribution
+from lib.analysis import results as records
+from lib.analysis.attribution import ALIGNED, NATIVE
+from lib.analysis.results import RESULTS
 from lib.execution import execute
-from lib.params import load_study
-from lib.records import RESULTS
-from lib.resume import COLUMNS
+from lib.figures import style as figures
+from lib.runs import state as runs
+from lib.runs.digests import code_digest, inputs_digest
+from lib.study.conventions import DIFFERENCES
+from lib.study.params import load_study
+from lib.training.resume import COLUMNS
 
 PARTS = {
     "bn-momentum": 0.10,

@@ -3,8 +3,8 @@
 import pytest
 
 from lib.errors import ParameterError
-from lib.params import load_study
 from lib.pytorch import cost
+from lib.study.params import load_study
 
 
 def test_operations_are_counted_as_by_hand():

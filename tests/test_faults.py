@@ -14,9 +14,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from lib import runs
-from lib.params import load_study
-from lib.runs import Kind
+from lib.runs import state as runs
+from lib.runs.state import Kind
+from lib.study.params import load_study
 from tests.faults import Sweep
 
 pytestmark = pytest.mark.usefixtures("digits")
@@ -95,7 +95,7 @@ def test_a_finished_run_outlives_its_cell(faultless, tiny_study):
     (cell,) = study.cells
     sweep = Sweep(study.name)
     sweep.wait_for((runs.folder(cell) / "record.json").exists)
-    sweep.find("lib.cell").kill()
+    sweep.find("lib.sweep.cell").kill()
     sweep.end()
     assert runs.state(cell).kind == Kind.DONE
     again = Sweep(study.name)

@@ -7,8 +7,9 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_rgb
 
-from lib import figures, statistics
-from lib.records import KEYS, LOG, RESULTS
+from lib.analysis import contrasts as statistics
+from lib.analysis.results import KEYS, LOG, RESULTS
+from lib.figures import style as figures
 
 
 def results(frameworks=("keras", "pytorch"), models=("resnet20",), seeds=(42, 123, 456)):

@@ -9,10 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from lib import initial
-from lib.conventions import BATCH_NORM, DIFFERENCES, SWITCHES, followed
 from lib.data import stream
-from lib.data.catalog import CATALOG
 from lib.data.store import Split
 from lib.keras import models
 from lib.keras.data import TrainingPipeline, evaluation_dataset
@@ -20,7 +17,10 @@ from lib.keras.learner import KerasLearner
 from lib.keras.normalization import UnbiasedBatchNormalization
 from lib.keras.optimizer import ConventionalSGD, sgd
 from lib.keras.weights import tensors
-from lib.params import load_study
+from lib.study.conventions import BATCH_NORM, DIFFERENCES, SWITCHES, followed
+from lib.study.datasets import CATALOG
+from lib.study.params import load_study
+from lib.training import first_weights as initial
 
 ARCHITECTURE = ("bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "padding")
 

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import metrics, runs, training
 from lib.errors import TrainingError
-from lib.params import load_study
+from lib.runs import state as runs
+from lib.study.params import load_study
+from lib.training import metrics
+from lib.training import protocol as training
 
 LEARNERS = {"keras": "KerasLearner", "pytorch": "PyTorchLearner"}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib import metrics
+from lib.training import metrics
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 GUESSES = np.array([0, 1, 1, 1, 0, 2])

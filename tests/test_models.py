@@ -14,8 +14,8 @@ from torch import nn
 
 from lib.errors import ParameterError
 from lib.keras import models as keras_models
-from lib.params import ModelName
 from lib.pytorch import models as pytorch_models
+from lib.study.params import ModelName
 
 FRAMEWORKS = (keras_models, pytorch_models)
 EVERY = [(model, size) for model in get_args(ModelName) for size in (32, 64)]

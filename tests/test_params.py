@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from lib import paths
-from lib.conventions import DIFFERENCES, SWITCHES
 from lib.errors import ParameterError
-from lib.params import load_study, study_names
+from lib.study.conventions import DIFFERENCES, SWITCHES
+from lib.study.params import load_study, study_names
 
 BN, SHARED = {"bn": ["bn_eps"]}, {"pairing": "shared"}
 

@@ -11,12 +11,15 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import recall_score, zero_one_loss
 
-from lib import files, paths, predictions, records, runs
-from lib.digests import code_digest, inputs_digest
+from lib import files, paths
+from lib.analysis import predictions
+from lib.analysis import results as records
 from lib.errors import DataError
 from lib.execution import execute
-from lib.params import load_study
 from lib.report.chapter import Chapter
+from lib.runs import state as runs
+from lib.runs.digests import code_digest, inputs_digest
+from lib.study.params import load_study
 
 IMAGES = 60
 LABELS = np.arange(IMAGES) % 10

@@ -11,18 +11,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lib import initial, metrics
-from lib.conventions import DIFFERENCES, SWITCHES, Switch, followed
 from lib.data import stream
-from lib.data.catalog import CATALOG
 from lib.data.store import Split
-from lib.params import ModelName, load_study
 from lib.pytorch import models
 from lib.pytorch.alignment import EDITS
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.normalization import BiasedBatchNorm2d
 from lib.pytorch.optimizer import ConventionalSGD, sgd
+from lib.study.conventions import DIFFERENCES, SWITCHES, Switch, followed
+from lib.study.datasets import CATALOG
+from lib.study.params import ModelName, load_study
+from lib.training import first_weights as initial
+from lib.training import metrics
 
 from torchvision.ops import StochasticDepth  # isort: skip
 

@@ -3,11 +3,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import files, paths, records, runs, statistics
-from lib.digests import code_digest, inputs_digest
+from lib import files, paths
+from lib.analysis import contrasts as statistics
+from lib.analysis import results as records
 from lib.errors import DataError
-from lib.params import load_study
 from lib.report.chapter import Chapter
+from lib.runs import state as runs
+from lib.runs.digests import code_digest, inputs_digest
+from lib.study.params import load_study
 
 SPEC = (
     "framework, dataset, model, precision, seed, acc_best, f1_best, test_accuracy, test_macro_f1, epoch_best, "

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lib import digests, files, paths, runs
-from lib.digests import code_digest, inputs_digest, refuse_edited_code
+from lib import files, paths
 from lib.errors import ChapterError, DataError, TrainingError
-from lib.params import load_study
-from lib.plan import pending, time_left
-from lib.runs import Kind
+from lib.runs import digests
+from lib.runs import state as runs
+from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
+from lib.runs.state import Kind
+from lib.study.params import load_study
+from lib.sweep.plan import pending, time_left
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lib.schedules import warmup_cosine
+from lib.training.schedules import warmup_cosine
 
 TOTAL, WARMUP = 200 * 175, 5 * 175
 

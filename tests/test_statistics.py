@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from lib import statistics
-from lib.records import KEYS, RESULTS
+from lib.analysis import contrasts as statistics
+from lib.analysis.results import KEYS, RESULTS
 
 KERAS = np.array([0.912, 0.905, 0.921, 0.917, 0.909])
 PYTORCH = np.array([0.918, 0.914, 0.922, 0.925, 0.913])

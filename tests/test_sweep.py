@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-import lib.cell
-from lib import paths, runs
+import lib.sweep.cell
+from lib import paths
 from lib.errors import UserError
-from lib.params import load_study
-from lib.plan import pending
-from lib.runs import Kind
+from lib.runs import state as runs
+from lib.runs.state import Kind
+from lib.study.params import load_study
+from lib.sweep.plan import pending
 
 pytestmark = pytest.mark.usefixtures("digits")
 
@@ -69,7 +70,7 @@ def test_a_sweep_of_what_is_done_starts_nothing(swept):
 def test_another_process_with_no_loading_processes_gives_the_same_log(swept, tiny_study, framework):
     study, _ = swept
     alone = load_study(tiny_study("alone", settings={"num_workers": 0}, frameworks=[framework]))
-    result = run("lib.cell", "alone", alone.cells[0].name)
+    result = run("lib.sweep.cell", "alone", alone.cells[0].name)
     assert result.returncode == 0, result.stdout + result.stderr
     twin = study.cell(alone.cells[0].name.replace("-alone", "-tiny"))
     assert log_without_times(alone.cells[0]) == log_without_times(twin)
@@ -96,7 +97,7 @@ def test_a_failed_run_is_told_in_one_line_and_does_not_stop_the_others(swept, ti
 def whole(tiny_study):
     """A cell that was never stopped."""
     study = load_study(tiny_study("whole", frameworks=["pytorch"], models=["mobilenetv2"]))
-    result = run("lib.cell", study.name, study.cells[0].name)
+    result = run("lib.sweep.cell", study.name, study.cells[0].name)
     assert result.returncode == 0, result.stdout + result.stderr
     return study.cells[0]
 
@@ -106,7 +107,7 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
     """With loading processes and a network that has dropout: neither may make a difference."""
     name = tiny_study(f"stopped{how.value}", frameworks=["pytorch"], models=["mobilenetv2"])
     cell = load_study(name).cells[0]
-    command = [sys.executable, "-W", "ignore", "-m", "lib.cell", name, cell.name]
+    command = [sys.executable, "-W", "ignore", "-m", "lib.sweep.cell", name, cell.name]
     progress = runs.folder(cell) / "last/progress.json"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
@@ -117,7 +118,7 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
     assert "Traceback" not in errors
     assert runs.state(cell).kind == Kind.INTERRUPTED
     assert runs.read_record(cell) is None
-    result = run("lib.cell", name, cell.name)
+    result = run("lib.sweep.cell", name, cell.name)
     assert f"{cell.name}: goes on after epoch" in result.stdout
     assert log_without_times(cell) == log_without_times(whole)
 
@@ -127,7 +128,7 @@ def test_a_run_that_runs_already_is_refused(swept, tiny_study):
     cell = load_study(name).cells[0]
     with runs.claimed(cell):
         runs.write_status(cell, "running")
-        for command in (("lib.cell", name, cell.name), ("lib.sweep", "run", name)):
+        for command in (("lib.sweep.cell", name, cell.name), ("lib.sweep", "run", name)):
             result = run(*command)
             assert result.returncode == 1
             assert f"{cell.name} is running" in result.stderr
@@ -138,7 +139,7 @@ def test_a_run_that_runs_already_is_refused(swept, tiny_study):
 def test_a_done_run_is_left_as_it_is(swept):
     study, _ = swept
     record = (runs.folder(study.cells[1]) / "record.json").read_bytes()
-    result = run("lib.cell", study.name, study.cells[1].name)
+    result = run("lib.sweep.cell", study.name, study.cells[1].name)
     assert result.returncode == 0
     assert "is done" in result.stdout
     assert (runs.folder(study.cells[1]) / "record.json").read_bytes() == record
@@ -149,12 +150,12 @@ def test_a_run_made_by_other_code_is_kept_unless_it_is_asked_for_again(swept, ti
     cell = load_study(name).cells[0]
     record = runs.read_record(swept[0].cells[1]).model_copy(update={"cell": cell, "code_digest": "older"})
     runs.write_record(record)
-    for command in (("lib.cell", name, cell.name), ("lib.sweep", "run", name)):
+    for command in (("lib.sweep.cell", name, cell.name), ("lib.sweep", "run", name)):
         result = run(*command)
         assert result.returncode == 0, result.stderr
         assert runs.read_record(cell) == record
     told = "is kept: made by other code than today's; --rerun code trains it again"
-    assert told in run("lib.cell", name, cell.name).stdout
+    assert told in run("lib.sweep.cell", name, cell.name).stdout
     result = run("lib.sweep", "run", name, "--rerun", "code", "--no-such-option")
     assert result.returncode == 1
     assert "error: 1 runs are not finished" in result.stderr
@@ -173,9 +174,9 @@ def test_a_machine_that_the_doctor_refuses_costs_no_record(swept, tiny_study, mo
     def refuse():
         raise UserError("make doctor says NO")
 
-    monkeypatch.setattr("lib.cell.examination.require", refuse)
+    monkeypatch.setattr("lib.sweep.cell.examination.require", refuse)
     with pytest.raises(UserError, match="says NO"):
-        lib.cell.run("refused", cell, rerun="code")
+        lib.sweep.cell.run("refused", cell, rerun="code")
     assert runs.read_record(cell) == record
 
 
@@ -188,8 +189,8 @@ def test_trouble_after_the_record_was_written_does_not_cost_the_run(swept, tiny_
         runs.write_record(runs.read_record(done).model_copy(update={"cell": cell}))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lib.cell.execute", execute)
-    lib.cell.run("late", cell)
+    monkeypatch.setattr("lib.sweep.cell.execute", execute)
+    lib.sweep.cell.run("late", cell)
     assert runs.state(cell).kind != Kind.INTERRUPTED
     assert runs.read_record(cell) is not None
 
@@ -236,12 +237,12 @@ def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):
     assert result.returncode == 1
     assert result.stderr == "error: data/cifar100 is not prepared, or damaged: make data DATASET=cifar100\n"
     cell = load_study("photographs").cells[1]
-    result = run("lib.cell", "photographs", cell.name)
+    result = run("lib.sweep.cell", "photographs", cell.name)
     assert result.returncode == 1
     assert result.stderr == "error: cifar100 is not prepared, or damaged: make data DATASET=cifar100\n"
 
 
-@pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.cell", "tiny", "nothing")])
+@pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.sweep.cell", "tiny", "nothing")])
 def test_a_wrong_name_is_answered_with_the_choices(tiny_study, arguments):
     tiny_study()
     result = run(*arguments, env=os.environ)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from lib import tables
+from lib.report import tables
 
 
 def test_a_shown_table_has_the_chosen_columns_under_their_headers_and_keeps_its_data():

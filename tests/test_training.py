@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import runs, training
 from lib.errors import ParameterError, TrainingError
-from lib.params import load_study
 from lib.progress import Progress
-from lib.training import EpochSums, Predictions
+from lib.runs import state as runs
+from lib.study.params import load_study
+from lib.training import protocol as training
+from lib.training.protocol import EpochSums, Predictions
 
 
 class CountingLearner:
@@ -192,7 +193,7 @@ def test_whatever_file_an_epoch_was_writing_when_it_was_killed_no_whole_epoch_is
 def test_a_pause_is_no_part_of_a_run_s_seconds(cell, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
-    monkeypatch.setattr("lib.resume.time", clock)
+    monkeypatch.setattr("lib.training.resume.time", clock)
 
     class SlowLearner(CountingLearner):
         def step(self, batch, learning_rate):

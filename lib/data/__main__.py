@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from lib import errors
-from lib.data.catalog import CATALOG
 from lib.data.checks import OFFICIAL_IMAGES
 from lib.data.store import Store, checks, prepare
 from lib.errors import DataError
+from lib.study.datasets import CATALOG
 
 
 def main() -> None:

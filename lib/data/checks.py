@@ -10,8 +10,8 @@ from lib.data import contents, layout
 from lib.errors import DataError
 
 if TYPE_CHECKING:
-    from lib.data.catalog import Dataset
     from lib.data.store import Store
+    from lib.study.datasets import Dataset
 
 
 OFFICIAL_IMAGES = "official images"

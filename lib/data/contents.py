@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from lib.data.catalog import Dataset
+from lib.study.datasets import Dataset
 
 CHUNK = 2_000
 """Images read at a time: 25 MB of 64 x 64 pixels."""

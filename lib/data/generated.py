@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from lib.data.catalog import Dataset
 from lib.data.layout import Manifest
 from lib.data.sources import Origin
 from lib.data.store import Store
+from lib.study.datasets import Dataset
 
 
 def images(dataset: Dataset, part: str, per_class: int) -> tuple[np.ndarray, np.ndarray]:

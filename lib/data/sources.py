@@ -13,10 +13,10 @@ from sklearn.model_selection import train_test_split
 from lib import paths
 from lib.data import archives
 from lib.data.archives import ARCHIVES, Archive, Part
-from lib.data.catalog import Dataset
 from lib.data.disk import is_full_disk
 from lib.data.download import download, md5
 from lib.errors import DataError
+from lib.study.datasets import Dataset
 
 if TYPE_CHECKING:
     import datasets

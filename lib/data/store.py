@@ -15,13 +15,13 @@ from filelock import FileLock
 
 from lib import files, paths
 from lib.data import contents, layout
-from lib.data.catalog import CATALOG, Dataset
 from lib.data.checks import checks, requirements, verify_arrays
 from lib.data.disk import full_disk_as_data_error
 from lib.data.layout import IMAGES_AND_LABELS, SPLITS, Manifest
 from lib.data.sources import Origin, open_source
 from lib.data.writing import building_folder, write_array, write_source
 from lib.errors import DataError
+from lib.study.datasets import CATALOG, Dataset
 
 __all__ = ["Split", "Store", "checks", "open_store", "prepare"]
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.params import Settings
+from lib.study.params import Settings
 
 
 class Stream(NamedTuple):

@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from lib import paths
 from lib.data import layout
-from lib.data.catalog import Dataset
 from lib.data.checks import verify_labels
 from lib.data.disk import require_space
 from lib.data.sources import Source
 from lib.errors import DataError
+from lib.study.datasets import Dataset
 
 
 @contextmanager

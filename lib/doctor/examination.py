@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lib import environment, files, paths, processes, runs
+from lib import environment, files, paths, processes
 from lib.doctor import installed
 from lib.doctor.checks import FRAMEWORKS, NO, Check, checks
 from lib.errors import DataError, UserError
+from lib.runs import state as runs
 
 _PATIENCE_SECONDS = 600
 

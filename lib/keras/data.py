@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from lib.data import stream
 from lib.data.store import Split, Store
-from lib.params import Settings
+from lib.study.params import Settings
 
 
 class TrainingPipeline:

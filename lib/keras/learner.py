@@ -15,16 +15,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib import environment, initial
-from lib.conventions import followed
+from lib import environment
 from lib.data.store import Store
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.keras.models import build, parameters
 from lib.keras.optimizer import sgd
 from lib.keras.weights import tensors
-from lib.params import Cell
-from lib.seeds import epoch_seed
-from lib.training import (
+from lib.study.conventions import followed
+from lib.study.params import Cell
+from lib.training import first_weights as initial
+from lib.training.protocol import (
     EpochSums,
     Predictions,
     evaluation_batch,
@@ -32,6 +32,7 @@ from lib.training import (
     steps_per_epoch,
     the_network_fits,
 )
+from lib.training.seeds import epoch_seed
 
 
 class KerasLearner:

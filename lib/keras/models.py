@@ -15,9 +15,9 @@ from typing import Any
 import keras
 from keras import applications, layers
 
-from lib.conventions import BATCH_NORM, BatchNorm, Conventions, followed
 from lib.keras.normalization import UnbiasedBatchNormalization
-from lib.registry import Builder, choose
+from lib.study.conventions import BATCH_NORM, BatchNorm, Conventions, followed
+from lib.study.models import Builder, choose
 
 NATIVE: Conventions = followed("keras", (), "keras")
 """Keras' own convention in everything."""

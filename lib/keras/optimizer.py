@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from lib.conventions import Conventions
-from lib.params import Settings
+from lib.study.conventions import Conventions
+from lib.study.params import Settings
 
 
 def sgd(settings: Settings, conventions: Conventions, dtype: str = "float32") -> keras.optimizers.Optimizer:

@@ -12,7 +12,7 @@ from lib.parity.architecture import STAGES
 from lib.parity.ladder import RUNGS, Found, climb, gathered, summary
 from lib.parity.twins import FRAMEWORKS
 from lib.progress import duration
-from lib.registry import SIZES
+from lib.study.models import SIZES
 
 
 def show(found: Found, seconds: float) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.conventions import DIFFERENCES, Framework, Switch, followed
 from lib.keras import models as keras_models
 from lib.keras.weights import tensors
 from lib.pytorch import models as pytorch_models
+from lib.study.conventions import DIFFERENCES, Framework, Switch, followed
 
 PARAMETER_LIMITS = {"mobilenetv2": 1.0, "resnet50": 1.0, "convnext_tiny": 5.0, "resnet20": 0.0}
 """Largest difference of the trainable parameters, in percent of PyTorch's.

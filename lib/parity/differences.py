@@ -15,14 +15,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib.conventions import SWITCHES, Framework, Switch
 from lib.keras import models as keras_models
 from lib.keras import optimizer as keras_optimizer
 from lib.keras.weights import flattened
-from lib.params import Settings
 from lib.parity import weights
 from lib.pytorch import models as pytorch_models
 from lib.pytorch import optimizer as pytorch_optimizer
+from lib.study.conventions import SWITCHES, Framework, Switch
+from lib.study.params import Settings
 
 from torchvision import ops  # isort: skip  (after lib.pytorch, which makes it importable)
 

@@ -6,14 +6,14 @@ from itertools import zip_longest
 import numpy as np
 import pandas as pd
 
-from lib.conventions import Framework
 from lib.data.store import Split, Store
 from lib.keras.data import evaluation_dataset
 from lib.keras.learner import KerasLearner
-from lib.params import Cell, Settings
 from lib.pytorch.data import evaluation_loader
 from lib.pytorch.learner import PyTorchLearner
-from lib.training import learning_rate
+from lib.study.conventions import Framework
+from lib.study.params import Cell, Settings
+from lib.training.protocol import learning_rate
 
 Learner = KerasLearner | PyTorchLearner
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import keras
 import pandas as pd
 
-from lib.conventions import SWITCHES, Framework
 from lib.parity import architecture, inputs, numbers
 from lib.parity.twins import Twins, twins
+from lib.study.conventions import SWITCHES, Framework
 
 CLASSES = (10, 100, 200)
 

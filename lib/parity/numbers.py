@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.conventions import DIFFERENCES, SWITCHES, Framework, Switch
 from lib.parity.architecture import tensor_table
 from lib.parity.twins import FRAMEWORKS, RATES, Twins, Values, twins
+from lib.study.conventions import DIFFERENCES, SWITCHES, Framework, Switch
 
 ROUNDING = 10
 """In float32 the frameworks may differ by so many times what rounding does to one of them.

@@ -15,15 +15,15 @@ import tensorflow as tf
 import torch
 from torch.nn import functional
 
-from lib.conventions import Framework, Switch
 from lib.data import generated
 from lib.keras.learner import KerasLearner
 from lib.keras.weights import tensors
-from lib.params import Cell, Precision, Settings
 from lib.parity import weights
 from lib.parity.architecture import STAGES, keras_output
 from lib.parity.inputs import Learner
 from lib.pytorch.learner import PyTorchLearner
+from lib.study.conventions import Framework, Switch
+from lib.study.params import Cell, Precision, Settings
 
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
 BATCH, CLASSES = 4, 10

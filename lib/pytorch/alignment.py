@@ -9,9 +9,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.conventions import BATCH_NORM, Conventions, Switch
 from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
 from lib.pytorch.normalization import BiasedBatchNorm2d
+from lib.study.conventions import BATCH_NORM, Conventions, Switch
 
 from torchvision import models, ops  # isort: skip
 

@@ -16,8 +16,8 @@ from lib.data import stream
 from lib.data.store import Split, Store
 from lib.data.stream import Stream
 from lib.environment import cores
-from lib.params import Settings
 from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
+from lib.study.params import Settings
 
 from torchvision.transforms.v2 import functional  # isort: skip
 

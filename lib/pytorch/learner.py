@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib import environment, initial
-from lib.conventions import followed
+from lib import environment
 from lib.data.store import Store
-from lib.params import Cell
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.models import build, parameters
 from lib.pytorch.optimizer import sgd
-from lib.seeds import epoch_seed
-from lib.training import (
+from lib.study.conventions import followed
+from lib.study.params import Cell
+from lib.training import first_weights as initial
+from lib.training.protocol import (
     EpochSums,
     Predictions,
     evaluation_batch,
@@ -27,6 +27,7 @@ from lib.training import (
     steps_per_epoch,
     the_network_fits,
 )
+from lib.training.seeds import epoch_seed
 
 
 class PyTorchLearner:

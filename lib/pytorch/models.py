@@ -8,10 +8,10 @@ Where the conventions ask for it, a model follows Keras in what the two librarie
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.conventions import Conventions, followed
 from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
 from lib.pytorch.alignment import align
-from lib.registry import Builder, choose
+from lib.study.conventions import Conventions, followed
+from lib.study.models import Builder, choose
 
 from torchvision import models  # isort: skip
 

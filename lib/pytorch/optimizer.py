@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lib.conventions import Conventions
-from lib.params import Settings
+from lib.study.conventions import Conventions
+from lib.study.params import Settings
 
 
 def sgd(parameters: Iterable[nn.Parameter], settings: Settings, conventions: Conventions) -> torch.optim.Optimizer:

@@ -7,10 +7,11 @@ nothing heavy is imported.
 import argparse
 import time
 
-from lib import files, paths, runs
+from lib import files, paths
 from lib.errors import ChapterError, one_line
-from lib.params import Study, load_study
 from lib.report import freshness
+from lib.runs import state as runs
+from lib.study.params import Study, load_study
 
 
 def main() -> None:

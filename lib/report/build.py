@@ -17,11 +17,12 @@ import nbformat
 import pypandoc
 import typst
 
-from lib import files, runs
+from lib import files
 from lib.errors import ChapterError
-from lib.params import Study
 from lib.report import freshness
 from lib.report.exporter import TEMPLATES, ChapterExporter, escaped
+from lib.runs import state as runs
+from lib.study.params import Study
 
 _NAMED_RUNS = 12
 _PANDOC = (

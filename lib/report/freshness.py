@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from lib import files, paths, runs
+from lib import files, paths
 from lib.doctor import installed
 from lib.errors import ChapterError
-from lib.params import Cell, Study
+from lib.runs import state as runs
+from lib.study.params import Cell, Study
 
 _FIRST_RESULTS_CHAPTER = 30
 

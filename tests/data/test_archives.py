@@ -9,9 +9,9 @@ from PIL import Image
 
 from lib import paths
 from lib.data.archives import ARCHIVES
-from lib.data.catalog import CATALOG
 from lib.data.sources import open_source
 from lib.errors import DataError
+from lib.study.datasets import CATALOG
 from tests.data.conftest import batch, write_folder, write_tar, write_zip
 
 NAMES = ("cifar10", "cifar100", "tiny_imagenet")

@@ -17,10 +17,10 @@ from lib import files, paths
 from lib.data import contents, layout, writing
 from lib.data.__main__ import report
 from lib.data.archives import ARCHIVES
-from lib.data.catalog import CATALOG
 from lib.data.layout import IMAGES_AND_LABELS, SPLITS
 from lib.data.store import checks, open_store, prepare
 from lib.errors import DataError
+from lib.study.datasets import CATALOG
 from tests.data.conftest import batch, jpeg, write_folder, write_tar, write_zip
 from tests.data.test_sources import write_parquet
 

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from lib import tables
-from lib.conventions import SWITCHES
 from lib.parity import architecture
+from lib.report import tables
+from lib.study.conventions import SWITCHES
 
 HEADS = (10, 100, 200)
 PYTORCH = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib.conventions import BATCH_NORM, DIFFERENCES, SWITCHES
 from lib.parity.differences import differences
+from lib.study.conventions import BATCH_NORM, DIFFERENCES, SWITCHES
 
 
 @pytest.mark.parametrize("model", DIFFERENCES)

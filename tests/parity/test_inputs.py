@@ -8,10 +8,11 @@ import pytest
 
 from lib.data import generated
 from lib.data.store import Store
+from lib.figures import parity as figures
 from lib.keras.data import TrainingPipeline
-from lib.params import load_study
-from lib.parity import figures, inputs
+from lib.parity import inputs
 from lib.pytorch.data import training_loader
+from lib.study.params import load_study
 
 
 def test_both_pipelines_give_the_same_pixels(digits: Store) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.conventions import DIFFERENCES, SWITCHES
 from lib.parity import __main__ as command
 from lib.parity import ladder, numbers
 from lib.parity.ladder import RUNGS, Found
 from lib.parity.twins import Twins
+from lib.study.conventions import DIFFERENCES, SWITCHES
 
 TABLES = ("tensors", "feature_maps", "pixels", "stream", "learning_rate_checks")
 MEASURED = ("initial_weights", "logits", "gradients", "step", "trajectory")

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from lib.conventions import SWITCHES, followed
 from lib.errors import ParityError
 from lib.keras import models as keras_models
 from lib.parity import transplant
 from lib.parity.weights import perturbed, read, write
 from lib.pytorch import models as pytorch_models
+from lib.study.conventions import SWITCHES, followed
 
 MODELS = ("mobilenetv2", "resnet50", "convnext_tiny", "resnet20")
 

@@ -2,11 +2,12 @@ import nbformat
 import pypdf
 import pytest
 
-from lib import files, paths, runs
-from lib.digests import code_digest, inputs_digest
+from lib import files, paths
 from lib.errors import ChapterError
 from lib.report import freshness
 from lib.report.build import build, title_block
+from lib.runs import state as runs
+from lib.runs.digests import code_digest, inputs_digest
 
 from .conftest import chapter_of
 

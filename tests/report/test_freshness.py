@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from lib import files, paths, runs
+from lib import files, paths
 from lib.errors import ChapterError
 from lib.report import __main__ as command
 from lib.report import freshness
+from lib.runs import state as runs
 from tests.report.test_build import finish
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from lib.conventions import Framework, followed
-from lib.params import Cell
+from lib.study.conventions import Framework, followed
+from lib.study.params import Cell
 
 Shape = tuple[int, ...]
 

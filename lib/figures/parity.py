@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.figures import INK, LINES, MARGIN, TITLES, WIDTH, styled
+from lib.figures.style import INK, LINES, MARGIN, TITLES, WIDTH, styled
 
 ARRANGEMENTS = {
     ("native", "fp64"): {"color": "#CC79A7", "marker": "s", "linestyle": "-", "label": "native, float64"},

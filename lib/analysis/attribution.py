@@ -11,11 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lib import records, statistics
-from lib.conventions import DIFFERENCES, SWITCHES
-from lib.params import Study
-from lib.records import GROUP
-from lib.statistics import mean_interval
+from lib.analysis import contrasts as statistics
+from lib.analysis import results as records
+from lib.analysis.contrasts import mean_interval
+from lib.analysis.results import GROUP
+from lib.study.conventions import DIFFERENCES, SWITCHES
+from lib.study.params import Study
 
 GAPS = {"accuracy": "test_accuracy", "speed": "images_per_sec_avg_late"}
 """What is attributed, and the column of the results that it comes from."""

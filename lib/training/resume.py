@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from lib import files, runs
-from lib.digests import code_digest, inputs_digest
+from lib import files
 from lib.errors import DataError
-from lib.params import Cell
+from lib.runs import state as runs
+from lib.runs.digests import code_digest, inputs_digest
+from lib.study.params import Cell
 
 COLUMNS = (
     "epoch",

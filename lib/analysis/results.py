@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import runs
 from lib.doctor import installed
 from lib.errors import DataError
-from lib.params import Cell, Study
-from lib.resume import COLUMNS
+from lib.runs import state as runs
+from lib.study.params import Cell, Study
+from lib.training.resume import COLUMNS
 
 KEYS = ["framework", "dataset", "model", "precision", "seed"]
 GROUP = ["dataset", "model", "precision"]

@@ -18,13 +18,13 @@ from matplotlib.ticker import MaxNLocator
 from scipy.spatial.distance import pdist
 from scipy.special import softmax
 
-from lib import runs
-from lib.data.catalog import CATALOG
+from lib.analysis.results import GROUP, KEYS
 from lib.errors import DataError
-from lib.figures import INK, LINES, TITLES, WIDTH, Drawing, styled
-from lib.params import Cell, Study
-from lib.records import GROUP, KEYS
-from lib.training import Predictions
+from lib.figures.style import INK, LINES, TITLES, WIDTH, Drawing, styled
+from lib.runs import state as runs
+from lib.study.datasets import CATALOG
+from lib.study.params import Cell, Study
+from lib.training.protocol import Predictions
 
 BINS = 15
 """Equal-width bins of confidence, as many as Guo et al. 2017 take."""

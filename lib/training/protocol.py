@@ -15,13 +15,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lib import environment, files, metrics, runs
-from lib.digests import code_digest, inputs_digest, refuse_edited_code
+from lib import environment, files
 from lib.errors import ParameterError, TrainingError
-from lib.params import Cell, Settings
 from lib.progress import Progress
-from lib.resume import Log, Resume, checkpoint
-from lib.schedules import warmup_cosine
+from lib.runs import state as runs
+from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
+from lib.study.params import Cell, Settings
+from lib.training import metrics
+from lib.training.resume import Log, Resume, checkpoint
+from lib.training.schedules import warmup_cosine
 
 
 class EpochSums(NamedTuple):

@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from lib import files, paths
-from lib.digests import code_digest, inputs_digest
 from lib.errors import ChapterError, DataError
-from lib.params import Cell, Strict
+from lib.runs.digests import code_digest, inputs_digest
+from lib.study.params import Cell, Strict
 
 _SILENCE_SECONDS = 600
 """After so long without a sign, a run on another machine counts as interrupted."""

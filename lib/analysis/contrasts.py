@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
-from lib.records import GROUP
+from lib.analysis.results import GROUP
 
 ALPHA = 0.05
 POWER = 0.8

@@ -16,8 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lib import paths
-from lib.conventions import SWITCHES, Framework, Switch, effective
 from lib.errors import ParameterError
+from lib.study.conventions import SWITCHES, Framework, Switch, effective
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "tiny_imagenet"]
 ModelName = Literal["mobilenetv2", "resnet50", "convnext_tiny", "resnet20"]

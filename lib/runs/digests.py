@@ -13,22 +13,22 @@ from typing import get_args
 
 from lib import paths
 from lib.errors import TrainingError
-from lib.params import Cell, Framework
+from lib.study.params import Cell, Framework
 
 _SHARED_CODE = (
-    "seeds.py",
-    "conventions.py",
-    "initial.py",
-    "schedules.py",
-    "metrics.py",
-    "training.py",
-    "resume.py",
+    "study/conventions.py",
+    "training/seeds.py",
+    "training/first_weights.py",
+    "training/schedules.py",
+    "training/metrics.py",
+    "training/protocol.py",
+    "training/resume.py",
     "data/store.py",
     "data/contents.py",
     "data/stream.py",
 )
 
-_MAKE_NO_NUMBERS = ("probe", "cost")
+_MAKE_NO_NUMBERS = ("probe",)
 """Modules of a framework's room that no run uses."""
 
 

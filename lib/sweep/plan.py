@@ -3,10 +3,10 @@
 from collections import defaultdict
 from statistics import mean
 
-from lib import runs
-from lib.params import Cell, Study
 from lib.progress import duration
-from lib.runs import Kind, State
+from lib.runs import state as runs
+from lib.runs.state import Kind, State
+from lib.study.params import Cell, Study
 
 
 def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:

@@ -1,6 +1,6 @@
 """Run one cell: its training notebook under papermill, and the truth about how it ended.
 
-`python -m lib.cell STUDY RUN` is what the sweep calls for each run; it may be called by hand just as well.
+`python -m lib.sweep.cell STUDY RUN` is what the sweep calls for each run; it may be called by hand just as well.
 """
 
 import argparse
@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TextIO
 
-from lib import errors, files, paths, runs
-from lib.digests import EXPECTED_CODE, code_digest
+from lib import errors, files, paths
 from lib.doctor import examination
 from lib.errors import ChapterError, DataError, described
 from lib.execution import execute
-from lib.params import Cell, load_study
-from lib.plan import pending, time_left
-from lib.runs import Kind
+from lib.runs import state as runs
+from lib.runs.digests import EXPECTED_CODE, code_digest
+from lib.runs.state import Kind
+from lib.study.params import Cell, load_study
+from lib.sweep.plan import pending, time_left
 
 
 class Tee:
@@ -120,7 +121,7 @@ def _signs_of_life(cell: Cell) -> Iterator[None]:
 
 def main() -> None:
     """Read the command line and run the cell."""
-    parser = argparse.ArgumentParser(prog="python -m lib.cell", description="Train one run of a study.")
+    parser = argparse.ArgumentParser(prog="python -m lib.sweep.cell", description="Train one run of a study.")
     parser.add_argument("study", help="a file's stem in params/studies")
     parser.add_argument("run", help="a run's name, as `make plan` lists them")
     parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also a run made by other code")

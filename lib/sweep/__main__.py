@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections import Counter
 
-from lib import errors, files, paths, processes, runs
+from lib import errors, files, paths, processes
 from lib.doctor import examination
 from lib.errors import DataError, UserError
-from lib.params import Cell, Study, load_study
-from lib.plan import pending, time_left
-from lib.runs import Kind, State
+from lib.runs import state as runs
+from lib.runs.state import Kind, State
+from lib.study.params import Cell, Study, load_study
+from lib.sweep.plan import pending, time_left
 
 
 def plan(study: Study, rerun: str) -> list[Cell]:

@@ -1,8 +1,8 @@
 """A project in miniature, `rehearsal/`, in which a study's whole matrix can run on little data.
 
-`python -m lib.rehearsal` copies the chapters and parameters there and writes small stores in the right shapes: some
-images of each class from the stores that are prepared, generated ones where none is. With `PAIRED_ROOT` on that folder
-every command works on it, and nothing it leaves can be taken for a result.
+`python -m lib.sweep.rehearsal` copies the chapters and parameters there and writes small stores in the right shapes:
+some images of each class from the stores that are prepared, generated ones where none is. With `PAIRED_ROOT` on that
+folder every command works on it, and nothing it leaves can be taken for a result.
 """
 
 import shutil
@@ -12,9 +12,9 @@ import numpy as np
 
 from lib import files, paths
 from lib.data import generated
-from lib.data.catalog import CATALOG, Dataset
 from lib.data.store import Split, open_store
 from lib.errors import one_line
+from lib.study.datasets import CATALOG, Dataset
 
 FOLDER = paths.ROOT / "rehearsal"
 TRAIN_PER_CLASS, TEST_PER_CLASS = 5, 2

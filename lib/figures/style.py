@@ -17,8 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from lib.records import GROUP
-from lib.statistics import METRICS
+from lib.analysis.contrasts import METRICS
+from lib.analysis.results import GROUP
 
 WIDTH = 16 / 2.54
 """Inches: the text width of the PDF, so that a font size here is a font size on paper."""

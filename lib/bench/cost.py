@@ -1,4 +1,4 @@
-"""What a study costs before anything is measured: `python -m lib.pytorch.cost STUDY`.
+"""What a study costs before anything is measured: `python -m lib.bench.cost STUDY`.
 
 Counted are operations, parameters, steps and bytes. Assumed is what a GPU makes of them, in two numbers: the TFLOP/s it
 sustains, which can be replaced, and the least time of a step. As soon as runs have records, `make plan` knows better.
@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.data.catalog import CATALOG
 from lib.errors import ParameterError, one_line
-from lib.params import Cell, Study, load_study
 from lib.pytorch.models import build, parameters
-from lib.training import evaluation_images, steps_per_epoch
+from lib.study.datasets import CATALOG
+from lib.study.params import Cell, Study, load_study
+from lib.training.protocol import evaluation_images, steps_per_epoch
 
 SUSTAINED_TFLOPS = 12.0
 """A third of the 37.4 float32 TFLOP/s that an A40's data sheet names: an assumption for networks on small images."""
@@ -101,7 +101,7 @@ def _seconds(cell: Cell, forward: float) -> float:
 
 def main() -> None:
     """Read the command line and print the estimate."""
-    parser = argparse.ArgumentParser(prog="python -m lib.pytorch.cost", description="Estimate a study's GPU hours.")
+    parser = argparse.ArgumentParser(prog="python -m lib.bench.cost", description="Estimate a study's GPU hours.")
     parser.add_argument("study", help="a file's stem in params/studies")
     parser.add_argument("--tflops", type=float, default=SUSTAINED_TFLOPS, help="what the GPU sustains, in TFLOP/s")
     arguments = parser.parse_args()
