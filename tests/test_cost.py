@@ -2,8 +2,8 @@
 
 import pytest
 
+from lib.bench import cost
 from lib.errors import ParameterError
-from lib.pytorch import cost
 from lib.study.params import load_study
 
 

@@ -6,7 +6,7 @@ twins.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 Framework = Literal["keras", "pytorch"]
 Switch = Literal[
@@ -30,34 +30,6 @@ Conventions = Mapping[Switch, Framework]
 ALWAYS_KERAS: frozenset[Switch] = frozenset({"dropout", "stochastic_depth"})
 """Aligned, these follow Keras whatever the reference: it has neither, and what is random cannot be the same in both."""
 
-_OPTIMIZER: tuple[Switch, ...] = ("weight_decay", "momentum_form")
-
-DIFFERENCES: dict[str, frozenset[Switch]] = {
-    "mobilenetv2": frozenset(
-        {"bn_eps", "bn_momentum", "bn_variance", "padding", "dropout", "initialisation", *_OPTIMIZER}
-    ),
-    "resnet50": frozenset(
-        {"bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "initialisation", *_OPTIMIZER}
-    ),
-    "convnext_tiny": frozenset({"stochastic_depth", "initialisation", *_OPTIMIZER}),
-    "resnet20": frozenset({"bn_variance", *_OPTIMIZER}),
-}
-"""The switches that change something, by model; a test holds them against what the built models show."""
-
-
-class BatchNorm(NamedTuple):
-    """The constants of a model's batch normalisation; the momentum is the share of the old value, as Keras counts."""
-
-    epsilon: float
-    momentum: float
-
-
-BATCH_NORM: dict[str, dict[Framework, BatchNorm]] = {
-    "mobilenetv2": {"keras": BatchNorm(1e-3, 0.999), "pytorch": BatchNorm(1e-5, 0.9)},
-    "resnet50": {"keras": BatchNorm(1.001e-5, 0.99), "pytorch": BatchNorm(1e-5, 0.9)},
-}
-"""The constants in which the two libraries' models differ (Keras Applications and torchvision, their source)."""
-
 
 def followed(framework: Framework, aligned: Collection[Switch], reference: Framework) -> Conventions:
     """Return whose convention a framework follows where these switches are aligned to the reference."""
@@ -65,11 +37,11 @@ def followed(framework: Framework, aligned: Collection[Switch], reference: Frame
 
 
 def effective(
-    framework: Framework, model: str, aligned: Collection[Switch], reference: Framework
+    framework: Framework, differences: Collection[Switch], aligned: Collection[Switch], reference: Framework
 ) -> tuple[Switch, ...]:
-    """Return those of the aligned switches that change what this framework does with this model, in their order."""
+    """Return the aligned switches that change what a framework does with a network of these differences, in order."""
     conventions = followed(framework, aligned, reference)
-    return tuple(switch for switch in SWITCHES if switch in DIFFERENCES[model] and conventions[switch] != framework)
+    return tuple(switch for switch in SWITCHES if switch in differences and conventions[switch] != framework)
 
 
 def _target(switch: Switch, reference: Framework) -> Framework:

@@ -1,0 +1,39 @@
+"""A cell: one point of a study, fully resolved; its name is the name of its run."""
+
+from typing import Literal
+
+from lib.study.conventions import Conventions, Framework, followed
+from lib.study.settings import Settings
+from lib.study.strict import Name, Seed, Strict
+
+Precision = Literal["fp32", "amp", "fp64"]
+
+AXES = ("framework", "dataset", "model", "precision", "arm")
+"""What can vary in a study beside the seed."""
+
+
+class Cell(Strict):
+    """What one run trains. `arm` is None in a study without arms, `variant` where nothing departs from the defaults."""
+
+    framework: Framework
+    dataset: str
+    model: str
+    precision: Precision
+    seed: Seed
+    variant: Name | None = None
+    arm: Name | None = None
+    settings: Settings
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is also its folder's."""
+        name = f"{self.framework}_{self.dataset}_{self.model}_{self.precision}_seed{self.seed}"
+        return "-".join(part for part in (name, self.variant, self.arm) if part)
+
+    @property
+    def conventions(self) -> Conventions:
+        """Whose convention the run follows, switch by switch."""
+        return followed(self.framework, self.settings.pairing.align, self.settings.pairing.reference)
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # settings hold a dictionary, which has no hash

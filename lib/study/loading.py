@@ -1,0 +1,144 @@
+"""Studies by name: their files read, checked strictly and resolved, before anything runs."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from lib import paths
+from lib.errors import ParameterError
+from lib.study.cells import Cell
+from lib.study.conventions import effective
+from lib.study.datasets import CATALOG
+from lib.study.models import MODELS, Model
+from lib.study.resolution import Layer, resolve, train_layers
+from lib.study.settings import Settings
+from lib.study.study import Entry, Matrix, Study
+from lib.study.validation import read_yaml, shown, validated
+
+
+def study_names() -> list[str]:
+    """Return the names of all studies: the stems of the files in `params/studies/`."""
+    return sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
+
+
+def load_study(name: str) -> Study:
+    """Load one study and resolve its cells; every error names the file, the key and the choices.
+
+    All study files are read, because two that give one run name different settings contradict each other. Another file
+    that cannot be read, such as one that somebody is writing, is left out of that comparison.
+
+    Raises:
+        ParameterError: there is no such study, or something in it is wrong.
+    """
+    if name not in study_names():
+        raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
+    study = _read_study(name)
+    _refuse_contradictions([study, *_others(name)])
+    return study
+
+
+def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
+    """Return the layers that settings of a study are made of, the deepest first."""
+    train = paths.PARAMS / "train.yaml"
+    return _layers(study, _file(study.name), read_yaml(train), dataset, MODELS[model], arm)
+
+
+def _file(name: str) -> Path:
+    return paths.STUDIES / f"{name}.yaml"
+
+
+def _others(name: str) -> Iterator[Study]:
+    for other in study_names():
+        if other != name:
+            with suppress(ParameterError):
+                yield _read_study(other)
+
+
+def _read_study(name: str) -> Study:
+    file = _file(name)
+    matrix = validated(Matrix, read_yaml(file), file)
+    stated = {field: getattr(matrix, field) for field in Matrix.model_fields}
+    return Study(name=name, entries=tuple(_entries(matrix, file)), **stated)
+
+
+def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, model: Model, arm: str) -> list[Layer]:
+    below = train_layers(train, paths.PARAMS / "train.yaml", dataset, model)
+    return [*below, Layer("study", file, matrix.settings), Layer(f"arm {arm}", file, matrix.departures[arm])]
+
+
+def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
+    """Yield the entries: datasets, models, precisions, seeds, arms, and innermost the frameworks of a pair."""
+    train = read_yaml(paths.PARAMS / "train.yaml")
+    resolved = {
+        (dataset, name, arm): resolve(_layers(matrix, file, train, dataset, MODELS[name], arm), MODELS[name])
+        for dataset, name, arm in product(matrix.datasets, matrix.models, matrix.departures)
+    }
+    for dataset, model, precision, seed, arm, framework in product(
+        matrix.datasets, matrix.models, matrix.precisions, matrix.seeds, matrix.departures, matrix.frameworks
+    ):
+        settings = resolved[dataset, model, arm]
+        named = arm if matrix.arms else None
+        if matrix.causes:
+            named, settings = _shared_arm(matrix, framework, MODELS[model], arm, settings)
+        cell = Cell(
+            framework=framework,
+            dataset=dataset,
+            model=model,
+            precision=precision,
+            seed=seed,
+            variant=matrix.variant,
+            arm=named,
+            settings=settings,
+        )
+        _refuse_impossible(cell, file)
+        yield Entry(arm=arm, cell=cell)
+
+
+def _shared_arm(matrix: Matrix, framework: str, model: Model, arm: str, settings: Settings) -> tuple[str, Settings]:
+    """Return the first arm that is the same thing for a framework, and settings with the switches it really changes."""
+    changes = {
+        one: effective(framework, model.twin.differences, switches, settings.pairing.reference)
+        for one, switches in matrix.way.items()
+    }
+    first = next(one for one in changes if changes[one] == changes[arm])
+    pairing = settings.pairing.model_copy(update={"align": changes[arm]})
+    return first, settings.model_copy(update={"pairing": pairing})
+
+
+def _refuse_impossible(cell: Cell, file: Path) -> None:
+    """Refuse a cell that its framework, its model or its images rule out, before anything runs."""
+    model, size = MODELS[cell.model], CATALOG[cell.dataset].size
+    if model.sizes and size not in model.sizes:
+        sizes = " or ".join(map(str, model.sizes))
+        raise ParameterError(
+            f"{shown(file)}: {cell.model} takes images of {sizes} pixels, and those of {cell.dataset} have {size}"
+        )
+    if cell.framework not in model.frameworks:
+        raise ParameterError(
+            f"{shown(file)}: {cell.model} exists in {' and '.join(model.frameworks)} alone: leave {cell.framework} out "
+            "of `frameworks`, or the model out of `models`"
+        )
+    if cell.framework == "keras" and (missing := [*cell.settings.without_twin(), *_network_without_twin(cell, model)]):
+        arm = f", arm {cell.arm}" if cell.arm else ""
+        raise ParameterError(
+            f"{shown(file)}{arm}: Keras has no twin of {', '.join(missing)}: leave keras out of `frameworks`, or the "
+            "setting out"
+        )
+
+
+def _network_without_twin(cell: Cell, model: Model) -> list[str]:
+    return [f"network.{k}: {v}" for k, v in cell.settings.network.items() if k in model.options.pytorch_only]
+
+
+def _refuse_contradictions(studies: Iterable[Study]) -> None:
+    seen: dict[str, tuple[str, Cell]] = {}
+    for study in studies:
+        for cell in study.cells:
+            other, first = seen.setdefault(cell.name, (study.name, cell))
+            if first != cell:
+                raise ParameterError(
+                    f"studies {other!r} and {study.name!r} give the run {cell.name} different settings: "
+                    "name the departure of one of them with another `variant` or arm"
+                )

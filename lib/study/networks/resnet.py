@@ -1,0 +1,18 @@
+"""ResNet-50: Keras Applications' and torchvision's."""
+
+from lib.study.twins import OPTIMIZER, BatchNorm, Twin
+
+TWIN = Twin(
+    differences=frozenset({"bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "initialisation"})
+    | OPTIMIZER,
+    parameter_limit=1.0,  # the biases of Keras' convolutions are 0.11 %; a stem is less, so shapes are compared too
+    stages={
+        "stem": ("relu", "conv1_relu"),
+        "stage 1": ("layer1", "conv2_block3_out"),
+        "stage 2": ("layer2", "conv3_block4_out"),
+        "stage 3": ("layer3", "conv4_block6_out"),
+        "stage 4": ("layer4", "conv5_block3_out"),
+    },
+    sources=("keras.src.applications.resnet", "torchvision.models.resnet"),
+    batch_norm={"keras": BatchNorm(1.001e-5, 0.99), "pytorch": BatchNorm(1e-5, 0.9)},
+)

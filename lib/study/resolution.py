@@ -1,0 +1,74 @@
+"""From layers to settings: common, dataset, the model's recipe, study, arm, each departing from the ones before it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lib.errors import ParameterError
+from lib.study.models import Model
+from lib.study.settings import Settings, flat, merged
+from lib.study.validation import validated
+
+DEFAULT = "default"
+"""The layer of a setting that no file names."""
+
+
+class Layer(NamedTuple):
+    """Some settings, nested, with a name for the reader and the file that they stand in."""
+
+    name: str
+    file: Path
+    settings: Mapping[str, Any]
+
+
+def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model) -> list[Layer]:
+    """Return the layers of `params/train.yaml`: common, the dataset's, and the recipe that the model recommends.
+
+    Raises:
+        ParameterError: the file lacks a part that is needed.
+    """
+    common, datasets, recipes = train.get("common"), train.get("datasets"), train.get("recipes", {})
+    own = datasets.get(dataset) if isinstance(datasets, dict) else None
+    if not {"common", "datasets"} <= set(train) <= {"common", "datasets", "recipes"} or not all(
+        isinstance(part, dict) for part in (common, own, recipes)
+    ):
+        raise ParameterError(
+            f"{file.name}: needs the keys `common` and `datasets`, may have `recipes`, with settings in each, and "
+            f"{dataset!r} in `datasets`"
+        )
+    layers = [Layer("common", file, common), Layer(f"dataset {dataset}", file, own)]
+    if model.recipe:
+        if not isinstance(recipes.get(model.recipe), dict):
+            raise ParameterError(f"{file.name}: no recipe {model.recipe!r}, which {model.name} recommends")
+        layers.append(Layer(f"recipe {model.recipe}", file, recipes[model.recipe]))
+    return layers
+
+
+def resolve(layers: list[Layer], model: Model) -> Settings:
+    """Lay the layers over each other and validate the result, so that an error names the layer that caused it.
+
+    `network` ends with the departures from the model's own options alone.
+
+    Raises:
+        ParameterError: a key is unknown, or a value of the wrong type or contradictory.
+    """
+    content: dict[str, Any] = {}
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        content = merged(content, dict(layer.settings))
+        if following is None or following.file != layer.file or layer.name == "study":
+            settings = validated(Settings, content, layer.file, layer.name)
+    options = validated(model.options, settings.network, layers[-1].file, f"network of {model.name}")
+    return settings.model_copy(update={"network": options.departures()})
+
+
+def origins(layers: list[Layer], settings: Settings) -> dict[str, tuple[Any, str]]:
+    """Return every setting by its dotted name, with its value and the name of the layer it comes from."""
+    content: dict[str, Any] = {}
+    for layer in layers:
+        content = merged(content, dict(layer.settings))
+    stated = [(layer.name, flat(dict(layer.settings))) for layer in reversed(layers)]
+    named = flat(content)
+    return {
+        key: (value, next((name for name, keys in stated if key in keys), DEFAULT) if key in named else DEFAULT)
+        for key, value in flat(settings.model_dump(mode="json")).items()
+    }

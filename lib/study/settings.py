@@ -1,0 +1,218 @@
+"""How one cell is trained: the settings, in small groups.
+
+A field without a default must be set in `params/train.yaml`. A field with one changes a run's digest only where it
+differs from its default, so a new setting leaves earlier runs as they are. A group that comes in kinds (`optimizer`,
+`schedule`) is chosen by its `name`, and each kind asks only for what it uses.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from lib.study.conventions import SWITCHES, Framework, Switch
+from lib.study.strict import Count, Strict
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Within = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SGD(Strict):
+    """Stochastic gradient descent, in each framework's own form (`torch.optim.SGD`, `keras.optimizers.SGD`)."""
+
+    name: Literal["sgd"]
+    learning_rate: Positive
+    momentum: BelowOne = 0.0
+    nesterov: bool = False
+    weight_decay: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+class Adam(Strict):
+    """`torch.optim.Adam`, whose weight decay is L2 in the gradient."""
+
+    pytorch_only: ClassVar = frozenset({"name"})
+
+    name: Literal["adam"]
+    learning_rate: Positive
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NotNegative = 0.0
+
+
+class AdamW(Strict):
+    """`torch.optim.AdamW`, whose weight decay is decoupled (Loshchilov and Hutter 2019)."""
+
+    pytorch_only: ClassVar = frozenset({"name"})
+
+    name: Literal["adamw"]
+    learning_rate: Positive
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NotNegative = 0.01
+
+
+class RMSprop(Strict):
+    """`torch.optim.RMSprop`."""
+
+    pytorch_only: ClassVar = frozenset({"name"})
+
+    name: Literal["rmsprop"]
+    learning_rate: Positive
+    alpha: BelowOne = 0.99
+    eps: Positive = 1e-8
+    momentum: BelowOne = 0.0
+    weight_decay: NotNegative = 0.0
+
+
+class Cosine(Strict):
+    """A linear warm-up from 0, step by step, then half a cosine down to 0."""
+
+    name: Literal["cosine"]
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+
+
+class MultiStep(Strict):
+    """The rate times `gamma` at each milestone, a share of the run: 0.5 is epoch 100 of 200."""
+
+    name: Literal["multistep"]
+    milestones: Annotated[tuple[Within, ...], Field(min_length=1)]
+    gamma: Positive = 0.1
+
+    @field_validator("milestones")
+    @classmethod
+    def _increase(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("milestones must increase")
+        return value
+
+
+class Step(Strict):
+    """The rate times `gamma` after every such share of the run: 0.25 is every 50 epochs of 200."""
+
+    name: Literal["step"]
+    every: Within
+    gamma: Positive = 0.1
+
+
+class Constant(Strict):
+    """The same rate at every step."""
+
+    name: Literal["constant"]
+
+
+Optimizer = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="name")]
+Schedule = Annotated[Cosine | MultiStep | Step | Constant, Field(discriminator="name")]
+
+
+class Augmentation(Strict):
+    """What happens to train images: a random crop after padding with zeros, in pixels, and a horizontal flip."""
+
+    crop_padding: Annotated[int, Field(ge=0)]
+    flip: bool
+
+
+class Regularisation(Strict):
+    """What keeps a network from fitting too closely, beside weight decay and augmentation.
+
+    With label smoothing the train loss is that of the smoothed labels; accuracies are against the hard ones.
+    """
+
+    pytorch_only: ClassVar = frozenset({"label_smoothing"})
+
+    label_smoothing: BelowOne = 0.0
+
+
+class Limits(Strict):
+    """What makes a run small: the most steps an epoch and the most images of train, and of val and test each."""
+
+    max_steps_train: Count | None = None
+    max_steps_test: Count | None = None
+    train_samples: Count | None = None
+    test_samples: Count | None = None
+
+
+class Pairing(Strict):
+    """What the two runs of a pair have in common beside their seed number.
+
+    `shared`: first weights (or their quantiles), order, crops and flips. `align`: the switches in which both follow the
+    `reference`; `all` stands for every switch.
+    """
+
+    shared: bool = False
+    align: tuple[Switch, ...] = ()
+    reference: Framework = "pytorch"
+
+    @field_validator("align", mode="before")
+    @classmethod
+    def _in_order(cls, value: Any) -> Any:
+        """Put the switches in their order, so that a set of switches is written in one way."""
+        if value == "all":
+            return SWITCHES
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple(
+            sorted(dict.fromkeys(value), key=lambda switch: SWITCHES.index(switch) if switch in SWITCHES else -1)
+        )
+
+
+class Settings(Strict):
+    """How one cell is trained."""
+
+    epochs: Count
+    batch_size: Count
+    accumulation_steps: Count
+    optimizer: Optimizer
+    schedule: Schedule
+    augmentation: Augmentation
+    regularisation: Regularisation = Regularisation()
+    network: dict[str, bool | int | float | str] = Field({})
+    limits: Limits = Limits()
+    pairing: Pairing = Pairing()
+    tf32: bool
+    num_workers: Annotated[int, Field(ge=0)]
+    on_oom: Literal["fail", "accumulate"] = "fail"
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"accumulation_steps {self.accumulation_steps} does not divide batch_size {self.batch_size}"
+            )
+        warmup_epochs = getattr(self.schedule, "warmup_epochs", 0)
+        if warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {warmup_epochs} is not below epochs {self.epochs}")
+        return self
+
+    def without_twin(self) -> Iterator[str]:
+        """Yield the settings that Keras has no twin of, each with its value; `network` is the model's to judge."""
+        for name in type(self).model_fields:
+            group = getattr(self, name)
+            if isinstance(group, Strict):
+                departures = group.departures()
+                yield from (f"{name}.{key}: {departures[key]}" for key in departures if key in group.pytorch_only)
+
+
+def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one level, each key with the names of its groups before it: `optimizer.momentum`."""
+    found = {}
+    for key, value in content.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def merged(base: dict[str, Any], departures: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings with some replaced; a group whose `name` differs is replaced whole."""
+    found = dict(base)
+    for key, value in departures.items():
+        old = found.get(key)
+        same_kind = isinstance(old, dict) and isinstance(value, dict) and value.get("name") in (None, old.get("name"))
+        found[key] = merged(old, value) if same_kind else value
+    return found

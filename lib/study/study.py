@@ -1,0 +1,199 @@
+"""A study: a matrix of cells, its arms, and what is compared in it."""
+
+import itertools
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from lib import paths
+from lib.errors import ParameterError
+from lib.study.cells import AXES, Cell, Precision
+from lib.study.conventions import Framework, Switch
+from lib.study.datasets import CATALOG
+from lib.study.models import MODELS
+from lib.study.strict import Name, Seed, Share, Strict
+
+BASE = "base"
+"""The one arm of a study that states none."""
+
+
+def _chapters() -> list[str]:
+    """Return the chapters that a report can have: those in `notebooks/` that do not train."""
+    return sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py") if not path.stem.startswith("20_"))
+
+
+def _model(value: str) -> str:
+    return _one_of(MODELS, value)
+
+
+def _dataset(value: str) -> str:
+    return _one_of(CATALOG, value)
+
+
+def _chapter(value: str) -> str:
+    return _one_of(_chapters(), value)
+
+
+def _one_of(choices: Any, value: str) -> str:
+    if value not in choices:
+        raise ValueError(f"unknown; choose from: {', '.join(choices)}")
+    return value
+
+
+Axis = Literal["framework", "model", "precision", "arm"]
+
+
+class Contrast(Strict):
+    """Every other level of an axis is compared with the level `against`, pair by pair, all else equal."""
+
+    axis: Axis
+    against: str
+
+
+class Matrix(Strict):
+    """A study as its YAML file states it, before its settings are resolved.
+
+    `arms` are named departures from the study's settings. `causes` are groups of switches, and a short way to write
+    arms: the way from native to aligned, one cause after another, and back.
+    """
+
+    title: str
+    description: str
+    frameworks: Annotated[tuple[Framework, ...], Field(min_length=1)]
+    datasets: Annotated[tuple[Annotated[str, AfterValidator(_dataset)], ...], Field(min_length=1)]
+    models: Annotated[tuple[Annotated[str, AfterValidator(_model)], ...], Field(min_length=1)]
+    precisions: Annotated[tuple[Precision, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    variant: Name | None = None
+    settings: dict[str, Any] = Field({})
+    arms: dict[Name, dict[str, Any]] = Field({})
+    causes: dict[Name, Annotated[tuple[Switch, ...], Field(min_length=1)]] = Field({})
+    contrasts: tuple[Contrast, ...] = ()
+    gates: dict[str, Share] = Field({})
+    chapters: Annotated[tuple[Annotated[str, AfterValidator(_chapter)], ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for axis in ("frameworks", "datasets", "models", "precisions", "seeds", "chapters"):
+            values = getattr(self, axis)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{axis} names a value twice: {', '.join(map(str, values))}")
+        if self.settings and not self.variant:
+            raise ValueError("settings depart from params/train.yaml, so the study needs a `variant` to name them")
+        if self.variant and not self.settings:
+            raise ValueError(f"variant {self.variant!r} names no departure: `settings` is empty")
+        if unknown := set(self.gates) - set(self.datasets):
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"gates: the study has no dataset {names}; choose from: {', '.join(self.datasets)}")
+        if self.causes:
+            self._agree_on_causes()
+        elif "33_attribution" in self.chapters:
+            raise ValueError("chapters: 33_attribution needs `causes`")
+        for contrast in self.contrasts:
+            self._agree_on(contrast)
+        return self
+
+    def _agree_on_causes(self) -> None:
+        switches = [switch for cause in self.causes.values() for switch in cause]
+        pairing = self.settings.get("pairing")
+        if len(set(switches)) < len(switches):
+            raise ValueError("causes name a switch twice; each belongs to one cause")
+        if self.arms:
+            raise ValueError("causes are a short way to write arms: leave `arms` out")
+        if not isinstance(pairing, dict) or pairing.get("shared") is not True:
+            raise ValueError("causes need true pairs: set `pairing: {shared: true}` in `settings`")
+        if "align" in pairing:
+            raise ValueError("settings.pairing.align is what `causes` vary: leave it out")
+        if set(self.frameworks) != {"keras", "pytorch"}:
+            raise ValueError("causes explain the gap between the frameworks: both are needed")
+
+    def _agree_on(self, contrast: Contrast) -> None:
+        levels = self.levels(contrast.axis)
+        if contrast.against not in levels:
+            raise ValueError(f"contrasts: no {contrast.axis} {contrast.against!r}; choose from: {', '.join(levels)}")
+        if len(levels) < 2:
+            raise ValueError(f"contrasts: the study has one {contrast.axis}, so there is nothing to compare")
+
+    @cached_property
+    def departures(self) -> dict[str, dict[str, Any]]:
+        """Every arm with its departures from the study's settings, in order; one empty one where none is stated."""
+        if not self.causes:
+            return self.arms or {BASE: {}}
+        aligned = {arm: {"pairing": {"align": list(switches)}} for arm, switches in self.way.items()}
+        return aligned
+
+    @cached_property
+    def way(self) -> dict[str, tuple[Switch, ...]]:
+        """The arms that `causes` stand for, with the switches aligned in each.
+
+        They are native, aligned up to each cause, and then only beyond each. The last "up to" is fully aligned, and
+        beyond the last cause is native again.
+        """
+        names, groups = list(self.causes), list(self.causes.values())
+        forth = {f"upto-{name}": groups[: step + 1] for step, name in enumerate(names)}
+        back = {f"beyond-{name}": groups[step + 1 :] for step, name in enumerate(names[:-1])}
+        return {arm: tuple(itertools.chain(*part)) for arm, part in ({"native": []} | forth | back).items()}
+
+    def levels(self, axis: str) -> tuple[str, ...]:
+        """Return the study's levels of an axis, in its order."""
+        return tuple(self.departures) if axis == "arm" else getattr(self, f"{axis}s")
+
+    @property
+    def comparisons(self) -> tuple[Contrast, ...]:
+        """What is compared: the stated contrasts, or else the two frameworks, and every arm with the first."""
+        if self.contrasts:
+            return self.contrasts
+        frameworks = [Contrast(axis="framework", against="keras")] if len(self.frameworks) > 1 else []
+        arms = [Contrast(axis="arm", against=next(iter(self.arms)))] if len(self.arms) > 1 else []
+        return (*frameworks, *arms)
+
+
+class Entry(Strict):
+    """An arm at one point of the matrix, with its cell."""
+
+    arm: Name
+    cell: Cell
+
+
+class Study(Matrix):
+    """An experiment: a named matrix with all its entries: datasets, models, precisions, seeds, arms, frameworks.
+
+    Where two arms of an attribution are the same thing for a framework, they share a cell, named after the first.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell once, in the study's order."""
+        return tuple({entry.cell.name: entry.cell for entry in self.entries}.values())
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that tell the rows of a table of entries apart; `arm` is one where the study states arms."""
+        arms = ["arm"] if self.arms or self.causes else []
+        return [axis for axis in AXES if axis != "arm"] + arms + ["seed"]
+
+    def row(self, entry: Entry) -> dict[str, str | int]:
+        """Return the values of `keys` for an entry."""
+        values = entry.cell.model_dump(include={*AXES, "seed"}) | {"arm": entry.arm}
+        return {key: values[key] for key in self.keys}
+
+    def matched(self, axis: str) -> list[dict[str, Cell]]:
+        """Return the cells that differ in one axis alone, by its level: a dictionary a point of the other axes."""
+        points: dict[tuple, dict[str, Cell]] = {}
+        for entry in self.entries:
+            row = self.row(entry) | {"arm": entry.arm}
+            level = row.pop(axis)
+            points.setdefault(tuple(row.values()), {})[level] = entry.cell
+        return list(points.values())
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell of that run name; `ParameterError` lists the names where there is none."""
+        for cell in self.cells:
+            if cell.name == name:
+                return cell
+        names = "\n  ".join(cell.name for cell in self.cells)
+        raise ParameterError(f"study {self.name!r} has no run {name!r}; its runs are:\n  {names}")

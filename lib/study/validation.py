@@ -1,0 +1,96 @@
+"""Reading YAML strictly, and saying what is wrong with it: the file, the key, the choices."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from lib import paths
+from lib.errors import ParameterError
+from lib.study.strict import Strict
+
+M = TypeVar("M", bound=Strict)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key that stands twice in one mapping; PyYAML would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: list[Any] = []
+        for name, _ in node.value:
+            if name.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(name, deep=True)
+            if key in keys:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", name.start_mark)
+            keys.append(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a YAML file.
+
+    Raises:
+        ParameterError: it cannot be read, is not valid YAML, or holds something else.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except OSError as error:
+        raise ParameterError(f"{shown(path)} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ParameterError(f"{shown(path)} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParameterError(f"{shown(path)} must hold keys and values")
+    return content
+
+
+def validated(model: type[M], content: dict[str, Any], path: Path, part: str = "") -> M:
+    """Validate content that stands in a file, in that `part` of it.
+
+    The content goes through JSON, where a list may become a tuple and everything else stays as strict as it is.
+
+    Raises:
+        ParameterError: the message names the file, the key and the choices.
+    """
+    where = f"{shown(path)}{f', {part}' if part else ''}"
+    try:
+        return model.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        problems = "\n  ".join(_explain(problem, model) for problem in error.errors())
+        raise ParameterError(f"{where}:\n  {problems}") from None
+    except (TypeError, ValueError) as error:  # a key that is no text, or an alias that refers to itself
+        raise ParameterError(f"{where}: {error}") from None
+
+
+def shown(path: Path) -> str:
+    """Return a path relative to the project."""
+    return str(path.relative_to(paths.ROOT))
+
+
+def _explain(problem: Any, model: type[Strict]) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key; choose from: {', '.join(_model_at(model, problem['loc'][:-1]).model_fields)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = f" (given: {problem['input']!r})" if problem["loc"] and problem["type"] != "missing" else ""
+    return f"{key}: {message}{given}"
+
+
+def _model_at(model: type[Strict], location: tuple[str | int, ...]) -> type[Strict]:
+    """Return the model of a group of settings, by its place; a kind of group is named after its field."""
+    kinds = {model}
+    for part in location:
+        field = next((one.model_fields[part] for one in kinds if part in one.model_fields), None)
+        if field is not None:
+            kinds = set(_models_in(field.annotation))
+        else:
+            kinds = {one for one in kinds if part in get_args(one.model_fields["name"].annotation)}
+    return kinds.pop()
+
+
+def _models_in(annotation: Any) -> list[type[Strict]]:
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
