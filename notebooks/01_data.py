@@ -26,7 +26,7 @@ study = "quickstart"
 from lib.data import exhibits
 from lib.data.store import checks, open_store
 from lib.report.chapter import Chapter
-from lib.study.params import load_study
+from lib.study.loading import load_study
 
 chapter = Chapter(study)
 

@@ -42,7 +42,7 @@ from lib.report.tables import checked
 from lib.study.conventions import DIFFERENCES
 from lib.study.datasets import CATALOG
 from lib.study.models import SIZES
-from lib.study.params import load_study
+from lib.study.loading import load_study
 
 chapter = Chapter(study)
 

@@ -32,7 +32,7 @@ from lib.analysis.results import settings_table
 from lib.data.store import open_store
 from lib.figures.style import curves
 from lib.keras.learner import KerasLearner
-from lib.study.params import load_study
+from lib.study.loading import load_study
 from lib.training import protocol as training
 
 # %% [markdown]

@@ -16,19 +16,17 @@
 #
 # Every run of the study leaves a record, its last word, and a log with a line for each epoch. This chapter reads
 # them, and nothing else. It shows which runs are here and which are missing, on what machines and with which versions
-# they were made, and what each one reached.
-#
-# Whether the differences between the frameworks mean anything is the next chapter's question.
+# they were made, and what each one reached. Whether the differences mean anything is the next chapter's question.
 
 # %% tags=["parameters"]
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import results as records
-from lib.figures.style import TITLES
+from lib.analysis import environments, gates, results
+from lib.analysis.contrasts import title
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, shown
-from lib.study.params import load_study
+from lib.study.loading import load_study
 
 chapter = Chapter(study)
 
@@ -41,16 +39,16 @@ chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
-results, states = records.results(experiment), records.states(experiment)
+found, states = results.results(experiment), results.states(experiment)
+absent = int((~states.state.isin(["done", "other code"])).sum())
 
 # %%
 counts = states.groupby("state", sort=False).agg(runs=("run", "size"), example=("reason", "first")).reset_index()
 chapter.table(shown(counts, counts.columns), "states", f"How the {len(states)} runs of the study stand.")
 
 # %%
-absent = len(states) - len(results)
 missing = f"{absent} of {len(states)} runs have no results yet" if absent else f"All {len(states)} runs have results"
-chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(results) else "**Nothing has been run yet.**")
+chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(found) else "**Nothing has been run yet.**")
 
 # %% [markdown]
 # ## Where they ran
@@ -60,13 +58,13 @@ chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(results) el
 # in the last digits.
 
 # %%
-environments = records.environment_items(experiment)
-if len(environments):
-    chapter.table(environments, "environments", "What the runs were made with, and how many of each framework.")
-chapter.markdown(records.sets_note())
+items = environments.environment_items(experiment)
+if len(items):
+    chapter.table(items, "environments", "What the runs were made with, and how many of each framework.")
+chapter.markdown(environments.sets_note())
 
 # %%
-grown = records.accumulated(experiment)
+grown = results.accumulated(experiment)
 if grown:
     chapter.markdown(
         f"**{len(grown)} runs ran out of memory** and took smaller micro-batches than the others, with other batch "
@@ -76,15 +74,15 @@ if grown:
 # %% [markdown]
 # ## What the groups reached
 #
-# One line for each dataset, model, precision and framework: the mean over the seeds, and how far the seeds scatter
-# (their standard deviation, with n - 1). Accuracy and macro-F1 are those of the test set, which the best epoch's
-# weights met once. Speed counts training alone, without validation, over all epochs.
+# One line for each group of runs that differ in their seed alone: the mean over the seeds and their standard deviation
+# (with n - 1). Accuracy and macro-F1 are those of the test set, on which the best epoch's weights are evaluated once.
+# Speed counts training alone, without validation, over all epochs.
 
 # %%
-means = records.means(results)
+means = results.means(experiment, found)
 columns = [name for name in means.columns if name != "images_per_sec_avg_sd"]
 caption = "Mean over the seeds; SD is the standard deviation between them, in points."
-if len(results):
+if len(found):
     chapter.table(shown(means, columns), "group_means", caption)
 
 # %% [markdown]
@@ -94,10 +92,10 @@ if len(results):
 # the last half, when the first epochs' start-up no longer counts.
 
 # %%
-columns = [*records.KEYS, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
+columns = [*experiment.keys, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
 caption = "The runs one by one. The table saved beside the report has every column at full precision."
-if len(results):
-    chapter.table(shown(results, columns), f"results_{study}", caption)
+if len(found):
+    chapter.table(shown(found, columns), f"results_{study}", caption)
 
 # %% [markdown]
 # ## Mixed precision
@@ -108,7 +106,7 @@ if len(results):
 # scale then shrinks, and the update is left out.
 
 # %%
-gains = records.mixed_precision(experiment)
+gains = results.mixed_precision(experiment)
 caption = "What AMP brings against fp32: means over the seeds that finished in both; steps skipped in all of them."
 if len(gains):
     chapter.table(shown(gains, gains.columns), "mixed_precision", caption)
@@ -119,17 +117,17 @@ else:
 # ## What was found
 
 # %%
-gates = records.gates(experiment, results, records.epochs(experiment))
+judged = gates.gates(experiment, found, results.epochs(experiment))
 chapter.markdown(
-    f"{len(results)} of {len(states)} runs have results. {gates.passed.sum()} of the {len(gates)} gates that were set "
-    f"beforehand hold{' ([Table](#tbl-gates))' if '35_gates' in experiment.chapters else ''}."
+    f"{len(states) - absent} of {len(states)} runs have results. {judged.passed.sum()} of the {len(judged)} gates that "
+    f"were set beforehand hold{' ([Table](#tbl-gates))' if '35_gates' in experiment.chapters else ''}."
 )
 
 # %%
-for framework, runs in results.groupby("framework", sort=False):
+for level, runs in found.groupby(experiment.main.axis, sort=False):
     low, high = runs.test_accuracy.min(), runs.test_accuracy.max()
     speed = runs.images_per_sec_avg_late
     chapter.markdown(
-        f"- **{TITLES[framework]}**, {len(runs)} runs: test accuracy from {percent(low)} % to {percent(high)} %, and "
+        f"- **{title(level)}**, {len(runs)} runs: test accuracy from {percent(low)} % to {percent(high)} %, and "
         f"from {speed.min():,.0f} to {speed.max():,.0f} images a second in the late epochs."
     )

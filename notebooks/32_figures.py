@@ -22,37 +22,37 @@
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import results as records
-from lib.figures import style as figures
+from lib.analysis import environments
+from lib.analysis.contrasts import title
+from lib.analysis.results import epochs, results
+from lib.figures import training
 from lib.report.chapter import Chapter
 from lib.report.tables import percent
-from lib.study.params import load_study
+from lib.study.loading import load_study
 
 chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
-results, epochs = records.results(experiment), records.epochs(experiment)
-if results.empty:
+comparison = experiment.main
+found, logs = results(experiment), epochs(experiment)
+if found.empty:
     chapter.markdown("**Nothing has been run yet:** there is nothing to draw.")
 
 # %% [markdown]
 # ## Training curves
 #
-# One figure for each dataset, model and precision. A thin line is one seed and a bold line the mean of a framework's
-# seeds. Train loss is that of the augmented images as they passed; accuracy and macro-F1 are measured on the
-# validation split after each epoch. The learning rate is planned and set by one function for both frameworks, so its
-# two curves should lie on each other.
+# One figure for each group of runs that are compared. A thin line is one seed and a bold line the mean over the seeds.
+# Train loss is that of the augmented images during the epoch; accuracy and macro-F1 are measured on the validation
+# split after it. One function plans the learning rate for every run, so curves of one schedule lie on each other.
 
 # %%
-for (dataset, model, precision), group in epochs.groupby(records.GROUP, sort=False):
-    seeds = group.groupby("framework", sort=False).seed.nunique()
-    who = " and ".join(
-        f"{figures.TITLES[name]} ({count} seed{'s' if count > 1 else ''})" for name, count in seeds.items()
-    )
-    caption = f"{model} on {dataset}, {precision}: {who}, {group.epoch.max()} epochs."
-    alt = f"Train loss, val accuracy, val macro-F1 and learning rate of {model} on {dataset} over the epochs."
-    chapter.figure(figures.curves(group), f"curves_{dataset}_{model}_{precision}", caption, alt)
+for keys, group in logs.groupby(comparison.group, sort=False):
+    seeds = group.groupby(comparison.axis, sort=False).seed.nunique()
+    who = ", ".join(f"{title(name)} ({count} seed{'s' if count > 1 else ''})" for name, count in seeds.items())
+    caption = f"{', '.join(keys)}: {who}; {group.epoch.max()} epochs."
+    alt = f"Train loss, val accuracy, val macro-F1 and learning rate over the epochs: {', '.join(keys)}."
+    chapter.figure(training.curves(group, comparison), f"curves_{'_'.join(keys)}", caption, alt)
 
 # %% [markdown]
 # ## Accuracy
@@ -62,40 +62,42 @@ for (dataset, model, precision), group in epochs.groupby(records.GROUP, sort=Fal
 # single seed has none.
 
 # %%
-for precision in results.precision.unique():
+for precision in found.precision.unique():
     caption = f"Test accuracy in {precision}: mean over the seeds, each seed, and ± 1 standard deviation."
-    alt = f"Bars of the test accuracy in {precision} for each dataset and model, Keras above PyTorch."
-    chapter.figure(figures.bars(results, "test_accuracy", precision), f"accuracy_{precision}", caption, alt)
+    alt = f"Bars of the test accuracy in {precision}, a bar a {comparison.axis}, for each group."
+    drawn = training.bars(found, "test_accuracy", precision, comparison)
+    chapter.figure(drawn, f"accuracy_{precision}", caption, alt)
 
 # %% [markdown]
 # ## Speed
 #
 # Images of training a second: the images of all epochs over their seconds, validation not counted. The first epoch is
-# slower than the others, when each kernel runs for the first time. Keras' tracing and the start of PyTorch's loading
-# processes are done before the clock starts.
+# slower than the others, because each kernel runs for the first time. Keras' tracing and the start of PyTorch's loading
+# processes are not timed.
 
 # %%
-chapter.markdown(records.libraries_note(experiment))
-for precision in results.precision.unique():
+chapter.markdown(environments.libraries_note(experiment))
+for precision in found.precision.unique():
     caption = f"Training speed in {precision}, in images a second: mean, each seed, and ± 1 standard deviation."
-    alt = f"Bars of the images a second in {precision} for each dataset and model, Keras above PyTorch."
-    chapter.figure(figures.bars(results, "images_per_sec_avg", precision), f"throughput_{precision}", caption, alt)
+    alt = f"Bars of the images a second in {precision}, a bar a {comparison.axis}, for each group."
+    drawn = training.bars(found, "images_per_sec_avg", precision, comparison)
+    chapter.figure(drawn, f"throughput_{precision}", caption, alt)
 
 # %% [markdown]
 # ## What was found
 
 # %%
-last = epochs[epochs.epoch == epochs.groupby(records.KEYS).epoch.transform("max")] if len(epochs) else epochs
-for framework, runs in last.groupby("framework", sort=False):
+last = logs[logs.epoch == logs.groupby(experiment.keys).epoch.transform("max")] if len(logs) else logs
+for level, runs in last.groupby(comparison.axis, sort=False):
     loss, accuracy = runs.train_loss, runs.val_accuracy
     chapter.markdown(
-        f"- **{figures.TITLES[framework]}**, {len(runs)} runs: in the last epoch a train loss from {loss.min():.3g} to "
+        f"- **{title(level)}**, {len(runs)} runs: in the last epoch a train loss from {loss.min():.3g} to "
         f"{loss.max():.3g} and a val accuracy from {percent(accuracy.min())} % to {percent(accuracy.max())} %."
     )
 
 # %%
-saved = 100 * (1 - results.time_per_epoch_avg_late / results.time_per_epoch_avg).mean()
+saved = 100 * (1 - found.time_per_epoch_avg_late / found.time_per_epoch_avg).mean()
 finding = (
     f"An epoch of the last half took {abs(saved):.1f} % {'less' if saved > 0 else 'more'} time than the average one."
 )
-chapter.markdown(finding if len(results) else "Nothing yet.")
+chapter.markdown(finding if len(found) else "Nothing yet.")

@@ -29,26 +29,26 @@
 study = "attribution-quick"
 
 # %% tags=["setup"]
-from lib.analysis import attribution
-from lib.analysis import contrasts as statistics
-from lib.analysis import results as records
-from lib.analysis.attribution import ALIGNED, NATIVE
-from lib.figures import style as figures
+from lib.analysis import attribution, environments
+from lib.analysis.attribution import ALIGNED, GROUP, NATIVE
+from lib.analysis.contrasts import ALIKE
+from lib.analysis.results import accumulated
+from lib.figures.effects import waterfall
 from lib.report.chapter import Chapter
 from lib.report.tables import points, shown
-from lib.study.params import load_study
+from lib.study.loading import load_study
 
 chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
-gaps = attribution.gaps(experiment)
-accuracy, speed = (attribution.effects(experiment, gaps, gap) for gap in ("accuracy", "speed"))
+gaps = {gap: attribution.gaps(experiment, gap) for gap in attribution.GAPS}
+accuracy, speed = (attribution.effects(experiment, gaps[gap]) for gap in ("accuracy", "speed"))
 ratios = attribution.as_ratios(speed)
 whole = len(accuracy) > 0
 
 # %%
-planned, found = len(experiment.pairs), len(gaps)
+planned, found = len(experiment.matched("framework")), len(gaps["accuracy"])
 chapter.markdown(
     f"{found} of {planned} pairs are finished in both frameworks. The {planned} pairs are made of "
     f"{len(experiment.cells)} runs: where a cause is the other framework's to change, a run serves several pairs."
@@ -57,13 +57,13 @@ if not whole:
     chapter.markdown("**There is nothing to take apart yet:** no seed is finished in every step of the way.")
 
 # %%
-environments = records.environment_items(experiment)
-if len(environments):
-    chapter.table(environments, "environments", "What the runs were made with, and how many of each framework.")
-chapter.markdown(records.sets_note())
+items = environments.environment_items(experiment)
+if len(items):
+    chapter.table(items, "environments", "What the runs were made with, and how many of each framework.")
+chapter.markdown(environments.sets_note())
 
 # %%
-grown = records.accumulated(experiment)
+grown = accumulated(experiment)
 if grown:
     chapter.markdown(f"Out of memory, these runs took smaller micro-batches than planned: {', '.join(grown)}.")
 
@@ -97,7 +97,7 @@ chapter.table(attribution.causes(experiment), "causes", caption)
 if whole:
     caption = "The native gap in test accuracy, what each cause takes off it, and what is left with all aligned."
     alt = "For each network a waterfall from the native gap through each cause's part down to what is left."
-    chapter.figure(figures.waterfall(accuracy, on_ratio=False), "waterfall_accuracy", caption, alt)
+    chapter.figure(waterfall(accuracy, on_ratio=False), "waterfall_accuracy", caption, alt)
 
 # %%
 columns = ["model", "cause", "n", "forth", "back", "effect", "low", "high"]
@@ -121,11 +121,11 @@ if whole:
 # left at the end is not the frameworks' speed alone, but has that extra work in it.
 
 # %%
-chapter.markdown(records.libraries_note(experiment))
+chapter.markdown(environments.libraries_note(experiment))
 if whole:
     caption = "The native ratio of speeds, the factor that each cause takes off it, and the ratio with all aligned."
     alt = "For each network a waterfall on a log scale from the native ratio of speeds down to what is left."
-    chapter.figure(figures.waterfall(speed, on_ratio=True), "waterfall_speed", caption, alt)
+    chapter.figure(waterfall(speed, on_ratio=True), "waterfall_speed", caption, alt)
 
 # %%
 style = shown(ratios, columns).format("{:.3f}", subset=["forth", "back", "effect", "low", "high"], na_rep="n/a")
@@ -142,16 +142,16 @@ if whole:
 # independent runs. With few seeds $r$ is known badly; pooled over the networks it is known a little better.
 
 # %%
-pairing = attribution.pairing(experiment, gaps)
+pairing = attribution.pairing(experiment, gaps["accuracy"])
 caption = "Correlation r of test accuracy within pairs, and how many seeds without pairing one seed is worth."
 if whole:
-    chapter.table(shown(pairing, ["conventions", "model", *statistics.ALIKE]), "pairing", caption)
+    chapter.table(shown(pairing, ["conventions", "model", *ALIKE]), "pairing", caption)
 
 # %% [markdown]
 # ## What was found
 
 # %%
-for keys, rows in accuracy.groupby(records.GROUP, sort=False) if whole else ():
+for keys, rows in accuracy.groupby(GROUP, sort=False) if whole else ():
     parts = rows[~rows.cause.isin([NATIVE, ALIGNED])].sort_values("effect", key=abs, ascending=False)
     native, left = (rows[rows.cause == name].iloc[0] for name in (NATIVE, ALIGNED))
     largest = "".join(
@@ -165,7 +165,7 @@ for keys, rows in accuracy.groupby(records.GROUP, sort=False) if whole else ():
     )
 
 # %%
-for keys, rows in ratios.groupby(records.GROUP, sort=False) if whole else ():
+for keys, rows in ratios.groupby(GROUP, sort=False) if whole else ():
     native, left = (rows[rows.cause == name].iloc[0] for name in (NATIVE, ALIGNED))
     chapter.markdown(
         f"- **{keys[1]}**, speed PyTorch / Keras: natively {native.effect:.3f} (95 % {native.low:.3f} to "

@@ -16,8 +16,8 @@
 #
 # Two runs with one and the same accuracy need not be right about the same images, nor equally sure of themselves. Every
 # run keeps what its network answered to each test image. This chapter asks three things of the answers: which classes
-# does a framework find harder, does it know when it is wrong, and do a run in Keras and one in PyTorch disagree about
-# more images than two seeds of one framework do?
+# are harder, does a network know when it is wrong, and do two runs that differ in what the study compares (a framework,
+# an arm) disagree about more images than two seeds do?
 
 # %% tags=["parameters"]
 study = "quickstart"
@@ -25,16 +25,18 @@ study = "quickstart"
 # %% tags=["setup"]
 from lib import files, paths
 from lib.analysis import predictions
-from lib.analysis import results as records
-from lib.figures.style import TITLES
+from lib.analysis.contrasts import published, sides, title
+from lib.analysis.results import results
+from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, points, shown
-from lib.study.params import load_study
+from lib.study.loading import load_study
 
 chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
+comparison, (against, level) = experiment.main, sides(experiment.main)
 answers = predictions.answers(experiment)
 if answers.empty:
     chapter.markdown("**Nothing has been run yet:** there are no predictions.")
@@ -44,9 +46,9 @@ if answers.empty:
 # prediction, so the accuracy that they give is set against the one that each run recorded in full precision.
 
 # %%
-calibration = predictions.calibration(answers)
-recorded = records.results(experiment)[[*records.KEYS, "test_accuracy"]]
-both = calibration.merge(recorded, on=records.KEYS, suffixes=("", "_recorded"))
+calibration = predictions.calibration(experiment, answers)
+recorded = results(experiment)[[*experiment.keys, "test_accuracy"]]
+both = calibration.merge(recorded, on=experiment.keys, suffixes=("", "_recorded"))
 departure = (both.test_accuracy - both.test_accuracy_recorded).abs().max()
 if len(both):
     chapter.markdown(f"The largest departure among {len(both)} runs is {percent(departure)} points of accuracy.")
@@ -54,24 +56,25 @@ if len(both):
 # %% [markdown]
 # ## Which classes
 #
-# The accuracy on the test images of each class: a dot is the mean over a framework's seeds, a line reaches from its
-# lowest seed to its highest. Where a dataset has more than ten classes, the ten are shown in which the frameworks lie
-# furthest apart. These are chosen for being extreme: among a hundred classes some lie far apart by chance, and a class
-# of few images moves in large steps. A gap that the lines of both frameworks span is no finding.
+# The accuracy on the test images of each class: a dot is the mean over the seeds, a line reaches from the lowest seed
+# to the highest. Where a dataset has more than ten classes, the figure shows the ten in which two levels lie furthest
+# apart. These are chosen for being extreme: among a hundred classes some lie far apart by chance, and a class of few
+# images moves in large steps. A gap that is no wider than the lines is no finding.
 
 # %%
-classes = predictions.per_class(answers)
+classes = predictions.per_class(answers, comparison)
 for dataset, rows in classes.groupby("dataset"):
     few, most = rows.images.min(), rows.images.max()
     size = f"test images in a class: {few}" + (f" to {most}" if most > few else "")
     caption = f"Test accuracy by class on {dataset}, the seeds' mean, lowest and highest; {size}."
-    alt = f"Dots of the test accuracy on classes of {dataset} for each model and precision, Keras above PyTorch."
-    chapter.figure(predictions.draw_classes(rows), f"classes_{dataset}", caption, alt)
+    alt = f"Dots of the test accuracy on classes of {dataset}, a panel a group, a dot a {comparison.axis}."
+    chapter.figure(draw_classes(rows, comparison), f"classes_{dataset}", caption, alt)
 
 # %%
-gaps = predictions.class_gaps(classes)
+gaps = predictions.class_gaps(classes, comparison)
+row = [*comparison.group, "level", "class", "images", "mean_keras", "mean_pytorch", "mean_against", "mean_level"]
 widest = predictions.widest(gaps)
-style = shown(gaps, [*records.GROUP, "class", "images", "mean_keras", "mean_pytorch", "delta"])
+style = shown(published(gaps, comparison), [*row, "delta"])
 style.hide(gaps.index.difference(widest.index), axis="index")
 caption = "Accuracy on a class in percent, the difference in points."
 if len(gaps) > len(widest):
@@ -96,14 +99,14 @@ if len(gaps):
 # It is never below zero, so that chance alone makes it larger the fewer images there are.
 
 # %%
-curves = predictions.reliability(answers)
+curves = predictions.reliability(answers, comparison)
 for dataset, rows in curves.groupby("dataset"):
     caption = f"Reliability on {dataset}: accuracy in each bin of confidence; the area of a dot is its share of images."
-    alt = f"Accuracy over confidence on {dataset} for each model and precision, a curve a framework, and the diagonal."
-    chapter.figure(predictions.draw_reliability(rows), f"reliability_{dataset}", caption, alt)
+    alt = f"Accuracy over confidence on {dataset}, a panel a group, a curve a {comparison.axis}, and the diagonal."
+    chapter.figure(draw_reliability(rows, comparison), f"reliability_{dataset}", caption, alt)
 
 # %%
-means = calibration.groupby([*records.GROUP, "framework"], as_index=False).agg(
+means = calibration.groupby([*comparison.group, comparison.axis], as_index=False).agg(
     seeds=("seed", "size"),
     test_accuracy=("test_accuracy", "mean"),
     confidence=("confidence", "mean"),
@@ -125,21 +128,21 @@ if len(means):
 # ## On which images
 #
 # The share of the test images to which two runs give different answers is called *churn* (Milani Fard et al. 2016). It
-# is counted for every pair of runs of a group: within a framework, where only the seed differs, and across, where the
-# framework does. Pairs with the same seed number stand apart from pairs with different ones; where both frameworks
-# start from the same weights and see the same batches, the first should agree more.
+# is counted for every pair of runs of a group: within a level, where only the seed differs, and across, where the level
+# does. Pairs with the same seed number stand apart from pairs with different ones; where both start from the same
+# weights and see the same batches, the first should agree more.
 #
 # Churn has to be read against accuracy. Two runs that err on 30 % of the images can differ on up to 60 %, two that err
 # on 1 % on hardly any. So the yardstick is the churn between seeds of the same group. A run is part of several pairs,
 # the dots are not independent, and no p value is given.
 
 # %%
-disagreements = predictions.disagreements(answers)
-churn = predictions.churn(disagreements)
+disagreements = predictions.disagreements(answers, comparison)
+churn = predictions.churn(disagreements, comparison)
 caption = "Churn of each pair of runs, a dot; a stroke is the mean of a kind of pair."
-alt = "Shares of test images on which two runs differ, in four lanes a group: within Keras, within PyTorch, across."
+alt = "Shares of test images on which two runs differ, a lane a kind of pair: within a level, and across."
 if len(churn):
-    chapter.figure(predictions.draw_churn(disagreements), "churn", caption, alt)
+    chapter.figure(draw_churn(disagreements, comparison), "churn", caption, alt)
 
 # %%
 style = shown(churn, churn.columns)
@@ -149,20 +152,21 @@ if len(churn):
     chapter.table(style, "churn", caption)
 
 # %% [markdown]
-# What does a change of framework add to a change of seed? The *excess* is the mean churn across, with different seeds,
-# minus the mean of the two frameworks' own. Its expected value is never negative, and it is zero exactly where both
-# frameworks give every image every class with the same probability, the seed being the chance. It is an estimate, and
+# What does a change of level add to a change of seed? The *excess* is the mean churn across, with different seeds, minus
+# the mean of the two levels' own. Its expected value is never negative, and it is zero exactly where both levels give
+# every image every class with the same probability, the seed being the chance. It is an estimate, and
 # where it should be zero it will be a little above or below.
 
 # %%
-excess = predictions.excess(churn).dropna(ignore_index=True)
-style = shown(excess, excess.columns)
+excess = predictions.excess(disagreements, comparison)
+columns = excess.columns.drop("level") if comparison.axis == "framework" else excess.columns
+style = shown(excess, columns)
 style.format(percent, subset=["within", "across"]).format(points, subset=["excess"])
-caption = "Mean churn within a framework and across, in percent, and what the framework adds to the seed, in points."
+caption = f"Mean churn within a {comparison.axis} and across, in percent, and what is added to the seed, in points."
 if len(excess):
     chapter.table(style, "churn_excess", caption)
 elif len(answers):
-    chapter.markdown("The excess needs two seeds in each framework; no group has them yet.")
+    chapter.markdown(f"The excess needs two seeds in each {comparison.axis}; no group has them yet.")
 
 # %% [markdown]
 # ## What was found
@@ -171,15 +175,15 @@ elif len(answers):
 if gaps.delta.any():
     row = gaps.loc[gaps.delta.abs().idxmax()]
     chapter.markdown(
-        f"- **Classes**: the widest gap is {points(row.delta)} points, PyTorch minus Keras, on class {row['class']} of "
+        f"- **Classes**: the widest gap is {points(row.delta)} points, {title(row.level)} minus {against}, on class {row['class']} of "
         f"{row.dataset} with {row.model} in {row.precision}, which has {row.images} test images."
     )
 
 # %%
-for framework, rows in calibration.groupby("framework"):
+for name, rows in calibration.groupby(comparison.axis):
     error, sure = rows.calibration_error, (rows.confidence > rows.test_accuracy).sum()
     chapter.markdown(
-        f"- **Calibration of {TITLES[framework]}**: an expected calibration error from {percent(error.min())} % to "
+        f"- **Calibration of {title(name)}**: an expected calibration error from {percent(error.min())} % to "
         f"{percent(error.max())} %; on the whole surer than right: {sure} of {len(rows)} runs."
     )
 
@@ -187,8 +191,8 @@ for framework, rows in calibration.groupby("framework"):
 if len(excess):
     within, across, added = excess.within.median(), excess.across.median(), excess.excess
     chapter.markdown(
-        f"- **Churn**: in the median group two seeds of one framework differ on {percent(within)} % of the images, and "
-        f"two runs of different frameworks and seeds on {percent(across)} %. The excess is above zero in "
+        f"- **Churn**: in the median group two seeds of one {comparison.axis} differ on {percent(within)} % of the images, "
+        f"and two runs that differ in {comparison.axis} and seed on {percent(across)} %. The excess is above zero in "
         f"{(added > 0).sum()} of {len(added)} groups, and lies between {points(added.min())} and {points(added.max())} "
         "points."
     )

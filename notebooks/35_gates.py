@@ -22,18 +22,18 @@
 study = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import results as records
+from lib.analysis import gates, results
 from lib.report.chapter import Chapter
 from lib.report.tables import shown
-from lib.runs import state as runs
-from lib.study.params import load_study
+from lib.runs.records import read_record
+from lib.study.loading import load_study
 
 chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
-results, epochs, states = records.results(experiment), records.epochs(experiment), records.states(experiment)
-gates = records.gates(experiment, results, epochs)
+found, states = results.results(experiment), results.states(experiment)
+judged = gates.gates(experiment, found, results.epochs(experiment))
 
 # %% [markdown]
 # ## The gates, and why they stand where they do
@@ -49,7 +49,7 @@ gates = records.gates(experiment, results, epochs)
 # - **Seeds differ**: no two seeds of a framework have the same train loss in every epoch. If they had, the seed would
 #   not reach the random numbers, and five runs would be one. Whole courses are compared, as two accuracies on a small
 #   set of images may well agree by chance.
-# - **Frameworks agree on each seed**: at most 5 points of val accuracy between Keras and PyTorch on the same dataset,
+# - **Frameworks agree on each seed**, where a study has both: at most 5 points of val accuracy between Keras and PyTorch on the same dataset,
 #   model, precision and seed. Seeds scatter by less than a point or two, and what the frameworks are known to do
 #   differently may add a little. A wider gap is more likely a mistake in one of the two than a finding.
 
@@ -60,19 +60,19 @@ gates = records.gates(experiment, results, epochs)
 # the table.
 
 # %%
-gates["runs concerned"] = gates["cells concerned"].str.count(r"[^, ]+")
-gates["verdict"] = gates.passed.map({True: "pass", False: "FAILED"}).fillna("open")
+judged["runs concerned"] = judged["cells concerned"].str.count(r"[^, ]+")
+judged["verdict"] = judged.passed.map({True: "pass", False: "FAILED"}).fillna("open")
 columns = ["gate", "threshold", "found", "runs concerned", "verdict"]
 caption = "The gates: what they ask for, what was found, how many runs do not pass, and the verdict."
-chapter.table(shown(gates, columns), "gates", caption)
+chapter.table(shown(judged, columns), "gates", caption)
 
 # %% [markdown]
 # A run without results has not logged its epochs, and fails that gate until it has them. Those that were never begun
 # are counted; every other run that stands in the way of a gate is named, with its state and its best val accuracy.
 
 # %%
-reached = {cell.name: record.acc_best for cell in experiment.cells if (record := runs.read_record(cell))}
-named = gates[["gate"]].assign(run=gates["cells concerned"].str.split(", ")).explode("run")
+reached = {cell.name: record.acc_best for cell in experiment.cells if (record := read_record(cell))}
+named = judged[["gate"]].assign(run=judged["cells concerned"].str.split(", ")).explode("run")
 failures = named.merge(states, on="run").drop(columns="reason")
 failures["acc_best"] = failures.run.map(reached)
 
@@ -88,14 +88,14 @@ if missing:
 # ## What was found
 
 # %%
-failed, still_open = (", ".join(gates.gate[gates.verdict == verdict]) for verdict in ("FAILED", "open"))
+failed, still_open = (", ".join(judged.gate[judged.verdict == verdict]) for verdict in ("FAILED", "open"))
 broken = failures.state.isin(["done", "other code", "failed"]).any()
-answers = {"No": broken, "Not yet": bool(failed) or results.empty, "Yes, as far as can be judged": bool(still_open)}
+answers = {"No": broken, "Not yet": bool(failed) or found.empty, "Yes, as far as can be judged": bool(still_open)}
 answer = next((answer for answer, holds in answers.items() if holds), "Yes")
 
 # %%
-sentences = [f"**{answer}.** {(gates.verdict == 'pass').sum()} of {len(gates)} gates hold ([Table](#tbl-gates))."]
-sentences += [f"{len(results)} of {len(states)} runs have results."]
+sentences = [f"**{answer}.** {(judged.verdict == 'pass').sum()} of {len(judged)} gates hold ([Table](#tbl-gates))."]
+sentences += [f"{states.state.isin(['done', 'other code']).sum()} of {len(states)} runs have results."]
 sentences += [f"Failed: {failed}."] if failed else []
 sentences += [f"Open, with nothing to compare: {still_open}."] if still_open else []
 chapter.markdown(" ".join(sentences))

@@ -6,8 +6,13 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from lib.analysis import contrasts as statistics
-from lib.analysis.results import KEYS, RESULTS
+from lib.analysis import contrasts, inference
+from lib.study.study import Comparison
+
+KEYS = ["framework", "dataset", "model", "precision", "seed"]
+RESULTS = [*KEYS, "test_accuracy", "test_macro_f1", "images_per_sec_avg"]
+GROUP = ["dataset", "model", "precision"]
+FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), GROUP)
 
 KERAS = np.array([0.912, 0.905, 0.921, 0.917, 0.909])
 PYTORCH = np.array([0.918, 0.914, 0.922, 0.925, 0.913])
@@ -32,8 +37,12 @@ def many(keras, pytorch):
     return pd.concat([results(k, p, model=f"model{number}") for number, (k, p) in pairs])
 
 
+def compare(table):
+    return contrasts.compare(table, FRAMEWORKS)
+
+
 def accuracy(table):
-    return statistics.compare(table).set_index("metric").loc["test_accuracy"]
+    return compare(table).set_index("metric").loc["test_accuracy"]
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +51,8 @@ def row():
 
 
 def test_the_columns_are_the_documented_ones_and_each_group_has_a_row_a_metric():
-    table = statistics.compare(many([KERAS, KERAS], [PYTORCH, PYTORCH]))
-    assert list(table.columns) == list(statistics.COLUMNS)
+    table = compare(many([KERAS, KERAS], [PYTORCH, PYTORCH]))
+    assert list(table.columns) == [*GROUP, *contrasts.COLUMNS]
     assert table["model"].tolist() == ["model0"] * 3 + ["model1"] * 3
     assert table["metric"].tolist() == ["test_accuracy", "test_macro_f1", "images_per_sec_avg"] * 2
 
@@ -52,8 +61,8 @@ def test_the_difference_is_pytorch_minus_keras_with_its_t_interval_and_p(row):
     expected = stats.ttest_rel(PYTORCH, KERAS)
     low, high = expected.confidence_interval(0.95)
     assert row["n"] == 5
-    assert row["mean_keras"] == pytest.approx(0.9128)
-    assert row["mean_pytorch"] == pytest.approx(0.9184)
+    assert row["mean_against"] == pytest.approx(0.9128)
+    assert row["mean_level"] == pytest.approx(0.9184)
     assert row["delta"] == pytest.approx(0.0056)
     assert [row["ci_low"], row["ci_high"], row["t_p"]] == pytest.approx([low, high, expected.pvalue])
     half = 2.7764451051977987 * row["sd_difference"] / np.sqrt(5)  # the tabled 97.5 % quantile of t with 4 df
@@ -66,7 +75,7 @@ def test_five_differences_of_one_sign_reach_the_smallest_wilcoxon_p_and_no_less(
 
 @pytest.mark.parametrize(("pairs", "smallest"), [(2, 0.5), (3, 0.25), (5, 0.0625), (6, 0.03125), (10, 2 / 2**10)])
 def test_the_smallest_wilcoxon_p_is_two_of_all_patterns_of_signs(pairs, smallest):
-    assert statistics.smallest_wilcoxon_p(pairs) == smallest
+    assert inference.smallest_wilcoxon_p(pairs) == smallest
 
 
 def test_wilcoxon_is_exact_by_enumeration_of_signs_even_with_ties_in_floating_point():
@@ -95,7 +104,7 @@ def test_cliff_s_delta_counts_the_combinations_with_ties_as_neither():
 
 def test_equivalence_is_tested_on_the_difference_or_for_a_speed_on_the_log_of_the_ratio():
     keras, pytorch = KERAS, np.add(KERAS, [0.001, -0.001, 0.0005, 0, 0.002])
-    table = statistics.compare(results(keras, pytorch)).set_index("metric")
+    table = compare(results(keras, pytorch)).set_index("metric")
     expected = ttost_paired(pytorch, keras, -0.005, 0.005)[0]
     assert table.loc["test_accuracy", "tost_p"] == pytest.approx(expected, rel=1e-6)
     expected = ttost_paired(1e4 * pytorch, 1e4 * keras, 1 / 1.05, 1.05, transform=np.log)[0]
@@ -104,7 +113,7 @@ def test_equivalence_is_tested_on_the_difference_or_for_a_speed_on_the_log_of_th
 
 
 def test_a_speed_has_the_geometric_mean_ratio_with_the_interval_of_its_log():
-    row = statistics.compare(results(KERAS, PYTORCH)).set_index("metric").loc["images_per_sec_avg"]
+    row = compare(results(KERAS, PYTORCH)).set_index("metric").loc["images_per_sec_avg"]
     logs = np.log(PYTORCH / KERAS)
     low, high = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
     expected = [stats.gmean(PYTORCH / KERAS), np.exp(low), np.exp(high)]
@@ -114,14 +123,14 @@ def test_a_speed_has_the_geometric_mean_ratio_with_the_interval_of_its_log():
 
 def test_holm_multiplies_the_smallest_p_by_the_number_of_tests_and_never_goes_down():
     rng = np.random.default_rng(0)
-    table = statistics.compare(many(rng.normal(0.9, 0.01, (4, 5)), rng.normal(0.91, 0.01, (4, 5))))
+    table = compare(many(rng.normal(0.9, 0.01, (4, 5)), rng.normal(0.91, 0.01, (4, 5))))
     order = table["t_p"].sort_values().index
     p, adjusted = table["t_p"][order].to_numpy(), table["holm_p"][order].to_numpy()
     assert adjusted == pytest.approx(np.minimum(1, np.maximum.accumulate(p * np.arange(12, 0, -1))))
 
 
 def test_holm_counts_only_the_tests_that_could_be_made():
-    table = statistics.compare(pd.concat([results(KERAS, PYTORCH), results([0.9], [0.8], [42], model="one_pair")]))
+    table = compare(pd.concat([results(KERAS, PYTORCH), results([0.9], [0.8], [42], model="one_pair")]))
     tested = table[table["model"] == "resnet20"]
     assert tested["holm_p"].min() == pytest.approx(3 * tested["t_p"].min())
     assert table.loc[table["model"] == "one_pair", "holm_p"].isna().all()
@@ -144,7 +153,7 @@ def test_a_difference_beyond_the_margin_is_different_and_a_noisy_one_undecided()
         ([0.9], [0.91], "one pair has no spread to test against"),
         ([0.9, 0.8, 0.7], [0.9, 0.8, 0.7], "all differences are zero"),
         ([0.9, 0.8, 0.7], [0.91, 0.81, 0.71], "all differences are equal: no spread to test against"),
-        ([0.9, 0.8], [], "no seed is finished in both frameworks"),
+        ([0.9, 0.8], [], "no seed is finished in both"),
     ],
     ids=["one pair", "all zero", "all equal", "no pair"],
 )
@@ -159,8 +168,8 @@ def test_degenerate_data_give_a_reason_and_no_p(keras, pytorch, reason):
 def test_a_seed_without_a_partner_is_left_out_and_said():
     row = accuracy(results(KERAS, PYTORCH[:3]))
     assert row["n"] == 3
-    assert row["mean_keras"] == pytest.approx(np.mean(KERAS[:3]))
-    assert row["reason"] == "left out: 2 seeds not finished in both frameworks"
+    assert row["mean_against"] == pytest.approx(np.mean(KERAS[:3]))
+    assert row["reason"] == "left out: 2 seeds not finished in both"
 
 
 @pytest.mark.filterwarnings("error")
@@ -172,26 +181,26 @@ def test_two_pairs_are_tested_as_the_two_that_they_are():
 
 @pytest.mark.filterwarnings("error")
 def test_no_results_give_an_empty_table_with_the_columns():
-    table = statistics.compare(pd.DataFrame(columns=RESULTS))
+    table = compare(pd.DataFrame(columns=RESULTS))
     assert table.empty
-    assert list(table.columns) == list(statistics.COLUMNS)
-    assert statistics.significance_summary(table).empty
+    assert list(table.columns) == [*GROUP, *contrasts.COLUMNS]
+    assert contrasts.significance_summary(table).empty
 
 
 @pytest.mark.parametrize("pairs", [2, 3, 5, 10])
 @pytest.mark.parametrize("alpha", [0.05, 0.05 / 3, 0.05 / 54])
 def test_the_detectable_effect_is_found_with_power_0_8(pairs, alpha):
-    effect = statistics.detectable_effect(pairs, alpha)
+    effect = inference.detectable_effect(pairs, alpha)
     critical = stats.t.isf(alpha / 2, pairs - 1)
     assert stats.nct.sf(critical, pairs - 1, effect * np.sqrt(pairs)) == pytest.approx(0.8, abs=1e-4)
 
 
 def test_the_detectable_difference_scales_with_the_spread_of_the_differences(row):
-    assert row["detectable"] == pytest.approx(statistics.detectable_effect(5) * row["sd_difference"])
+    assert row["detectable"] == pytest.approx(inference.detectable_effect(5) * row["sd_difference"])
 
 
 def test_the_design_shows_that_six_pairs_are_the_first_with_a_wilcoxon_p_below_0_05():
-    table = statistics.design(range(2, 9), tests=54).set_index("pairs")
+    table = inference.design(range(2, 9), tests=54).set_index("pairs")
     assert table.index[table["smallest Wilcoxon p"] < 0.05].min() == 6
     assert table.loc[5, "detectable d_z"] == pytest.approx(1.682, abs=1e-3)
     assert (table["detectable d_z, corrected"] > table["detectable d_z"]).all()
@@ -202,7 +211,7 @@ def simulated():
     """Six hundred comparisons of five pairs whose true difference lies at the margin."""
     rng = np.random.default_rng(1)
     keras = rng.normal(0.9, 0.004, (600, 5))
-    table = statistics.compare(many(keras, keras + rng.normal(0.005, 0.001, (600, 5))))
+    table = compare(many(keras, keras + rng.normal(0.005, 0.001, (600, 5))))
     return table[table["metric"] == "test_accuracy"]
 
 
@@ -217,8 +226,8 @@ def test_equivalence_is_claimed_5_times_in_100_where_the_truth_lies_at_the_margi
 
 def test_the_summary_says_who_is_higher_and_how_large_the_effects_are():
     higher = np.add(KERAS, [0.030, 0.031, 0.029, 0.030, 0.032])
-    table = statistics.compare(pd.concat([results(KERAS, higher), results([0.9], [0.8], [42], model="one_pair")]))
-    summary = statistics.significance_summary(table).set_index(["model", "metric"])
+    table = compare(pd.concat([results(KERAS, higher), results([0.9], [0.8], [42], model="one_pair")]))
+    summary = contrasts.significance_summary(table).set_index(["model", "metric"])
     row = summary.loc["resnet20", "test_accuracy"]
     assert row[["significant", "effect_size", "cliffs_size", "verdict"]].tolist() == [
         "yes",
@@ -237,23 +246,27 @@ def test_an_effect_s_size_is_cohen_s(effect, size):
     base = np.array([0.88, 0.89, 0.90, 0.91, 0.92])
     shift = effect * base.std(ddof=1)
     wobble = np.array([1, -1, 0, -1, 1]) * 1e-7
-    table = statistics.compare(results(base, base + shift + np.sign(effect) * 1e-5 + wobble))
-    assert statistics.significance_summary(table).loc[0, "effect_size"] == size
+    table = compare(results(base, base + shift + np.sign(effect) * 1e-5 + wobble))
+    assert contrasts.significance_summary(table).loc[0, "effect_size"] == size
 
 
 def test_the_summary_s_markdown_is_a_table_with_a_line_a_row():
-    text = statistics.summary_markdown(statistics.significance_summary(statistics.compare(results([0.9], [0.8], [42]))))
+    text = contrasts.summary_markdown(contrasts.significance_summary(compare(results([0.9], [0.8], [42]))), FRAMEWORKS)
     lines = text.splitlines()
     assert lines[0] == "# Significance summary"
     assert len([line for line in lines if line.startswith("|")]) == 2 + 3
     assert "nan" not in text
 
 
+def pairing(table):
+    return contrasts.pairing(contrasts.pairs(table, FRAMEWORKS, "test_accuracy"), GROUP)
+
+
 def test_a_pair_is_worth_what_its_correlation_says():
     shared, own = np.array([-2.0, -1, 0, 1, 2]), np.array([1.0, -2, 0, 2, -1])
     assert shared @ own == 0
     keras, pytorch = 0.9 + (3 * shared + own) / 1e3, 0.9 + (3 * shared - own) / 1e3
-    row = statistics.pairing(statistics.paired(results(keras, pytorch), "test_accuracy"), "test_accuracy").iloc[0]
+    row = pairing(results(keras, pytorch)).iloc[0]
     assert row["n"] == 5
     assert row["correlation"] == pytest.approx((9 - 1) / (9 + 1))
     assert row["worth"] == pytest.approx(1 / (1 - 0.8))
@@ -265,9 +278,7 @@ def test_pooling_is_around_each_group_s_own_mean():
     rng = np.random.default_rng(0)
     keras, pytorch = rng.normal(0.9, 0.01, (40, 5)), rng.normal(0.9, 0.01, (40, 5))
     apart = np.linspace(-0.3, 0, 40)[:, None]
-    table = statistics.pairing(
-        statistics.paired(many(keras + apart, pytorch + apart), "test_accuracy"), "test_accuracy"
-    )
+    table = pairing(many(keras + apart, pytorch + apart))
     pooled = table.iloc[-1]
     assert pooled[["dataset", "model", "precision"]].tolist() == ["all"] * 3
     assert pooled["n"] == 200
@@ -278,19 +289,50 @@ def test_pooling_is_around_each_group_s_own_mean():
 
 def test_pairs_without_a_partner_are_left_out_and_one_pair_has_no_correlation():
     table = results(KERAS[:2], PYTORCH[:1])
-    pairs = statistics.paired(table, "test_accuracy")
-    assert pairs["seed"].tolist() == [42]
-    assert statistics.pairing(pairs, "test_accuracy")["correlation"].isna().all()
+    assert pairing(table)["n"].tolist() == [1]
+    assert pairing(table)["correlation"].isna().all()
 
 
 def test_runs_that_are_all_the_same_have_no_correlation():
-    pairs = statistics.paired(results(np.full(3, 0.1), PYTORCH[:3]), "test_accuracy")
-    assert statistics.pairing(pairs, "test_accuracy")["correlation"].isna().all()
+    assert pairing(results(np.full(3, 0.1), PYTORCH[:3]))["correlation"].isna().all()
+
+
+def arms(values):
+    """A table of results of a study with one framework, from the accuracies of each arm."""
+    rows = [
+        {"dataset": "digits", "model": "resnet20", "precision": "fp32", "arm": arm, "seed": seed}
+        | {"test_accuracy": value, "test_macro_f1": value, "images_per_sec_avg": 1e4 * value}
+        for arm, accuracies in values.items()
+        for seed, value in zip(SEEDS, accuracies, strict=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_arms_are_compared_by_the_same_function_each_with_the_base():
+    comparison = Comparison("arm", "base", ("noop", "worse"), GROUP)
+    found = contrasts.compare(arms({"base": KERAS, "noop": KERAS, "worse": KERAS - 0.03 + 1e-3 * PYTORCH}), comparison)
+    rows = found[found["metric"] == "test_accuracy"].set_index("level")
+    assert list(rows.index) == ["noop", "worse"]
+    assert (rows["against"] == "base").all()
+    assert rows.loc["noop", ["n", "delta", "reason"]].tolist() == [5, 0, "all differences are zero"]
+    framework_like = contrasts.compare(results(KERAS, KERAS - 0.03 + 1e-3 * PYTORCH), FRAMEWORKS)
+    alike = framework_like[framework_like["metric"] == "test_accuracy"].iloc[0]
+    columns = ["n", "mean_against", "mean_level", "delta", "ci_low", "ci_high", "t_p", "tost_p", "cliffs_delta"]
+    assert rows.loc["worse", columns].tolist() == alike[columns].tolist()
+
+
+def test_the_published_table_of_the_frameworks_names_them_and_that_of_arms_names_the_levels():
+    table = contrasts.published(compare(results(KERAS, PYTORCH)), FRAMEWORKS)
+    assert {"mean_keras", "mean_pytorch"} <= set(table.columns)
+    assert not {"against", "level", "mean_level"} & set(table.columns)
+    comparison = Comparison("arm", "base", ("other",), GROUP)
+    table = contrasts.published(contrasts.compare(arms({"base": KERAS, "other": PYTORCH}), comparison), comparison)
+    assert {"against", "level", "mean_against", "mean_level"} <= set(table.columns)
 
 
 def test_a_mean_without_a_spread_has_no_interval():
-    assert statistics.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
-    assert np.isnan(statistics.mean_interval(np.array([0.5, 0.5]))[1:]).all()
-    assert np.isnan(statistics.mean_interval(np.array([]))).all()
+    assert inference.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
+    assert np.isnan(inference.mean_interval(np.array([0.5, 0.5]))[1:]).all()
+    assert np.isnan(inference.mean_interval(np.array([]))).all()
     low, high = stats.ttest_1samp([1, 2, 4], 0).confidence_interval(0.95)
-    assert statistics.mean_interval(np.array([1, 2, 4])) == pytest.approx((7 / 3, low, high))
+    assert inference.mean_interval(np.array([1, 2, 4])) == pytest.approx((7 / 3, low, high))

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lib.analysis import contrasts as statistics
-from lib.analysis import results as records
-from lib.analysis.contrasts import mean_interval
-from lib.analysis.results import GROUP
-from lib.study.conventions import DIFFERENCES, SWITCHES
-from lib.study.params import Study
+from lib.analysis import contrasts, results
+from lib.analysis.inference import mean_interval
+from lib.study.conventions import SWITCHES
+from lib.study.models import MODELS
+from lib.study.study import Study
+
+GROUP = ["dataset", "model", "precision"]
 
 GAPS = {"accuracy": "test_accuracy", "speed": "images_per_sec_avg_late"}
 """What is attributed, and the column of the results that it comes from."""
@@ -27,30 +28,20 @@ NATIVE, ALIGNED = "native", "aligned"
 EFFECTS = (*GROUP, "cause", "n", "forth", "back", "effect", "low", "high")
 
 
-def gaps(study: Study) -> pd.DataFrame:
+def gaps(study: Study, gap: str) -> pd.DataFrame:
     """Return the gap of every pair that is finished in both frameworks, one row an arm and seed.
 
     Returns:
-        Columns `GROUP`, `seed`, `arm`; `test_accuracy` and `images_per_sec_avg_late`, each with `_keras` and
-        `_pytorch`; `accuracy`, a difference of shares, and `speed`, the logarithm of a ratio.
+        Columns `GROUP`, `arm`, `level`, `seed`, `first` (Keras), `second` (PyTorch) and `gap`: a difference of shares
+        for the accuracy, the logarithm of a ratio for the speed.
     """
-    results = records.results_by_run(study)
-    rows = []
-    for arm, cells in study.pairs:
-        names = {cell.framework: cell.name for cell in cells}
-        if set(names.values()) <= set(results.index):
-            keys = {key: getattr(cells[0], key) for key in (*GROUP, "seed")}
-            values = {f"{column}_{one}": results.loc[names[one], column] for column in GAPS.values() for one in names}
-            rows.append(keys | {"arm": arm.name} | values)
-    values = [f"{column}_{framework}" for column in GAPS.values() for framework in ("keras", "pytorch")]
-    table = pd.DataFrame(rows, columns=[*GROUP, "seed", "arm", *values])
-    table["accuracy"] = table.test_accuracy_pytorch - table.test_accuracy_keras
-    table["speed"] = np.log(table.images_per_sec_avg_late_pytorch / table.images_per_sec_avg_late_keras)
-    return table
+    found = contrasts.pairs(results.results(study), study.main, GAPS[gap]).dropna().reset_index(drop=True)
+    first, second = found["first"].astype(float), found["second"].astype(float)
+    return found.assign(gap=second - first if gap == "accuracy" else np.log(second / first))
 
 
-def effects(study: Study, gaps: pd.DataFrame, gap: str) -> pd.DataFrame:
-    """Return what each cause contributes to a gap, a key of `GAPS`: one row a group and cause, and the two ends.
+def effects(study: Study, gaps: pd.DataFrame) -> pd.DataFrame:
+    """Return what each cause contributes to a gap: one row a group and cause, and the two ends.
 
     The first row of a group, `native`, is the whole gap, and the last, `aligned`, what is left of it; the causes that
     concern the model stand between, and add up to the difference. Only seeds that are finished in every arm count; a
@@ -62,24 +53,30 @@ def effects(study: Study, gaps: pd.DataFrame, gap: str) -> pd.DataFrame:
     """
     rows = []
     for keys, group in gaps.groupby(GROUP, sort=False):
-        wide = group.pivot(index="seed", columns="arm", values=gap).reindex(columns=[arm.name for arm in study.arms])
-        whole = wide.dropna()
+        whole = group.pivot(index="seed", columns="arm", values="gap").reindex(columns=list(study.way)).dropna()
         rows += [(*keys, *row) for row in _effects(study, keys[1], whole)] if len(whole) else []
     return pd.DataFrame(rows, columns=list(EFFECTS))
 
 
 def _effects(study: Study, model: str, wide: pd.DataFrame) -> Iterator[tuple]:
-    """Yield the rows of one group; `wide` has a row a seed and a column an arm, in the order of the arms."""
+    """Yield the rows of one group; `wide` has a row a seed and a column an arm."""
     causes = list(study.causes)
-    forth = wide.iloc[:, : len(causes) + 1].to_numpy()
-    back = np.column_stack([forth[:, -1:], wide.iloc[:, len(causes) + 1 :].to_numpy(), forth[:, :1]])
+    native, twins = "native", f"upto-{causes[-1]}"
+    forth = [native, *(f"upto-{cause}" for cause in causes)]
+    back = [twins, *(f"beyond-{cause}" for cause in causes[:-1]), native]
     none = (np.nan, np.nan)
-    yield NATIVE, len(wide), *none, *mean_interval(forth[:, 0])
+    yield NATIVE, len(wide), *none, *mean_interval(wide[native].to_numpy())
     for step, cause in enumerate(causes):
-        if DIFFERENCES[model] & set(study.causes[cause]):
-            taken, given = forth[:, step] - forth[:, step + 1], back[:, step + 1] - back[:, step]
+        if concerns(study, cause, model):
+            taken = (wide[forth[step]] - wide[forth[step + 1]]).to_numpy()
+            given = (wide[back[step + 1]] - wide[back[step]]).to_numpy()
             yield cause, len(wide), taken.mean(), given.mean(), *mean_interval((taken + given) / 2)
-    yield ALIGNED, len(wide), *none, *mean_interval(forth[:, -1])
+    yield ALIGNED, len(wide), *none, *mean_interval(wide[twins].to_numpy())
+
+
+def concerns(study: Study, cause: str, model: str) -> bool:
+    """Return whether a cause changes anything in a model."""
+    return bool(MODELS[model].twin.differences & set(study.causes[cause]))
 
 
 def as_ratios(effects: pd.DataFrame) -> pd.DataFrame:
@@ -89,12 +86,9 @@ def as_ratios(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairing(study: Study, gaps: pd.DataFrame) -> pd.DataFrame:
-    """Say what pairing buys for the test accuracy, natively and aligned: `conventions`, then `statistics.pairing`'s."""
-    arms = {NATIVE: study.arms[0].name, ALIGNED: study.arms[len(study.causes)].name}
-    tables = {
-        name: statistics.pairing(gaps[gaps.arm == arm].reset_index(drop=True), GAPS["accuracy"])
-        for name, arm in arms.items()
-    }
+    """Say what pairing buys for the test accuracy, natively and aligned: `conventions`, then `contrasts.pairing`'s."""
+    arms = {NATIVE: "native", ALIGNED: f"upto-{list(study.causes)[-1]}"}
+    tables = {name: contrasts.pairing(gaps[gaps.arm == arm], GROUP) for name, arm in arms.items()}
     return pd.concat([table.assign(conventions=name) for name, table in tables.items()], ignore_index=True)
 
 
@@ -102,9 +96,9 @@ def causes(study: Study) -> pd.DataFrame:
     """Return the study's causes with their switches, and the models that each concerns: a row a cause."""
     rows = []
     for cause, switches in study.causes.items():
-        concerned = [model for model in study.models if DIFFERENCES[model] & set(switches)]
+        concerned = [model for model in study.models if concerns(study, cause, model)]
         rows.append((cause, ", ".join(switches), ", ".join(concerned) or "none"))
     left = [switch for switch in SWITCHES if switch not in {one for group in study.causes.values() for one in group}]
-    known = [switch for switch in left if any(switch in DIFFERENCES[model] for model in study.models)]
+    known = [switch for switch in left if any(switch in MODELS[model].twin.differences for model in study.models)]
     rows += [("not attributed", ", ".join(known), "")] if known else []
     return pd.DataFrame(rows, columns=["cause", "switches", "models"])

@@ -49,6 +49,8 @@ COLUMNS = {
     "detectable d_z, corrected": ("detectable d_z, corrected", "{:.2f}"),
     "mean_keras": ("Keras", percent),
     "mean_pytorch": ("PyTorch", percent),
+    "mean_against": ("against, mean", percent),
+    "mean_level": ("mean", percent),
     "delta": ("difference", points),
     "ci_low": ("95 % from", points),
     "ci_high": ("to", points),

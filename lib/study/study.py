@@ -2,7 +2,7 @@
 
 import itertools
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -45,10 +45,19 @@ Axis = Literal["framework", "model", "precision", "arm"]
 
 
 class Contrast(Strict):
-    """Every other level of an axis is compared with the level `against`, pair by pair, all else equal."""
+    """What a study states: every other level of an axis is compared with the level `against`."""
 
     axis: Axis
     against: str
+
+
+class Comparison(NamedTuple):
+    """A contrast with its `others`, and `group`: the columns in which two compared runs agree, beside their seed."""
+
+    axis: str
+    against: str
+    others: tuple[str, ...]
+    group: list[str]
 
 
 class Matrix(Strict):
@@ -139,15 +148,6 @@ class Matrix(Strict):
         """Return the study's levels of an axis, in its order."""
         return tuple(self.departures) if axis == "arm" else getattr(self, f"{axis}s")
 
-    @property
-    def comparisons(self) -> tuple[Contrast, ...]:
-        """What is compared: the stated contrasts, or else the two frameworks, and every arm with the first."""
-        if self.contrasts:
-            return self.contrasts
-        frameworks = [Contrast(axis="framework", against="keras")] if len(self.frameworks) > 1 else []
-        arms = [Contrast(axis="arm", against=next(iter(self.arms)))] if len(self.arms) > 1 else []
-        return (*frameworks, *arms)
-
 
 class Entry(Strict):
     """An arm at one point of the matrix, with its cell."""
@@ -175,6 +175,25 @@ class Study(Matrix):
         """The columns that tell the rows of a table of entries apart; `arm` is one where the study states arms."""
         arms = ["arm"] if self.arms or self.causes else []
         return [axis for axis in AXES if axis != "arm"] + arms + ["seed"]
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """What is compared: the stated contrasts, or else the two frameworks, and every arm with the first."""
+        frameworks = [Contrast(axis="framework", against="keras")] if len(self.frameworks) > 1 else []
+        arms = [Contrast(axis="arm", against=next(iter(self.arms)))] if len(self.arms) > 1 else []
+        return tuple(self._resolved(contrast) for contrast in self.contrasts or (*frameworks, *arms))
+
+    @property
+    def main(self) -> Comparison:
+        """The first comparison, whose levels the figures tell apart; one without others where nothing is compared."""
+        alone = Contrast(axis="framework", against=self.frameworks[0])
+        return next(iter(self.comparisons), self._resolved(alone))
+
+    def _resolved(self, contrast: Contrast) -> Comparison:
+        others = tuple(level for level in self.levels(contrast.axis) if level != contrast.against)
+        constant = ["framework"] if len(self.frameworks) == 1 else []
+        group = [key for key in self.keys if key not in (contrast.axis, "seed", *constant)]
+        return Comparison(contrast.axis, contrast.against, others, group)
 
     def row(self, entry: Entry) -> dict[str, str | int]:
         """Return the values of `keys` for an entry."""

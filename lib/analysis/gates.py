@@ -1,0 +1,77 @@
+"""Stage 1's gates: demands that were written down before the first run."""
+
+import pandas as pd
+
+from lib.study.study import Study
+
+FRAMEWORK_GAP = 0.05
+"""The largest gap in val accuracy that stage 1 allows between the two frameworks on one seed: 5 points."""
+
+
+def gates(study: Study, results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return stage 1's gates, one a row: `gate`, `threshold`, `found`, `cells concerned` and `passed`.
+
+    `results` and `epochs` are those of the same study. `cells concerned` names the runs that do not pass, and `passed`
+    is NA where there is nothing yet to judge. A study without gates on accuracy has the other gates all the same. One
+    with a single framework has no gate on the gap between two.
+    """
+    named = results.assign(run=_run_names(study, results))
+    logs = epochs.assign(run=_run_names(study, epochs))
+    rows = [
+        _complete_logs(study, logs),
+        _no_nan(named, logs),
+        *(_accuracy(named, dataset, least) for dataset, least in study.gates.items()),
+        _seeds_differ(study, logs),
+    ]
+    rows += [_frameworks_agree(study, named)] if len(study.frameworks) > 1 else []
+    table = pd.DataFrame(rows, columns=["gate", "threshold", "found", "cells concerned", "passed"])
+    return table.astype({"passed": "boolean"})
+
+
+def _run_names(study: Study, table: pd.DataFrame) -> list[str]:
+    names = {tuple(study.row(entry).values()): entry.cell.name for entry in study.entries}
+    return [names[keys] for keys in table[study.keys].itertuples(index=False, name=None)]
+
+
+def _gate(gate: str, threshold: str, found: str, concerned: list[str], judged: bool = True) -> tuple:
+    return gate, threshold, found, ", ".join(concerned), not concerned if judged else pd.NA
+
+
+def _complete_logs(study: Study, logs: pd.DataFrame) -> tuple:
+    lengths = logs.groupby("run")["epoch"].nunique()  # arms may share a run
+    wrong = [cell.name for cell in study.cells if lengths.get(cell.name, 0) != cell.settings.epochs]
+    total = len(study.cells)
+    return _gate("every epoch logged", f"{total} of {total} runs", f"{total - len(wrong)} of {total} runs", wrong)
+
+
+def _no_nan(named: pd.DataFrame, logs: pd.DataFrame) -> tuple:
+    broken = [*named.loc[named.isna().any(axis=1), "run"], *logs.loc[logs.isna().any(axis=1), "run"]]
+    concerned = list(dict.fromkeys(broken))
+    return _gate("no NaN in logs and results", "0 runs", f"{len(concerned)} runs", concerned, judged=not named.empty)
+
+
+def _accuracy(named: pd.DataFrame, dataset: str, least: float) -> tuple:
+    runs_of = named[named["dataset"] == dataset]
+    found = f"lowest {100 * runs_of['acc_best'].min():.1f} %" if len(runs_of) else "no run"
+    below = runs_of.loc[~(runs_of["acc_best"] > least), "run"].tolist()
+    return _gate(f"val accuracy on {dataset}", f"above {100 * least:.1f} %", found, below, judged=not runs_of.empty)
+
+
+def _seeds_differ(study: Study, logs: pd.DataFrame) -> tuple:
+    """Compare whole courses of the train loss: accuracies on a small test set may well agree by chance."""
+    group = [key for key in study.keys if key != "seed"]
+    courses = logs.groupby([*group, "run"], sort=False)["train_loss"].agg(tuple).reset_index()
+    twins = courses.loc[courses.duplicated([*group, "train_loss"], keep=False), "run"].tolist()
+    several = courses.duplicated(group).any()
+    found = f"{len(twins)} runs" if several else "no two seeds"
+    return _gate("seeds differ", "0 runs with the train loss of another seed", found, twins, judged=several)
+
+
+def _frameworks_agree(study: Study, named: pd.DataFrame) -> tuple:
+    keras, pytorch = (named[named["framework"] == framework] for framework in ("keras", "pytorch"))
+    pairs = keras.merge(pytorch, on=[key for key in study.keys if key != "framework"], suffixes=("_keras", "_pytorch"))
+    gap = (pairs["acc_best_keras"] - pairs["acc_best_pytorch"]).abs().round(9)
+    apart = pairs.loc[~(gap <= FRAMEWORK_GAP), ["run_keras", "run_pytorch"]].to_numpy().ravel().tolist()
+    found = f"largest gap {100 * gap.max():.1f} points" if len(pairs) else "no pair"
+    threshold = f"at most {100 * FRAMEWORK_GAP:.0f} points of val accuracy"
+    return _gate("frameworks agree on each seed", threshold, found, apart, judged=not pairs.empty)

@@ -1,0 +1,95 @@
+"""The statistics behind a comparison: intervals, tests, power and words for sizes. The tests are SciPy's."""
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+ALPHA = 0.05
+POWER = 0.8
+
+COHEN = {0.2: "negligible", 0.5: "small", 0.8: "medium", np.inf: "large"}
+"""Cohen 1988: the size of |d| below each bound. The bounds are meant for a d in units of the runs' own spread: d_av."""
+
+CLIFF = {0.147: "negligible", 0.33: "small", 0.474: "medium", np.inf: "large"}
+"""Romano et al. 2006: the size of |delta| below each bound."""
+
+
+@cache
+def smallest_wilcoxon_p(pairs: int) -> float:
+    """Return the smallest two-sided p of an exact Wilcoxon signed-rank test: all differences have one sign."""
+    return float(stats.wilcoxon(np.arange(1, pairs + 1)).pvalue)
+
+
+@cache
+def detectable_effect(pairs: int, alpha: float = ALPHA) -> float:
+    """Return the smallest d_z that a two-sided paired t test at `alpha` finds with power 0.8; NaN below two pairs.
+
+    The equation is solved for one side at alpha / 2, because the other side adds nothing at this power. With both
+    sides, statsmodels' solver silently returns wrong values at few pairs and a small alpha.
+    """
+    if pairs < 2:
+        return np.nan
+    return float(TTestPower().solve_power(nobs=pairs, alpha=alpha / 2, power=POWER, alternative="larger"))
+
+
+def design(pairs: Iterable[int], tests: int) -> pd.DataFrame:
+    """Return what a design with so many pairs can show: the smallest p, and the smallest effects it detects.
+
+    The effects are in standard deviations of the paired difference, at alpha 0.05 and at alpha 0.05 / `tests`, which
+    Holm's correction requires of the smallest p.
+    """
+    rows = [(n, smallest_wilcoxon_p(n), detectable_effect(n), detectable_effect(n, ALPHA / tests)) for n in pairs]
+    return pd.DataFrame(rows, columns=["pairs", "smallest Wilcoxon p", "detectable d_z", "detectable d_z, corrected"])
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Round to nine digits: floating-point noise would break ties and make a spread where there is none."""
+    return np.round(values, 9)
+
+
+def varies(values: np.ndarray) -> bool:
+    """Return whether there are at least two values that differ."""
+    return len(values) > 1 and np.ptp(values) > 0
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of some differences and the ends of its 95 % t interval; these are NaN without a spread."""
+    if not len(values):
+        return np.nan, np.nan, np.nan
+    if not varies(values):
+        return float(np.mean(values)), np.nan, np.nan
+    return float(np.mean(values)), *stats.ttest_1samp(values, 0).confidence_interval(1 - ALPHA)
+
+
+def holm(p_values: pd.Series) -> pd.Series:
+    """Return p values after Holm's correction over those that are not NaN."""
+    tested = p_values.dropna()
+    adjusted = multipletests(tested, method="holm")[1] if len(tested) else []
+    return pd.Series(adjusted, index=tested.index, dtype=float).reindex(p_values.index)
+
+
+def size(effect: float, bounds: dict[float, str]) -> str:
+    """Return the word for the size of an effect, by the bounds of `COHEN` or `CLIFF`; empty for NaN."""
+    return "" if np.isnan(effect) else next(word for bound, word in bounds.items() if abs(effect) < bound)
+
+
+def correlation(first: np.ndarray, second: np.ndarray, freedom: int) -> tuple[float, float, float, float]:
+    """Return how alike two centred samples are that have so many degrees of freedom left.
+
+    Returns:
+        The correlation with the ends of its 95 % interval (Fisher's z, NaN below three degrees of freedom), and what a
+        pair is worth: the variance of the difference of two independent runs over that of a pair. All are NaN without
+        a spread.
+    """
+    if not (freedom and first.any() and second.any()):
+        return (np.nan,) * 4
+    alike = first @ second / np.sqrt(first @ first * (second @ second))
+    reach = stats.norm.ppf(1 - ALPHA / 2) / np.sqrt(freedom - 2) if freedom > 2 else np.nan
+    low, high = np.tanh(np.arctanh(np.clip(alike, -1 + 1e-12, 1 - 1e-12)) + reach * np.array([-1, 1]))
+    apart = (first - second) @ (first - second)
+    return alike, low, high, (first @ first + second @ second) / apart if apart else np.inf

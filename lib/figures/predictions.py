@@ -1,0 +1,133 @@
+"""What the test predictions look like: by class, by confidence, and where two runs differ."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from lib.analysis.contrasts import title
+from lib.analysis.predictions import ACROSS, class_gaps, widest
+from lib.figures.style import INK, WIDTH, Drawing, looks, present, styled
+from lib.study.study import Comparison
+
+
+@styled
+def draw_classes(classes: pd.DataFrame, comparison: Comparison) -> Figure:
+    """Draw one dataset's rows of `per_class`: a panel a model and precision, a row a class, a dot a level.
+
+    A line reaches from the lowest seed to the highest. A panel has the classes of `widest`.
+    """
+    figure, panels = _panels(classes, comparison, height=2.3)
+    looking = looks(comparison)
+    for axis, group in panels:
+        shown = widest(class_gaps(group, comparison))["class"].drop_duplicates().tolist()
+        for rank, level in enumerate(present(group, comparison)):
+            rows, colour = group[group[comparison.axis] == level], looking[level]["color"]
+            chosen = rows.set_index("class").reindex(shown)
+            places = np.arange(len(shown)) + 0.64 * ((rank + 0.5) / len(looking) - 0.5)
+            axis.hlines(places, chosen["lowest"], chosen["highest"], color=colour, linewidth=1.2)
+            axis.plot(chosen["accuracy"], places, "o", color=colour, markersize=3.5)
+        axis.set_yticks(range(len(shown)), shown)
+        axis.set_ylim(len(shown) - 0.5, -0.5)
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        _in_percent(axis.xaxis)
+        _name_sides(axis, "Test accuracy", "Class")
+    _name_levels(figure, classes, comparison)
+    return figure
+
+
+@styled
+def draw_reliability(curves: pd.DataFrame, comparison: Comparison) -> Figure:
+    """Draw one dataset's rows of `reliability`: a panel a model and precision, a curve a level.
+
+    A dot's area is its bin's share of the images, and the curve joins the bins that hold at least 1 % of them. Below
+    the diagonal a network is surer than it is right.
+    """
+    figure, panels = _panels(curves, comparison, height=2.1)
+    looking = looks(comparison)
+    for axis, group in panels:
+        axis.axline((0, 0), slope=1, color=INK, linewidth=0.8)
+        for level in present(group, comparison):
+            rows = group[group[comparison.axis] == level]
+            share = rows["images"] / rows["images"].sum()
+            joined = rows[share >= 0.01]
+            axis.plot(joined["confidence"], joined["accuracy"], linewidth=1, **looking[level])
+            look = {"color": looking[level]["color"], "alpha": 0.7, "linewidths": 0}
+            axis.scatter(rows["confidence"], rows["accuracy"], 4 + 100 * share, **look)
+        axis.set(xlim=(0, 1.04), ylim=(-0.04, 1.04))
+        _in_percent(axis.xaxis)
+        _in_percent(axis.yaxis)
+        _name_sides(axis, "Confidence", "Accuracy")
+    _name_levels(figure, curves, comparison)
+    return figure
+
+
+@styled
+def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
+    """Draw each group's churn: a lane a kind of comparison, a dot a pair of runs, and a stroke for their mean."""
+    groups = list(disagreements.groupby(comparison.group))
+    colours = _kinds(comparison)
+    figure = Drawing(figsize=(WIDTH, 1.0 + 0.105 * len(colours) * len(groups)), layout="constrained")
+    axis = figure.subplots()
+    lanes = np.linspace(-0.3, 0.3, len(colours))
+    for place, (_, group) in enumerate(groups):
+        for (kind, colour), lane in zip(colours.items(), place + lanes, strict=True):
+            shares = group.loc[group["comparison"] == kind, "churn"]
+            axis.plot(shares, np.full(len(shares), lane), "o", color=colour, alpha=0.5, markersize=3, markeredgewidth=0)
+            axis.plot(shares.mean(), lane, "|", color=colour, markersize=8, markeredgewidth=2)
+    names = ["\n".join((keys[0], " ".join(keys[1:]))) for keys, _ in groups]
+    axis.set_yticks(range(len(groups)), names)
+    axis.set_ylim(len(groups) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+    axis.set_xlim(left=0)
+    _in_percent(axis.xaxis)
+    axis.set_xlabel("Test images on which two runs differ")
+    dot = {"linestyle": "", "marker": "o", "markersize": 3.5}
+    handles = [Line2D([], [], color=colour, label=kind, **dot) for kind, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+def _kinds(comparison: Comparison) -> dict[str, str]:
+    """Return the kinds of pairs of runs, each with its colour."""
+    within = {f"within {title(level)}": str(look["color"]) for level, look in looks(comparison).items()}
+    return within | (dict(zip(ACROSS, ("#999999", INK), strict=True)) if comparison.others else {})
+
+
+def _panels(
+    table: pd.DataFrame, comparison: Comparison, height: float
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Lay out a panel for each group of one dataset: a column a model, or three in a row where there is one model."""
+    keys = sorted((key for key in comparison.group if key != "dataset"), key=lambda key: key == "model")
+    groups = list(table.groupby(keys))
+    models = table["model"].nunique() if "model" in keys else 1
+    columns = models if models > 1 else min(3, len(groups))
+    lines = -(-len(groups) // columns)
+    figure = Drawing(figsize=(WIDTH, 0.5 + height * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for empty in axes[len(groups) :]:
+        empty.remove()
+    for axis, (names, _) in zip(axes, groups, strict=False):
+        axis.set_title(", ".join(map(str, reversed(names))))
+    return figure, [(axis, rows) for axis, (_, rows) in zip(axes, groups, strict=False)]
+
+
+def _in_percent(side: Axis) -> None:
+    side.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+
+
+def _name_sides(axis: Axes, across: str, up: str) -> None:
+    """Name the axes of a panel; all panels share the names, so the outer ones have them."""
+    place = axis.get_subplotspec()
+    axis.set_xlabel(across if place.is_last_row() else "")
+    axis.set_ylabel(up if place.is_first_col() else "")
+
+
+def _name_levels(figure: Figure, table: pd.DataFrame, comparison: Comparison) -> None:
+    looking, among = looks(comparison), present(table, comparison)
+    handles = [Line2D([], [], marker="o", markersize=3.5, label=title(name), **looking[name]) for name in among]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
