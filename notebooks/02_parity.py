@@ -41,8 +41,8 @@ from lib.report.chapter import Chapter
 from lib.report.tables import checked
 from lib.study.conventions import DIFFERENCES
 from lib.study.datasets import CATALOG
-from lib.study.models import SIZES
 from lib.study.loading import load_study
+from lib.study.models import SIZES
 
 chapter = Chapter(study)
 

@@ -152,10 +152,10 @@ if len(churn):
     chapter.table(style, "churn", caption)
 
 # %% [markdown]
-# What does a change of level add to a change of seed? The *excess* is the mean churn across, with different seeds, minus
-# the mean of the two levels' own. Its expected value is never negative, and it is zero exactly where both levels give
-# every image every class with the same probability, the seed being the chance. It is an estimate, and
-# where it should be zero it will be a little above or below.
+# What does a change of level add to a change of seed? The *excess* is the mean churn across, with different seeds,
+# minus the mean churn within the two levels. Its expected value is never negative. It is zero exactly where both levels
+# give every image every class with the same probability, over the chance of the seeds. It is an estimate: where it
+# should be zero, it will be a little above or below.
 
 # %%
 excess = predictions.excess(disagreements, comparison)
@@ -175,8 +175,8 @@ elif len(answers):
 if gaps.delta.any():
     row = gaps.loc[gaps.delta.abs().idxmax()]
     chapter.markdown(
-        f"- **Classes**: the widest gap is {points(row.delta)} points, {title(row.level)} minus {against}, on class {row['class']} of "
-        f"{row.dataset} with {row.model} in {row.precision}, which has {row.images} test images."
+        f"- **Classes**: the widest gap is {points(row.delta)} points, {title(row.level)} minus {against}, on class "
+        f"{row['class']} of {row.dataset}, which has {row.images} test images."
     )
 
 # %%
@@ -191,10 +191,10 @@ for name, rows in calibration.groupby(comparison.axis):
 if len(excess):
     within, across, added = excess.within.median(), excess.across.median(), excess.excess
     chapter.markdown(
-        f"- **Churn**: in the median group two seeds of one {comparison.axis} differ on {percent(within)} % of the images, "
-        f"and two runs that differ in {comparison.axis} and seed on {percent(across)} %. The excess is above zero in "
-        f"{(added > 0).sum()} of {len(added)} groups, and lies between {points(added.min())} and {points(added.max())} "
-        "points."
+        f"- **Churn**: in the median group two seeds of one {comparison.axis} differ on {percent(within)} % of the "
+        f"images, and two runs that differ in {comparison.axis} and seed on {percent(across)} %. The excess is above "
+        f"zero in {(added > 0).sum()} of {len(added)} comparisons, and lies between {points(added.min())} and "
+        f"{points(added.max())} points."
     )
 elif answers.empty:
     chapter.markdown("Nothing yet.")

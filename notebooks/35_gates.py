@@ -22,10 +22,11 @@
 study = "quickstart"
 
 # %% tags=["setup"]
+from lib.runs.records import read_record
+
 from lib.analysis import gates, results
 from lib.report.chapter import Chapter
 from lib.report.tables import shown
-from lib.runs.records import read_record
 from lib.study.loading import load_study
 
 chapter = Chapter(study)
@@ -49,9 +50,9 @@ judged = gates.gates(experiment, found, results.epochs(experiment))
 # - **Seeds differ**: no two seeds of a framework have the same train loss in every epoch. If they had, the seed would
 #   not reach the random numbers, and five runs would be one. Whole courses are compared, as two accuracies on a small
 #   set of images may well agree by chance.
-# - **Frameworks agree on each seed**, where a study has both: at most 5 points of val accuracy between Keras and PyTorch on the same dataset,
-#   model, precision and seed. Seeds scatter by less than a point or two, and what the frameworks are known to do
-#   differently may add a little. A wider gap is more likely a mistake in one of the two than a finding.
+# - **Frameworks agree on each seed**, where a study has both: at most 5 points of val accuracy between them on the same
+#   dataset, model, precision, arm and seed. Seeds scatter by less than a point or two, and the known differences between
+#   the frameworks may add a little. A wider gap is more likely a mistake in one of the two than a finding.
 
 # %% [markdown]
 # ## How they stand
