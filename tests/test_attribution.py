@@ -6,17 +6,12 @@ import pandas as pd
 import pytest
 
 from lib import paths
-from lib.analysis import attribution
-from lib.analysis import results as records
+from lib.analysis import attribution, results
 from lib.analysis.attribution import ALIGNED, NATIVE
-from lib.analysis.results import RESULTS
 from lib.execution import execute
-from lib.figures import style as figures
-from lib.runs import state as runs
-from lib.runs.digests import code_digest, inputs_digest
-from lib.study.conventions import DIFFERENCES
-from lib.study.params import load_study
-from lib.training.resume import COLUMNS
+from lib.figures.effects import waterfall
+from lib.study.loading import load_study
+from tests.invented import finish
 
 PARTS = {
     "bn-momentum": 0.10,
@@ -37,20 +32,21 @@ def study():
 
 def gap(study, arm, model):
     """The gap of an arm: what its native causes add, and what two of them add together."""
-    native = [cause for cause, switches in study.causes.items() if not set(switches) <= set(arm.aligned)]
-    alone = sum(PARTS.get(cause, 0.01) for cause in native if DIFFERENCES[model] & set(study.causes[cause]))
+    native = [cause for cause, switches in study.causes.items() if not set(switches) <= set(study.way[arm])]
+    alone = sum(PARTS.get(cause, 0.01) for cause in native if attribution.concerns(study, cause, model))
     both = model == "mobilenetv2" and {"bn-momentum", "optimizer"} <= set(native)
     return LEFT + alone + TOGETHER * both
 
 
 @pytest.fixture
 def gaps(study):
-    rows = [
-        {key: getattr(cells[0], key) for key in ("dataset", "model", "precision", "seed")}
-        | {"arm": arm.name, "accuracy": gap(study, arm, cells[0].model) + cells[0].seed * 1e-6, "speed": np.log(1.2)}
-        for arm, cells in study.pairs
-    ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(
+        {key: getattr(entry.cell, key) for key in ("dataset", "model", "precision", "seed")} | {"arm": entry.arm}
+        for entry in study.entries
+        if entry.cell.framework == "keras"
+    )
+    table["gap"] = [gap(study, row.arm, row.model) + row.seed * 1e-6 for row in table.itertuples()]
+    return table
 
 
 def of(table, model):
@@ -58,7 +54,7 @@ def of(table, model):
 
 
 def test_the_parts_are_those_that_were_put_in_and_a_joint_effect_is_shared(study, gaps):
-    found = of(attribution.effects(study, gaps, "accuracy"), "mobilenetv2")
+    found = of(attribution.effects(study, gaps), "mobilenetv2")
     for cause in ("bn-constants", "padding", "initialisation", "dropout"):
         assert found.loc[cause, ["forth", "back", "effect"]].tolist() == pytest.approx([PARTS[cause]] * 3)
     assert found.loc["bn-momentum", ["forth", "back"]].tolist() == pytest.approx([0.10 + TOGETHER, 0.10])
@@ -67,7 +63,7 @@ def test_the_parts_are_those_that_were_put_in_and_a_joint_effect_is_shared(study
 
 
 def test_the_parts_add_up_to_the_gap_without_what_is_left(study, gaps):
-    table = attribution.effects(study, gaps, "accuracy")
+    table = attribution.effects(study, gaps)
     for model in study.models:
         found = of(table, model)
         for column in ("forth", "back", "effect"):
@@ -76,7 +72,7 @@ def test_the_parts_add_up_to_the_gap_without_what_is_left(study, gaps):
 
 
 def test_only_causes_that_concern_a_network_are_listed(study, gaps):
-    table = attribution.effects(study, gaps, "accuracy")
+    table = attribution.effects(study, gaps)
     assert of(table, "resnet20").index.tolist() == [NATIVE, "bn-constants", "optimizer", ALIGNED]
     assert of(table, "mobilenetv2").index.tolist() == [NATIVE, *study.causes, ALIGNED]
     assert attribution.causes(study).models.tolist() == [
@@ -91,13 +87,13 @@ def test_only_causes_that_concern_a_network_are_listed(study, gaps):
 
 def test_a_seed_that_is_not_finished_in_every_arm_is_left_out(study, gaps):
     short = gaps[~((gaps.seed == 456) & (gaps.model == "mobilenetv2") & (gaps.arm == "upto-padding"))]
-    table = attribution.effects(study, short, "accuracy")
+    table = attribution.effects(study, short)
     assert of(table, "mobilenetv2").n.unique().tolist() == [2]
     assert of(table, "resnet20").n.unique().tolist() == [3]
 
 
 def test_intervals_are_over_the_seeds(study, gaps):
-    found = of(attribution.effects(study, gaps, "accuracy"), "mobilenetv2")
+    found = of(attribution.effects(study, gaps), "mobilenetv2")
     values = np.array([42, 123, 456]) * 1e-6
     assert found.high[NATIVE] - found.effect[NATIVE] == pytest.approx(
         4.302653 * values.std(ddof=1) / np.sqrt(3), rel=1e-5
@@ -105,42 +101,52 @@ def test_intervals_are_over_the_seeds(study, gaps):
 
 
 def test_speeds_are_factors(study, gaps):
-    found = of(attribution.as_ratios(attribution.effects(study, gaps, "speed")), "resnet20")
+    found = of(attribution.as_ratios(attribution.effects(study, gaps.assign(gap=np.log(1.2)))), "resnet20")
     assert found.effect.tolist() == pytest.approx([1.2, 1, 1, 1.2])
 
 
+def invented(study, missing=()):
+    """A table of results: accuracies that tell the number of aligned switches, and speeds that differ by a fifth."""
+    rows = [
+        study.row(entry)
+        | {
+            "test_accuracy": len(entry.cell.settings.pairing.align) / 100,
+            "images_per_sec_avg_late": 120.0 if entry.cell.framework == "pytorch" else 100.0,
+        }
+        for entry in study.entries
+        if entry.cell.name not in missing
+    ]
+    return pd.DataFrame(rows, columns=[*study.keys, *results.METRICS])
+
+
 def test_gaps_pair_the_runs_of_each_arm_also_where_arms_share_a_run(study, monkeypatch):
-    table = {}
-    for cell in study.cells:
-        row = {key: getattr(cell, key) for key in records.KEYS}
-        late = 120.0 if cell.framework == "pytorch" else 100.0
-        table[cell.name] = row | {"test_accuracy": len(cell.settings.align) / 100, "images_per_sec_avg_late": late}
     missing = "keras_cifar10_resnet20_fp32_seed42-attribution-quick-upto-optimizer"
-    del table[missing]
-    frame = pd.DataFrame(table.values(), index=list(table), columns=RESULTS)
-    monkeypatch.setattr(records, "results_by_run", lambda study: frame)
-    found = attribution.gaps(study)
-    pairs_without = sum(missing in {cell.name for cell in cells} for _, cells in study.pairs)
-    assert len(found) == len(study.pairs) - pairs_without
-    assert found.speed.to_numpy() == pytest.approx(np.log(1.2))
-    row = found[(found.model == "mobilenetv2") & (found.seed == 42) & (found.arm == "upto-optimizer")].iloc[0]
-    assert (row.test_accuracy_keras, row.test_accuracy_pytorch) == (0.07, 0.01)
-    pairing = attribution.pairing(study, found)
+    monkeypatch.setattr(results, "results", lambda study: invented(study, [missing]))
+    found = {gap: attribution.gaps(study, gap) for gap in attribution.GAPS}
+    points = study.matched("framework")
+    without = sum(missing in {cell.name for cell in cells.values()} for cells in points)
+    assert without
+    assert len(found["accuracy"]) == len(points) - without
+    assert found["speed"].gap.to_numpy() == pytest.approx(np.log(1.2))
+    table = found["accuracy"]
+    row = table[(table.model == "mobilenetv2") & (table.seed == 42) & (table.arm == "upto-optimizer")].iloc[0]
+    assert (row["first"], row["second"]) == (0.07, 0.01)
+    pairing = attribution.pairing(study, table)
     assert pairing.conventions.unique().tolist() == [NATIVE, ALIGNED]
 
 
 def test_without_a_run_there_is_nothing_and_no_error(study, monkeypatch):
-    monkeypatch.setattr(records, "results_by_run", lambda study: pd.DataFrame(columns=RESULTS))
-    gaps = attribution.gaps(study)
+    monkeypatch.setattr(results, "results", lambda study: invented(study)[:0])
+    gaps = attribution.gaps(study, "accuracy")
     assert gaps.empty
-    assert attribution.effects(study, gaps, "accuracy").empty
+    assert attribution.effects(study, gaps).empty
     assert attribution.pairing(study, gaps).correlation.isna().all()
 
 
 @pytest.mark.parametrize("on_ratio", [False, True])
 def test_the_waterfall_s_bars_lead_from_the_whole_gap_to_what_is_left(study, gaps, on_ratio):
-    effects = attribution.effects(study, gaps, "speed" if on_ratio else "accuracy")
-    figure = figures.waterfall(effects, on_ratio)
+    effects = attribution.effects(study, gaps)
+    figure = waterfall(effects, on_ratio)
     assert [axis.get_title("left") for axis in figure.axes] == ["cifar10 resnet20 fp32", "cifar10 mobilenetv2 fp32"]
     axis = figure.axes[1]
     assert [label.get_text() for label in axis.get_yticklabels()] == [NATIVE, *study.causes, ALIGNED]
@@ -152,27 +158,12 @@ def test_the_waterfall_s_bars_lead_from_the_whole_gap_to_what_is_left(study, gap
 
 
 def write_runs(study, arms):
-    """Write records and epoch logs, as a run would leave them, for every run of these arms."""
-    for arm, cells in study.pairs:
-        for cell in cells if arm.name in arms else ():
-            write_run(cell, 0.5 - (cell.framework == "keras") * gap(study, arm, cell.model) + cell.seed * 1e-6)
-
-
-def write_run(cell, accuracy):
-    epochs = cell.settings.epochs
-    log = pd.DataFrame({column: np.linspace(1, 0.5, epochs) for column in COLUMNS}).assign(epoch=range(1, epochs + 1))
-    folder = runs.folder(cell)
-    folder.mkdir(parents=True, exist_ok=True)
-    log.to_csv(folder / "epochs.csv", index=False)
-    made = {
-        "inputs_digest": inputs_digest(cell, runs.dataset_digest(cell.dataset)),
-        "code_digest": code_digest(cell.framework),
-    }
-    times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:01:00+00:00"}
-    scores = dict.fromkeys(("acc_best", "f1_best", "test_accuracy", "test_macro_f1", "test_loss"), accuracy)
-    counts = {"parameters": 1, "steps_per_epoch": 3, "epoch_best": 1, "test_images": 40, "skipped_steps": 0}
-    rest = {"run": cell.name, "cell": cell, "environment": {"device": "cpu"}, "peak_memory_mb": 1.0}
-    runs.write_record(runs.Record(**rest, **made, **times, **scores, **counts))
+    """Invent a finished run for every cell of these arms."""
+    for entry in study.entries:
+        if entry.arm in arms:
+            cell = entry.cell
+            lower = (cell.framework == "keras") * gap(study, entry.arm, cell.model)
+            finish(cell, test_accuracy=0.5 - lower + cell.seed * 1e-6)
 
 
 def outputs_of(path):
@@ -184,7 +175,7 @@ def outputs_of(path):
 @pytest.mark.parametrize("finished", ["none", "the native arm", "all"])
 def test_the_chapter_can_be_read_however_many_runs_are_finished(finished, digits, tiny_study, tmp_path):
     causes = {"statistics": ["bn_variance", "bn_momentum"], "stride": ["stride"], "optimizer": ["weight_decay"]}
-    settings = {"pairing": "shared"}
+    settings = {"pairing": {"shared": True}}
     name = tiny_study(
         f"why-{finished.replace(' ', '-')}",
         settings,
@@ -193,7 +184,7 @@ def test_the_chapter_can_be_read_however_many_runs_are_finished(finished, digits
         seeds=[42, 123],
     )
     study = load_study(name)
-    names = [arm.name for arm in study.arms]
+    names = list(study.way)
     write_runs(study, {"none": [], "the native arm": names[:1], "all": names}[finished])
     execute(paths.NOTEBOOKS / "33_attribution.py", tmp_path / "out.ipynb", {"study": name})
     said = [output.data["text/markdown"] for output in outputs_of(tmp_path / "out.ipynb")]

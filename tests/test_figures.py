@@ -7,9 +7,13 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_rgb
 
-from lib.analysis import contrasts as statistics
-from lib.analysis.results import KEYS, LOG, RESULTS
-from lib.figures import style as figures
+from lib.analysis import contrasts
+from lib.figures import effects, style, training
+from lib.runs.log import COLUMNS
+from lib.study.study import Comparison
+
+KEYS = ["framework", "dataset", "model", "precision", "seed"]
+FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), ["dataset", "model", "precision"])
 
 
 def results(frameworks=("keras", "pytorch"), models=("resnet20",), seeds=(42, 123, 456)):
@@ -21,13 +25,13 @@ def results(frameworks=("keras", "pytorch"), models=("resnet20",), seeds=(42, 12
         for seed in seeds
         for framework in frameworks
     ]
-    return pd.DataFrame(rows, columns=RESULTS)
+    return pd.DataFrame(rows)
 
 
 def epochs(count, frameworks=("keras", "pytorch"), seeds=(42, 123, 456)):
     rng = np.random.default_rng(0)
     logs = [
-        pd.DataFrame(dict.fromkeys(LOG, rng.uniform(0.1, 0.9, count)) | {"epoch": np.arange(1, count + 1)}).assign(
+        pd.DataFrame(dict.fromkeys(COLUMNS, rng.uniform(0.1, 0.9, count)) | {"epoch": np.arange(1, count + 1)}).assign(
             framework=framework, dataset="digits", model="resnet20", precision="fp32", seed=seed
         )
         for framework in frameworks
@@ -50,36 +54,39 @@ def pixels(figure):
 @pytest.mark.parametrize("count", [1, 4, 200])
 def test_curves_have_four_panels_with_a_thin_line_a_seed_and_a_bold_mean_a_framework(count):
     table = epochs(count)
-    figure = figures.curves(table)
-    assert [axis.get_title("left") for axis in figure.axes] == list(figures.PANELS.values())
-    for column, axis in zip(figures.PANELS, figure.axes, strict=True):
+    figure = training.curves(table, FRAMEWORKS)
+    assert [axis.get_title("left") for axis in figure.axes] == list(training.PANELS.values())
+    for column, axis in zip(training.PANELS, figure.axes, strict=True):
         bold = [line for line in axis.lines if line.get_linewidth() > 1]
         assert len(axis.lines) == 2 * (3 + 1)
         assert len(bold) == 2
         means = table.groupby(["framework", "epoch"])[column].mean()
         for framework, line in zip(("keras", "pytorch"), bold, strict=True):
             assert line.get_ydata() == pytest.approx(means[framework].to_numpy())
-            assert line.get_color() == figures.LINES[framework]["color"]
+            assert line.get_color() == style.looks(FRAMEWORKS)[framework]["color"]
 
 
 def test_curves_of_one_framework_name_only_that_one():
-    assert legend(figures.curves(epochs(4, frameworks=["pytorch"]))) == ["PyTorch, mean", "one seed (thin)"]
+    assert legend(training.curves(epochs(4, frameworks=["pytorch"]), FRAMEWORKS)) == [
+        "PyTorch, mean",
+        "one seed (thin)",
+    ]
 
 
 def test_few_epochs_are_marked_one_by_one_and_many_are_not():
-    markers = [figures.curves(epochs(count)).axes[0].lines[0].get_marker() for count in (1, 4, 200)]
+    markers = [training.curves(epochs(count), FRAMEWORKS).axes[0].lines[0].get_marker() for count in (1, 4, 200)]
     assert markers == ["o", "o", ""]
 
 
 def test_epochs_are_labelled_with_whole_numbers():
     for count in (1, 4, 200):
-        ticks = figures.curves(epochs(count)).axes[0].get_xticks()
+        ticks = training.curves(epochs(count), FRAMEWORKS).axes[0].get_xticks()
         assert all(float(tick).is_integer() for tick in ticks)
 
 
 def test_a_bar_is_the_mean_its_dots_the_seeds_and_its_error_bar_one_standard_deviation():
     table = results()
-    axis = figures.bars(table, "test_accuracy", "fp32").axes[0]
+    axis = training.bars(table, "test_accuracy", "fp32", FRAMEWORKS).axes[0]
     for number, framework in enumerate(("keras", "pytorch")):
         values = table.loc[table["framework"] == framework, "test_accuracy"]
         assert axis.patches[number].get_width() == pytest.approx(values.mean())
@@ -91,7 +98,7 @@ def test_a_bar_is_the_mean_its_dots_the_seeds_and_its_error_bar_one_standard_dev
 
 
 def test_a_single_seed_has_no_error_bar_and_a_missing_framework_no_bar():
-    axis = figures.bars(results(frameworks=["keras"], seeds=[42]), "images_per_sec_avg", "fp32").axes[0]
+    axis = training.bars(results(frameworks=["keras"], seeds=[42]), "images_per_sec_avg", "fp32", FRAMEWORKS).axes[0]
     assert len(axis.patches) == 1
     assert len(axis.containers) == 1
     assert "PyTorch, mean" not in legend(axis.figure)
@@ -100,7 +107,7 @@ def test_a_single_seed_has_no_error_bar_and_a_missing_framework_no_bar():
 def test_bars_have_one_named_row_a_group_and_only_of_their_precision():
     table = results(models=[f"model{number}" for number in range(9)])
     other = results(models=["elsewhere"]).assign(precision="amp")
-    axis = figures.bars(pd.concat([table, other]), "test_accuracy", "fp32").axes[0]
+    axis = training.bars(pd.concat([table, other]), "test_accuracy", "fp32", FRAMEWORKS).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == [f"digits\nmodel{number}" for number in range(9)]
     low, high = axis.figure.get_size_inches()
     assert low == pytest.approx(16 / 2.54)
@@ -111,9 +118,9 @@ def test_bars_have_one_named_row_a_group_and_only_of_their_precision():
     ("metric", "column", "unit"), [("test_accuracy", "delta", 100), ("images_per_sec_avg", "ratio", 1)]
 )
 def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_difference(metric, column, unit):
-    table = statistics.compare(results(models=["resnet20", "mobilenetv2"]))
+    table = contrasts.compare(results(models=["resnet20", "mobilenetv2"]), FRAMEWORKS)
     rows = table[table["metric"] == metric]
-    axis = figures.effects(table, metric).axes[0]
+    axis = effects.effects(table, metric, FRAMEWORKS).axes[0]
     dots, none = (line.get_xdata() for line in axis.lines)
     assert dots == pytest.approx(unit * rows[column].to_numpy())
     interval = ["ratio_low", "ratio_high"] if unit == 1 else ["ci_low", "ci_high"]
@@ -121,7 +128,7 @@ def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_diffe
     assert segments == pytest.approx(unit * rows[interval].to_numpy())
     band = axis.patches[0]
     assert [band.get_x(), band.get_x() + band.get_width()] == pytest.approx(
-        [unit * bound for bound in statistics.METRICS[metric].bounds]
+        [unit * bound for bound in contrasts.METRICS[metric].bounds]
     )
     low, high = axis.get_xlim()
     middle = (low * high) ** 0.5 if unit == 1 else (low + high) / 2
@@ -129,32 +136,32 @@ def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_diffe
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("metric", statistics.METRICS)
+@pytest.mark.parametrize("metric", contrasts.METRICS)
 @pytest.mark.parametrize("frameworks", [("keras", "pytorch"), ("keras",)], ids=["one pair", "no pair"])
 def test_effects_without_an_interval_can_be_drawn(metric, frameworks):
-    table = statistics.compare(results(frameworks=frameworks, seeds=[42]))
-    axis = figures.effects(table, metric).axes[0]
+    table = contrasts.compare(results(frameworks=frameworks, seeds=[42]), FRAMEWORKS)
+    axis = effects.effects(table, metric, FRAMEWORKS).axes[0]
     assert pixels(axis.figure)
     assert [label.get_text() for label in axis.get_yticklabels()] == ["digits resnet20 fp32"]
 
 
 def test_a_figure_shows_itself_in_jupyter_without_pyplot():
-    data, _ = DisplayFormatter().format(figures.curves(epochs(4)))
+    data, _ = DisplayFormatter().format(training.curves(epochs(4), FRAMEWORKS))
     assert data["image/png"].startswith(b"\x89PNG")
 
 
 def test_the_two_colours_differ_in_brightness_or_hue_for_red_green_blindness():
     """Blue against vermilion: the blue channel alone, which red-green blindness leaves whole, tells them apart."""
-    keras, pytorch = (to_rgb(figures.LINES[framework]["color"])[2] for framework in ("keras", "pytorch"))
+    keras, pytorch = (to_rgb(style.looks(FRAMEWORKS)[framework]["color"])[2] for framework in ("keras", "pytorch"))
     assert abs(keras - pytorch) > 0.5
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: figures.curves(epochs(4)),
-        lambda: figures.bars(results(), "test_accuracy", "fp32"),
-        lambda: figures.effects(statistics.compare(results()), "test_accuracy"),
+        lambda: training.curves(epochs(4), FRAMEWORKS),
+        lambda: training.bars(results(), "test_accuracy", "fp32", FRAMEWORKS),
+        lambda: effects.effects(contrasts.compare(results(), FRAMEWORKS), "test_accuracy", FRAMEWORKS),
     ],
     ids=["curves", "bars", "effects"],
 )

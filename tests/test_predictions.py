@@ -13,16 +13,18 @@ from sklearn.metrics import recall_score, zero_one_loss
 
 from lib import files, paths
 from lib.analysis import predictions
-from lib.analysis import results as records
 from lib.errors import DataError
 from lib.execution import execute
+from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
 from lib.report.chapter import Chapter
-from lib.runs import state as runs
-from lib.runs.digests import code_digest, inputs_digest
-from lib.study.params import load_study
+from lib.runs import logits, records, state
+from lib.study.loading import load_study
+from lib.study.study import Comparison
+from tests.invented import IMAGES, LABELS, finish, logits_of
 
-IMAGES = 60
-LABELS = np.arange(IMAGES) % 10
+GROUP = ["dataset", "model", "precision"]
+FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), GROUP)
+ANSWERS = ["framework", *GROUP, "seed", "image", "label", "prediction", "confidence"]
 
 
 @pytest.fixture
@@ -39,42 +41,6 @@ def study(tmp_path, monkeypatch):
     return load_study("quickstart")
 
 
-def logits_of(cell, strength=5.0):
-    """Noise of the run's own, and the right class raised."""
-    noise = np.random.default_rng([cell.seed, cell.framework == "keras"]).normal(0, 2, (IMAGES, 10))
-    return (noise + strength * np.eye(10)[LABELS]).astype(np.float16)
-
-
-def finish(cell, logits=None, labels=LABELS, acc_best=0.95):
-    """Leave what a finished run leaves: its log, its logits and its record."""
-    logits = logits_of(cell) if logits is None else logits
-    epochs = np.arange(1, cell.settings.epochs + 1)
-    log = pd.DataFrame(dict.fromkeys(records.LOG, 1 / epochs + cell.seed / 1e5) | {"epoch": epochs})
-    runs.folder(cell).mkdir(parents=True)
-    log.to_csv(runs.folder(cell) / "epochs.csv", index=False)
-    np.savez_compressed(runs.folder(cell) / "logits.npz", logits=logits, labels=labels)
-    record = {
-        "inputs_digest": inputs_digest(cell, "the digits"),
-        "code_digest": code_digest(cell.framework),
-        "environment": {"python": "3.11.0"},
-        "started": "2026-01-01T00:00:00+00:00",
-        "finished": "2026-01-01T00:10:00+00:00",
-        "parameters": 1000,
-        "steps_per_epoch": 20,
-        "accumulation_steps": 1,
-        "epoch_best": len(log),
-        "acc_best": acc_best,
-        "f1_best": acc_best,
-        "test_accuracy": float(np.mean(logits.argmax(axis=1) == labels)),
-        "test_macro_f1": 0.9,
-        "test_loss": 0.1,
-        "test_images": len(labels),
-        "skipped_steps": 0,
-        "peak_memory_mb": None,
-    }
-    runs.write_record(runs.Record(run=cell.name, cell=cell, **record))
-
-
 def answered(given, labels=(0, 0, 0, 0)):
     """The table of `answers` for runs by (framework, seed), each with its predictions."""
     group = {"dataset": "digits", "model": "resnet20", "precision": "fp32"}
@@ -84,7 +50,7 @@ def answered(given, labels=(0, 0, 0, 0)):
         )
         for (framework, seed), answers in given.items()
     ]
-    return pd.concat(tables, ignore_index=True)[predictions.ANSWERS]
+    return pd.concat(tables, ignore_index=True)[ANSWERS]
 
 
 def random_answers(frameworks=("keras", "pytorch"), seeds=(42, 123, 456), classes=10):
@@ -101,17 +67,17 @@ def random_answers(frameworks=("keras", "pytorch"), seeds=(42, 123, 456), classe
 def test_the_logits_are_read_as_float32_with_their_labels(study):
     cell = study.cells[0]
     finish(cell)
-    logits, labels = predictions.load(cell)
-    assert logits.dtype == np.float32
-    np.testing.assert_array_equal(logits, logits_of(cell))
-    np.testing.assert_array_equal(labels, LABELS)
+    found = logits.read(cell)
+    assert found.logits.dtype == np.float32
+    np.testing.assert_array_equal(found.logits, logits_of(cell))
+    np.testing.assert_array_equal(found.labels, LABELS)
 
 
 def test_logits_beyond_float16_are_read_as_its_largest_number(study):
-    logits = logits_of(study.cells[0])
-    logits[0, :2] = np.inf, -np.inf
-    finish(study.cells[0], logits)
-    assert predictions.load(study.cells[0]).logits[0, :2].tolist() == [65504, -65504]
+    diverged = logits_of(study.cells[0])
+    diverged[0, :2] = np.inf, -np.inf
+    finish(study.cells[0], logits=diverged)
+    assert logits.read(study.cells[0]).logits[0, :2].tolist() == [65504, -65504]
 
 
 def rewrite(**arrays):
@@ -137,7 +103,7 @@ def rewrite(**arrays):
 def test_damaged_logits_are_one_error_that_names_the_file(study, damage, message):
     cell = study.cells[0]
     finish(cell)
-    path = runs.folder(cell) / "logits.npz"
+    path = records.folder(cell) / "logits.npz"
     damage(path)
     with pytest.raises(DataError, match=message) as error:
         predictions.answers(study)
@@ -148,9 +114,9 @@ def test_the_answers_are_those_of_the_runs_that_have_results_in_the_study_s_orde
     first, second, unfinished, *_ = study.cells
     finish(second)
     finish(first)
-    runs.write_status(unfinished, "failed", "the loss became nan")
+    state.write_status(unfinished, "failed", "the loss became nan")
     table = predictions.answers(study)
-    assert list(table.columns) == predictions.ANSWERS
+    assert list(table.columns) == ANSWERS
     assert table["framework"].drop_duplicates().tolist() == [first.framework, second.framework]
     run = table[table["framework"] == second.framework]
     assert run["image"].tolist() == list(range(IMAGES))
@@ -170,16 +136,17 @@ def test_runs_with_other_labels_are_not_compared(study):
 
 def test_a_study_that_never_ran_has_empty_tables(study):
     answers = predictions.answers(study)
-    assert list(answers.columns) == predictions.ANSWERS
-    classes, pairs = predictions.per_class(answers), predictions.disagreements(answers)
-    tables = [classes, predictions.class_gaps(classes), predictions.calibration(answers), pairs]
-    tables += [predictions.reliability(answers), predictions.churn(pairs), predictions.excess(predictions.churn(pairs))]
+    assert list(answers.columns) == ANSWERS
+    classes, pairs = predictions.per_class(answers, FRAMEWORKS), predictions.disagreements(answers, FRAMEWORKS)
+    tables = [classes, predictions.class_gaps(classes, FRAMEWORKS), predictions.calibration(study, answers), pairs]
+    tables += [predictions.reliability(answers, FRAMEWORKS)]
+    tables += [predictions.churn(pairs, FRAMEWORKS), predictions.excess(pairs, FRAMEWORKS)]
     assert all(table.empty for table in tables)
 
 
 def test_the_accuracy_on_a_class_is_its_recall_averaged_over_the_seeds():
     answers = random_answers()
-    table = predictions.per_class(answers).set_index(["framework", "class"])
+    table = predictions.per_class(answers, FRAMEWORKS).set_index(["framework", "class"])
     for framework, of_framework in answers.groupby("framework"):
         recalls = [
             recall_score(run["label"], run["prediction"], average=None) for _, run in of_framework.groupby("seed")
@@ -193,23 +160,23 @@ def test_the_accuracy_on_a_class_is_its_recall_averaged_over_the_seeds():
 
 
 def test_a_gap_is_pytorch_minus_keras_and_unknown_where_one_framework_is_missing():
-    classes = predictions.per_class(answered({("keras", 1): [0, 0, 1, 1], ("pytorch", 1): [0, 0, 0, 1]}))
-    assert predictions.class_gaps(classes)["delta"].tolist() == [0.25]
-    alone = predictions.class_gaps(classes[classes["framework"] == "pytorch"])
-    assert alone["mean_pytorch"].tolist() == [0.75]
-    assert alone[["mean_keras", "delta"]].isna().all(axis=None)
+    classes = predictions.per_class(answered({("keras", 1): [0, 0, 1, 1], ("pytorch", 1): [0, 0, 0, 1]}), FRAMEWORKS)
+    assert predictions.class_gaps(classes, FRAMEWORKS)["delta"].tolist() == [0.25]
+    alone = predictions.class_gaps(classes[classes["framework"] == "pytorch"], FRAMEWORKS)
+    assert alone["mean_level"].tolist() == [0.75]
+    assert alone[["mean_against", "delta"]].isna().all(axis=None)
 
 
 def test_the_ten_widest_gaps_stand_out_or_the_hardest_classes_of_one_framework():
-    gaps = predictions.class_gaps(predictions.per_class(random_answers(classes=30)))
+    gaps = predictions.class_gaps(predictions.per_class(random_answers(classes=30), FRAMEWORKS), FRAMEWORKS)
     chosen = predictions.widest(gaps)
     rest = gaps.drop(chosen.index)
     assert len(chosen) == 10
     assert chosen["class"].is_monotonic_increasing
     assert chosen["delta"].abs().min() >= rest["delta"].abs().max()
-    alone = predictions.class_gaps(predictions.per_class(random_answers(["keras"], classes=30)))
+    alone = predictions.class_gaps(predictions.per_class(random_answers(["keras"], classes=30), FRAMEWORKS), FRAMEWORKS)
     hardest = predictions.widest(alone)
-    assert hardest["mean_keras"].max() <= alone.drop(hardest.index)["mean_keras"].min()
+    assert hardest["mean_against"].max() <= alone.drop(hardest.index)["mean_against"].min()
 
 
 def test_the_calibration_error_of_four_images_is_that_of_a_hand_computation():
@@ -229,12 +196,12 @@ def test_the_reliability_curve_is_scikit_learn_s_and_gives_the_calibration_error
     answers = random_answers(["keras"], [42])
     correct = answers["label"] == answers["prediction"]
     accuracy, confidence = calibration_curve(correct, answers["confidence"], n_bins=15)
-    curve = predictions.reliability(answers)
+    curve = predictions.reliability(answers, FRAMEWORKS)
     assert curve["accuracy"].to_numpy() == pytest.approx(accuracy)
     assert curve["confidence"].to_numpy() == pytest.approx(confidence)
     assert curve["images"].sum() == len(answers)
     error = np.average(np.abs(accuracy - confidence), weights=curve["images"])
-    run = predictions.calibration(answers).loc[0]
+    run = predictions.calibration(load_study("quickstart"), answers).loc[0]
     assert run["calibration_error"] == pytest.approx(error)
     assert run["test_accuracy"] == correct.mean()
     assert run["confidence"] == pytest.approx(answers["confidence"].mean())
@@ -247,7 +214,9 @@ def test_churn_on_four_images_is_that_of_a_hand_computation():
         ("pytorch", 1): [0, 1, 9, 9],
         ("pytorch", 2): [5, 6, 7, 8],
     }
-    table = predictions.churn(predictions.disagreements(answered(given))).set_index("comparison")
+    table = predictions.churn(predictions.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS).set_index(
+        "comparison"
+    )
     assert table["pairs"].to_dict() == {
         "within Keras": 1,
         "within PyTorch": 1,
@@ -261,8 +230,8 @@ def test_churn_on_four_images_is_that_of_a_hand_computation():
 
 def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
     answers = random_answers()
-    pairs = predictions.disagreements(answers)
-    shares = pairs.set_index(["framework", "seed", "other_framework", "other_seed"])["churn"]
+    pairs = predictions.disagreements(answers, FRAMEWORKS)
+    shares = pairs.set_index(["level", "seed", "other_level", "other_seed"])["churn"]
     by_run = {keys: run["prediction"] for keys, run in answers.groupby(["framework", "seed"])}
     assert len(shares) == 15
     for one, other in combinations(by_run, 2):
@@ -278,9 +247,9 @@ def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
     ],
 )
 def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
-    table = predictions.churn(predictions.disagreements(random_answers(frameworks, seeds)))
-    assert table["comparison"].tolist() == kinds
-    assert predictions.excess(table)["excess"].isna().all()
+    pairs = predictions.disagreements(random_answers(frameworks, seeds), FRAMEWORKS)
+    assert predictions.churn(pairs, FRAMEWORKS)["comparison"].tolist() == kinds
+    assert predictions.excess(pairs, FRAMEWORKS).empty
 
 
 @pytest.mark.parametrize(
@@ -295,7 +264,7 @@ def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
 def test_the_excess_is_what_the_framework_adds_to_the_seed(keras, pytorch, excess):
     given = {("keras", seed): answers for seed, answers in enumerate(keras)}
     given |= {("pytorch", seed): answers for seed, answers in enumerate(pytorch)}
-    table = predictions.excess(predictions.churn(predictions.disagreements(answered(given))))
+    table = predictions.excess(predictions.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS)
     assert table["excess"].tolist() == [excess]
 
 
@@ -303,13 +272,13 @@ def test_the_excess_estimates_half_the_squared_distance_of_the_two_frameworks_pr
     rng = np.random.default_rng(0)
     chances = {"keras": [0.7, 0.2, 0.1], "pytorch": [0.4, 0.4, 0.2]}
     given = {(name, seed): rng.choice(3, 2000, p=p) for name, p in chances.items() for seed in range(8)}
-    table = predictions.excess(predictions.churn(predictions.disagreements(answered(given, np.zeros(2000, int)))))
+    table = predictions.excess(predictions.disagreements(answered(given, np.zeros(2000, int)), FRAMEWORKS), FRAMEWORKS)
     assert table.loc[0, "excess"] == pytest.approx((0.3**2 + 0.2**2 + 0.1**2) / 2, abs=0.01)
 
 
 def test_a_class_has_a_dot_at_its_mean_and_a_line_over_its_seeds():
-    classes = predictions.per_class(random_answers())
-    (axis,) = predictions.draw_classes(classes).axes
+    classes = predictions.per_class(random_answers(), FRAMEWORKS)
+    (axis,) = draw_classes(classes, FRAMEWORKS).axes
     assert axis.get_title("left") == "resnet20, fp32"
     assert [label.get_text() for label in axis.get_yticklabels()] == [str(number) for number in range(10)]
     for framework, dots, lines in zip(("keras", "pytorch"), axis.lines, axis.collections, strict=True):
@@ -321,8 +290,8 @@ def test_a_class_has_a_dot_at_its_mean_and_a_line_over_its_seeds():
 
 def test_the_reliability_figure_has_a_panel_a_group_a_diagonal_and_a_curve_a_framework():
     answers = pd.concat([random_answers(), random_answers().assign(precision="amp", model="mobilenetv2")])
-    curves = predictions.reliability(answers)
-    drawn = [axis for axis in predictions.draw_reliability(curves).axes if axis.axison]
+    curves = predictions.reliability(answers, FRAMEWORKS)
+    drawn = [axis for axis in draw_reliability(curves, FRAMEWORKS).axes if axis.axison]
     assert {axis.get_title("left") for axis in drawn} == {"resnet20, fp32", "mobilenetv2, amp"}
     for axis in drawn:
         _, keras, pytorch = axis.lines
@@ -334,19 +303,21 @@ def test_the_reliability_figure_has_a_panel_a_group_a_diagonal_and_a_curve_a_fra
 
 
 def test_every_bin_has_a_dot_and_the_curve_leaves_out_those_with_hardly_an_image():
-    curves = predictions.reliability(random_answers(["keras"]))
+    curves = predictions.reliability(random_answers(["keras"]), FRAMEWORKS)
     curves.loc[3, "images"] = 1
-    (axis,) = predictions.draw_reliability(curves).axes
+    (axis,) = draw_reliability(curves, FRAMEWORKS).axes
     assert axis.collections[0].get_offsets()[:, 0].tolist() == pytest.approx(curves["confidence"].tolist())
     assert axis.lines[1].get_xdata() == pytest.approx(curves["confidence"].drop(3).to_numpy())
 
 
 def test_the_churn_figure_has_a_dot_a_pair_and_a_stroke_at_each_mean():
-    pairs = predictions.disagreements(random_answers())
-    (axis,) = predictions.draw_churn(pairs).axes
+    pairs = predictions.disagreements(random_answers(), FRAMEWORKS)
+    (axis,) = draw_churn(pairs, FRAMEWORKS).axes
     dots, strokes = axis.lines[::2], axis.lines[1::2]
     assert [len(line.get_xdata()) for line in dots] == [3, 3, 3, 6]
-    assert [line.get_xdata()[0] for line in strokes] == pytest.approx(predictions.churn(pairs)["churn"].to_numpy())
+    assert [line.get_xdata()[0] for line in strokes] == pytest.approx(
+        predictions.churn(pairs, FRAMEWORKS)["churn"].to_numpy()
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -355,9 +326,9 @@ def test_the_churn_figure_has_a_dot_a_pair_and_a_stroke_at_each_mean():
 def test_one_seed_can_be_drawn(frameworks, classes):
     answers = random_answers(frameworks, [42], classes)
     figures = [
-        predictions.draw_classes(predictions.per_class(answers)),
-        predictions.draw_reliability(predictions.reliability(answers)),
-        predictions.draw_churn(predictions.disagreements(random_answers(frameworks, [42, 123], classes))),
+        draw_classes(predictions.per_class(answers, FRAMEWORKS), FRAMEWORKS),
+        draw_reliability(predictions.reliability(answers, FRAMEWORKS), FRAMEWORKS),
+        draw_churn(predictions.disagreements(random_answers(frameworks, [42, 123], classes), FRAMEWORKS), FRAMEWORKS),
     ]
     for figure in figures:
         assert figure._repr_png_().startswith(b"\x89PNG")
@@ -409,17 +380,17 @@ def test_the_chapter_on_predictions_shows_classes_calibration_and_churn(study):
     ]
     assert "The largest departure among 6 runs is 0.00 points" in prose
     assert "above zero in" in prose
-    table = predictions.churn(predictions.disagreements(predictions.answers(study)))
+    table = predictions.churn(predictions.disagreements(predictions.answers(study), FRAMEWORKS), FRAMEWORKS)
     assert column(shown, "tbl-churn", 5) == [f"{100 * churn:.2f}" for churn in table["churn"]]
     saved = pd.read_csv(paths.REPORT / "quickstart/tables/calibration_runs.csv")
     assert saved["calibration_error"].tolist() == pytest.approx(
-        predictions.calibration(predictions.answers(study))["calibration_error"].tolist()
+        predictions.calibration(study, predictions.answers(study))["calibration_error"].tolist()
     )
 
 
 def test_the_chapter_on_gates_names_every_run_that_fails_and_refuses(study):
     weak, other, *healthy = study.cells
-    finish(weak, acc_best=0.5)
+    finish(weak, accuracy=0.5)
     for cell in (other, *healthy):
         finish(cell)
     prose, shown = executed("35_gates")
@@ -446,14 +417,23 @@ def test_the_verdict_waits_for_the_runs(study, read_chapter, finished, verdict):
     assert verdict in read_chapter("35_gates")
 
 
-def test_a_gate_that_the_study_cannot_judge_leaves_the_verdict_with_a_limit(study, read_chapter):
+def test_a_study_of_one_framework_has_no_gate_on_the_gap_between_two(study, read_chapter):
     path = paths.STUDIES / "quickstart.yaml"
     path.write_text(path.read_text().replace("frameworks: [keras, pytorch]", "frameworks: [keras]"))
     for cell in study.cells[::2]:
         finish(cell)
     prose = read_chapter("35_gates")
+    assert "**Yes.** 4 of 4 gates hold" in prose
+
+
+def test_a_gate_that_the_study_cannot_judge_leaves_the_verdict_with_a_limit(study, read_chapter):
+    path = paths.STUDIES / "quickstart.yaml"
+    path.write_text(path.read_text().replace("seeds: [42, 123, 456]", "seeds: [42]"))
+    for cell in study.cells[:2]:
+        finish(cell)
+    prose = read_chapter("35_gates")
     assert "**Yes, as far as can be judged.** 4 of 5 gates hold" in prose
-    assert "Open, with nothing to compare: frameworks agree on each seed." in prose
+    assert "Open, with nothing to compare: seeds differ." in prose
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,23 @@
+import re
+
 import jupytext
 import numpy as np
 import pandas as pd
 import pytest
+from lib.runs.log import COLUMNS
 
 from lib import files, paths
-from lib.analysis import contrasts as statistics
-from lib.analysis import results as records
+from lib.analysis import contrasts, environments, gates, results
 from lib.errors import DataError
 from lib.report.chapter import Chapter
-from lib.runs import state as runs
-from lib.runs.digests import code_digest, inputs_digest
-from lib.study.params import load_study
+from lib.runs import records, state
+from lib.study.loading import load_study
+from tests.invented import STEPS, finish, log_of
 
 SPEC = (
     "framework, dataset, model, precision, seed, acc_best, f1_best, test_accuracy, test_macro_f1, epoch_best, "
     "time_per_epoch_avg, time_per_epoch_avg_late, images_per_sec_avg, images_per_sec_avg_late"
 )
-STEPS = 20
 
 
 @pytest.fixture
@@ -29,58 +30,17 @@ def study(tmp_path, monkeypatch):
     return load_study("quickstart")
 
 
-def log_of(cell, accuracy=0.95, epochs=None):
-    n = epochs or cell.settings.epochs
-    return pd.DataFrame(
-        {
-            "epoch": np.arange(1, n + 1),
-            "train_loss": np.linspace(2, 0.1, n) + cell.seed / 1e5,
-            "train_accuracy": np.linspace(0.2, 1, n),
-            "val_loss": np.linspace(2, 0.2, n),
-            "val_accuracy": np.linspace(0.2, accuracy, n),
-            "val_macro_f1": np.linspace(0.2, accuracy, n),
-            "epoch_time_seconds": np.arange(n, 0, -1.0),
-            "learning_rate": np.linspace(0.1, 0, n),
-        }
-    )
-
-
-def finish(cell, accuracy=0.95, log=None, **changes):
-    log = log_of(cell, accuracy) if log is None else log
-    fields = {
-        "inputs_digest": inputs_digest(cell, "the digits"),
-        "code_digest": code_digest(cell.framework),
-        "environment": {"python": "3.11.0", "gpu": "none"},
-        "started": "2026-01-01T00:00:00+00:00",
-        "finished": "2026-01-01T00:10:00+00:00",
-        "parameters": 1000,
-        "steps_per_epoch": STEPS,
-        "accumulation_steps": 1,
-        "epoch_best": len(log),
-        "acc_best": accuracy,
-        "f1_best": accuracy - 0.01,
-        "test_accuracy": accuracy - 0.02,
-        "test_macro_f1": accuracy - 0.03,
-        "test_loss": 0.1,
-        "test_images": 360,
-        "skipped_steps": 0,
-        "peak_memory_mb": None,
-    }
-    runs.write_record(runs.Record(run=cell.name, cell=cell, **fields | changes))
-    log.to_csv(runs.folder(cell) / "epochs.csv", index=False)
-
-
 def gate(study, name):
-    table = records.gates(study, records.results(study), records.epochs(study)).set_index("gate")
+    table = gates.gates(study, results.results(study), results.epochs(study)).set_index("gate")
     return table.loc[name]
 
 
 def test_results_have_the_benchmark_s_columns_and_one_row_a_run_in_the_study_s_order(study):
     for cell in reversed(study.cells):
         finish(cell)
-    table = records.results(study)
+    table = results.results(study)
     assert ", ".join(table.columns) == SPEC
-    assert table[records.KEYS].to_numpy().tolist() == [
+    assert table[study.keys].to_numpy().tolist() == [
         [cell.framework, cell.dataset, cell.model, cell.precision, cell.seed] for cell in study.cells
     ]
     assert not table.isna().any(axis=None)
@@ -92,8 +52,8 @@ def test_results_have_the_benchmark_s_columns_and_one_row_a_run_in_the_study_s_o
 @pytest.mark.parametrize(("epochs", "average", "late"), [(4, 2.5, 1.5), (5, 3.0, 2.0), (1, 1.0, 1.0)])
 def test_the_late_average_is_over_the_last_half_of_the_epochs(study, epochs, average, late):
     cell = study.cells[0]
-    finish(cell, log=log_of(cell, epochs=epochs))
-    row = records.results(study).loc[0]
+    finish(cell, epochs=log_of(cell, epochs=epochs))
+    row = results.results(study).loc[0]
     assert row["time_per_epoch_avg"] == average
     assert row["time_per_epoch_avg_late"] == late
     assert row["images_per_sec_avg"] == pytest.approx(STEPS * cell.settings.batch_size / average)
@@ -105,25 +65,25 @@ def test_only_runs_that_are_done_have_results(study):
     finish(done)
     finish(other_code, code_digest="older code")
     finish(stale, inputs_digest="other settings")
-    runs.write_status(failed, "failed", "the loss became nan")
-    table = records.results(study)
+    state.write_status(failed, "failed", "the loss became nan")
+    table = results.results(study)
     assert table["framework"].tolist() == [done.framework, other_code.framework]
-    assert len(records.epochs(study)) == 2 * done.settings.epochs
-    assert records.states(study)["state"].tolist()[:4] == ["done", "other code", "stale", "failed"]
+    assert len(results.epochs(study)) == 2 * done.settings.epochs
+    assert results.states(study)["state"].tolist()[:4] == ["done", "other code", "stale", "failed"]
 
 
 def test_every_cell_has_a_state_with_its_reason(study):
-    runs.write_status(study.cells[1], "failed", "the loss became nan")
-    table = records.states(study)
+    state.write_status(study.cells[1], "failed", "the loss became nan")
+    table = results.states(study)
     assert table["run"].tolist() == [cell.name for cell in study.cells]
     assert table.loc[1].tolist() == [study.cells[1].name, "failed", "the loss became nan"]
 
 
 def test_a_study_that_never_ran_has_empty_tables_with_their_columns(study):
-    assert ", ".join(records.results(study).columns) == SPEC
-    assert list(records.epochs(study).columns) == [*records.KEYS, *records.LOG]
-    assert list(records.environments(study).columns) == ["framework", "runs"]
-    table = records.gates(study, records.results(study), records.epochs(study)).set_index("gate")["passed"]
+    assert ", ".join(results.results(study).columns) == SPEC
+    assert list(results.epochs(study).columns) == [*study.keys, *COLUMNS]
+    assert list(environments.environments(study).columns) == ["framework", "runs"]
+    table = gates.gates(study, results.results(study), results.epochs(study)).set_index("gate")["passed"]
     assert not table.pop("every epoch logged")
     assert table.isna().all()
 
@@ -131,9 +91,9 @@ def test_a_study_that_never_ran_has_empty_tables_with_their_columns(study):
 def test_the_epochs_of_all_runs_stand_under_each_other_with_their_keys(study):
     for cell in study.cells[:2]:
         finish(cell)
-    table = records.epochs(study)
+    table = results.epochs(study)
     second = table[table["framework"] == study.cells[1].framework].reset_index(drop=True)
-    pd.testing.assert_frame_equal(second[list(records.LOG)], log_of(study.cells[1]))
+    pd.testing.assert_frame_equal(second[list(COLUMNS)], log_of(study.cells[1]))
     assert table["framework"].value_counts().tolist() == [8, 8]
 
 
@@ -142,7 +102,7 @@ def test_environments_are_counted_and_an_item_that_one_lacks_is_said(study):
     finish(first)
     finish(second)
     finish(third, environment={"python": "3.11.9", "gpu": "H100", "cuda": "12.4"})
-    table = records.environments(study).set_index("python")
+    table = environments.environments(study).set_index("python")
     assert table.loc["3.11.0"].to_dict() == {"framework": "keras", "runs": 2, "gpu": "none", "cuda": "not recorded"}
     assert table.loc["3.11.9"].to_dict() == {"framework": "keras", "runs": 1, "gpu": "H100", "cuda": "12.4"}
 
@@ -152,7 +112,7 @@ def test_pairs_on_unlike_cuda_or_cudnn_are_named_where_speeds_are_compared(study
         for cell in study.cells[:2]:
             cuda, cudnn = keras if cell.framework == "keras" else pytorch
             finish(cell, environment={"cuda": cuda, "cudnn": cudnn})
-        return records.libraries_note(study)
+        return environments.libraries_note(study)
 
     assert note(("12.5", "9.10.2"), ("12.8", "9.20.0")) == ""
     assert note(("none", "none"), ("13.0", "9.20.0")) == "", "on a CPU neither makes a speed"
@@ -164,7 +124,7 @@ def test_pairs_on_unlike_cuda_or_cudnn_are_named_where_speeds_are_compared(study
 def test_means_have_a_row_a_group_and_framework_and_one_seed_has_no_deviation(study):
     for cell, accuracy in zip(study.cells[:3], (0.95, 0.90, 0.97), strict=True):
         finish(cell, accuracy)
-    table = records.means(records.results(study)).set_index("framework")
+    table = results.means(study, results.results(study)).set_index("framework")
     assert table["seeds"].to_dict() == {"keras": 2, "pytorch": 1}
     assert table.loc["keras", "test_accuracy"] == pytest.approx(0.94)
     assert table.loc["keras", "test_accuracy_sd"] == pytest.approx(0.02 / 2**0.5)
@@ -172,7 +132,7 @@ def test_means_have_a_row_a_group_and_framework_and_one_seed_has_no_deviation(st
 
 
 def test_mixed_precision_is_set_against_fp32_seed_by_seed(study):
-    assert records.mixed_precision(study).empty
+    assert results.mixed_precision(study).empty
     files.write_sealed(paths.DATA / "cifar10.json", {"digest": "the digits"})
     stage2 = load_study("stage2")
     amp = {"keras": (2.0, 300.0, 3), "pytorch": (0.5, 500.0, 0)}
@@ -181,8 +141,8 @@ def test_mixed_precision_is_set_against_fp32_seed_by_seed(study):
             slower, memory, skipped = amp[cell.framework] if cell.precision == "amp" else (1.0, 400.0, 0)
             log = log_of(cell)
             log["epoch_time_seconds"] *= slower
-            finish(cell, log=log, peak_memory_mb=memory, skipped_steps=skipped)
-    table = records.mixed_precision(stage2).set_index("framework")
+            finish(cell, epochs=log, peak_memory_mb=memory, skipped_steps=skipped)
+    table = results.mixed_precision(stage2).set_index("framework")
     assert table.seeds.tolist() == [2, 2]
     assert table.speed_ratio.to_dict() == pytest.approx({"keras": 0.5, "pytorch": 2.0})
     assert table.memory_ratio.to_dict() == pytest.approx({"keras": 0.75, "pytorch": 1.25})
@@ -193,7 +153,7 @@ def test_a_run_that_took_smaller_micro_batches_is_named(study, read_chapter):
     first, second, *_ = study.cells
     finish(first)
     finish(second, accumulation_steps=4)
-    assert records.accumulated(study) == [second.name]
+    assert results.accumulated(study) == [second.name]
     prose, _ = read_chapter("30_results")
     assert "**1 runs ran out of memory** and took smaller micro-batches" in prose
     assert second.name in prose
@@ -201,9 +161,11 @@ def test_a_run_that_took_smaller_micro_batches_is_named(study, read_chapter):
 
 def test_the_settings_table_names_every_setting_of_a_cell(study):
     cell = study.cells[0]
-    table = records.settings_table(cell).set_index("setting")["value"]
-    assert set(table.index) == (set(type(cell).model_fields) - {"settings"}) | set(type(cell.settings).model_fields)
-    assert table[["framework", "variant", "batch_size"]].tolist() == ["keras", "quick", "64"]
+    table = results.settings_table(cell).set_index("setting")["value"]
+    named = {name.partition(".")[0] for name in table.index} | {"network"}  # which has no departure here
+    assert named == (set(type(cell).model_fields) - {"settings"}) | set(type(cell.settings).model_fields)
+    chosen = ["framework", "variant", "batch_size", "optimizer.momentum", "pairing.shared"]
+    assert table[chosen].tolist() == ["keras", "quick", "64", "0.9", "False"]
 
 
 @pytest.mark.parametrize(
@@ -220,24 +182,24 @@ def test_the_settings_table_names_every_setting_of_a_cell(study):
 def test_a_damaged_epoch_log_is_one_error_that_names_the_file(study, damage, message):
     cell = study.cells[0]
     finish(cell)
-    path = runs.folder(cell) / "epochs.csv"
+    path = records.folder(cell) / "epochs.csv"
     path.write_text(damage(path.read_text()))
     with pytest.raises(DataError, match=message) as error:
-        records.results(study)
+        results.results(study)
     assert str(path) in str(error.value)
 
 
 def test_a_run_without_its_epoch_log_is_one_error_that_names_the_file(study):
     finish(study.cells[0])
-    (runs.folder(study.cells[0]) / "epochs.csv").unlink()
+    (records.folder(study.cells[0]) / "epochs.csv").unlink()
     with pytest.raises(DataError, match=r"epochs\.csv is gone: put back the file that the run left"):
-        records.results(study)
+        results.results(study)
 
 
 def test_a_good_study_passes_every_gate(study):
     for cell in study.cells:
         finish(cell)
-    table = records.gates(study, records.results(study), records.epochs(study))
+    table = gates.gates(study, results.results(study), results.epochs(study))
     assert list(table.columns) == ["gate", "threshold", "found", "cells concerned", "passed"]
     assert table["passed"].tolist() == [True] * 5
     assert (table["cells concerned"] == "").all()
@@ -245,7 +207,7 @@ def test_a_good_study_passes_every_gate(study):
 
 def test_missing_and_short_logs_fail_their_gate_by_name(study):
     short, missing, *others = study.cells
-    finish(short, log=log_of(short, epochs=3))
+    finish(short, epochs=log_of(short, epochs=3))
     for cell in others:
         finish(cell)
     row = gate(study, "every epoch logged")
@@ -258,7 +220,7 @@ def test_a_nan_in_a_log_fails_its_gate_by_name(study):
     broken, *others = study.cells
     log = log_of(broken)
     log.loc[2, "val_loss"] = np.nan
-    finish(broken, log=log)
+    finish(broken, epochs=log)
     for cell in others:
         finish(cell)
     row = gate(study, "no NaN in logs and results")
@@ -278,7 +240,7 @@ def test_an_accuracy_at_the_threshold_is_not_above_it(study):
 
 
 def test_a_study_without_thresholds_keeps_the_other_gates(study):
-    table = records.gates(study.model_copy(update={"gates": {}}), records.results(study), records.epochs(study))
+    table = gates.gates(study.model_copy(update={"gates": {}}), results.results(study), results.epochs(study))
     assert table["gate"].tolist() == [
         "every epoch logged",
         "no NaN in logs and results",
@@ -290,7 +252,7 @@ def test_a_study_without_thresholds_keeps_the_other_gates(study):
 def test_two_seeds_with_one_course_of_train_loss_fail_their_gate(study):
     first, second, *others = (cell for cell in study.cells if cell.framework == "keras")
     finish(first)
-    finish(second, log=log_of(first))
+    finish(second, epochs=log_of(first))
     for cell in others:
         finish(cell)
     row = gate(study, "seeds differ")
@@ -336,7 +298,7 @@ def read_chapter(tmp_path, monkeypatch):
     ("stem", "sentence"),
     [
         ("30_results", "Nothing has been run yet"),
-        ("31_statistics", "no seed is finished in both frameworks"),
+        ("31_statistics", "no seed is finished on both sides"),
         ("32_figures", "Nothing has been run yet"),
     ],
 )
@@ -365,11 +327,13 @@ def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read
     assert {"curves_digits_resnet20_fp32.png", "accuracy_fp32.png", "throughput_fp32.png"} <= saved
     tables = paths.REPORT / "quickstart" / "tables"
     assert (tables / "results_quickstart.csv").read_text().splitlines()[0] == SPEC.replace(", ", ",")
-    environments = (tables / "environments.csv").read_text().split()
-    assert environments == ["item,value,keras,pytorch", "python,3.11.0,3,3", "gpu,none,3,3"]
+    counted = (tables / "environments.csv").read_text().split()
+    assert counted == ["item,value,keras,pytorch", "python,3.11.0,3,3", "gpu,none,3,3"]
     saved = pd.read_csv(tables / "statistical_results.csv")
-    pd.testing.assert_frame_equal(saved[saved.columns[:10]], statistics.compare(records.results(study)).iloc[:, :10])
-    assert list(saved.columns) == list(statistics.COLUMNS)
+    expected = contrasts.published(contrasts.compare(results.results(study), study.main), study.main)
+    pd.testing.assert_frame_equal(saved[saved.columns[:10]], expected.iloc[:, :10])
+    assert list(saved.columns) == list(expected.columns)
+    assert {"mean_keras", "mean_pytorch", "delta", "t_p", "wilcoxon_p", "cohens_d_av", "cliffs_delta"} <= {*saved}
 
 
 def test_the_whole_matrix_gives_180_results_54_comparisons_and_22_figures(study, read_chapter, tmp_path):
@@ -381,12 +345,59 @@ def test_the_whole_matrix_gives_180_results_54_comparisons_and_22_figures(study,
     for stem in ("30_results", "31_statistics", "32_figures"):
         _, saved = read_chapter(stem, "stage2")
     tables = tmp_path / "report/stage2/tables"
-    results, comparisons = (pd.read_csv(tables / f"{name}.csv") for name in ("results_stage2", "statistical_results"))
-    assert len(results) == 180
-    assert not results.isna().any(axis=None)
+    every, comparisons = (pd.read_csv(tables / f"{name}.csv") for name in ("results_stage2", "statistical_results"))
+    assert len(every) == 180
+    assert not every.isna().any(axis=None)
     assert len(comparisons) == 54
     bars = {f"{what}_{precision}.png" for what in ("accuracy", "throughput") for precision in ("fp32", "amp")}
     groups = {(cell.dataset, cell.model, cell.precision) for cell in stage2.cells}
     curves = {f"curves_{dataset}_{model}_{precision}.png" for dataset, model, precision in groups}
     assert (len(curves), len(bars)) == (18, 4)
     assert curves | bars <= saved
+
+
+ABLATION = {
+    "frameworks": ["pytorch"],
+    "seeds": [42, 123],
+    "arms": {"base": {}, "plain": {"network": {"skip": False}}, "long": {"epochs": 4}},
+}
+SHAPES = {
+    "arms": ABLATION,
+    "one-arm": ABLATION | {"arms": {"base": {}}},
+    "one-framework": ABLATION | {"arms": {}},
+    "one-seed": ABLATION | {"seeds": [42]},
+    "models": ABLATION
+    | {"models": ["resnet20", "mobilenetv2"], "arms": {}, "contrasts": [{"axis": "model", "against": "resnet20"}]},
+    "both": ABLATION | {"frameworks": ["keras", "pytorch"], "arms": {"base": {}, "long": {"epochs": 4}}},
+    "causes": {
+        "settings": {"pairing": {"shared": True}},
+        "causes": {"statistics": ["bn_variance"], "optimizer": ["weight_decay", "momentum_form"]},
+        "seeds": [42, 123],
+    },
+}
+CHAPTERS = ("30_results", "31_statistics", "32_figures", "34_predictions", "35_gates")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("finished", ["nothing", "half", "all"])
+def test_every_chapter_works_for_a_study_of_any_shape(study, read_chapter, tiny_study, shape, finished):
+    experiment = load_study(tiny_study(f"shape-{shape}", **SHAPES[shape]))
+    cells = {"nothing": (), "half": experiment.cells[: len(experiment.cells) // 2], "all": experiment.cells}[finished]
+    for number, cell in enumerate(cells):
+        finish(cell, accuracy=0.9 + number * number / 1000)
+    stems = [*CHAPTERS, "33_attribution"] if experiment.causes else CHAPTERS
+    for stem in stems:
+        prose, _ = read_chapter(stem, experiment.name)
+        assert not re.search(r"\bnan\b", prose), stem
+    if shape == "arms" and finished == "all":
+        tables = paths.REPORT / experiment.name / "tables"
+        compared = pd.read_csv(tables / "statistical_results.csv")
+        assert compared[["against", "level"]].drop_duplicates().to_numpy().tolist() == [
+            ["base", "plain"],
+            ["base", "long"],
+        ]
+        assert pd.read_csv(tables / f"results_{experiment.name}.csv")["arm"].nunique() == 3
+    if shape == "both" and finished == "all":
+        assert {"statistical_results.csv", "statistical_results_arm.csv"} <= read_chapter(
+            "31_statistics", experiment.name
+        )[1]
