@@ -1,6 +1,6 @@
 """From a study's executed chapters to one HTML file and one PDF: nbconvert, then pandoc, then Typst.
 
-Both files hang together with nothing outside them, and the same chapters give the same bytes.
+Both files are self-contained and reproducible byte for byte.
 """
 
 import json
@@ -42,7 +42,7 @@ def build(study: Study) -> None:
     """Export the study's executed chapters to `report/<study>.html` and `.pdf`, each written whole.
 
     Raises:
-        ChapterError: a chapter, a label, a formula or a table stands in the way; the message names it.
+        ChapterError: a chapter, a label, a formula or a table cannot be exported; the message names it.
     """
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -56,7 +56,7 @@ def build(study: Study) -> None:
 
 
 def _write_sources(study: Study, work: Path) -> None:
-    """Write what pandoc reads: the joined chapters, their pictures, the title block and the style."""
+    """Write pandoc's input: the joined chapters, their pictures, the title block and the style."""
     parts = []
     for stem in study.chapters:
         markdown, pictures = _chapter(freshness.notebook(study, stem))
@@ -77,9 +77,9 @@ def _chapter(path: Path) -> tuple[str, dict[str, bytes]]:
 
 
 def title_block(study: Study) -> dict[str, str]:
-    """Return what stands above the contents, in Markdown: title, description, runs and their problems, and the date.
+    """Return the title page in Markdown: title, description, runs and their problems, and the date of the newest run.
 
-    The date is that of the newest run: a report knows no "now".
+    The date is not today's, so that the same runs give the same bytes.
     """
     states = {cell.name: runs.state(cell) for cell in study.cells}
     records = [record for cell in study.cells if (record := runs.read_record(cell))]
@@ -97,7 +97,7 @@ def title_block(study: Study) -> dict[str, str]:
 
 
 def _problems(states: dict[str, runs.State]) -> str:
-    """Return a box that names the runs without results and those made by other code, grouped by reason; often empty."""
+    """Return a box with the runs without results and those made by other code, by reason; empty without such runs."""
     groups = defaultdict(list)
     for name, state in states.items():
         if state.kind != runs.Kind.DONE:

@@ -21,7 +21,7 @@ _PNG_DPI = 150
 
 
 class Chapter:
-    """One notebook's way to the reader; what it shows is also saved below `report/<study>/`.
+    """What one notebook shows to the reader; figures and tables are also saved below `report/<study>/`.
 
     Prose refers to what is shown as `[Figure](#fig-<name>)` and `[Table](#tbl-<name>)`; names are unique in a report.
     """
@@ -33,7 +33,7 @@ class Chapter:
     def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
         """Show a figure, save it as PNG and SVG, and close it.
 
-        The caption is Markdown and says what to see; the alt text is plain and says what is drawn, for those who
+        The caption is Markdown and says what to look for. The alt text is plain and describes the drawing to readers who
         cannot see it. `width` is a share of the text's width.
         """
         _require(name, caption=caption, alt=alt)
@@ -49,8 +49,8 @@ class Chapter:
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
         """Show a table, and save its data at full precision as CSV.
 
-        A plain frame is shown with at most four decimals; a `Styler` says itself how its numbers look. An index
-        without a name, counting from 0, is left out.
+        A plain frame is shown with at most four decimals; a `Styler` formats its own numbers. An unnamed index that
+        counts from 0 is left out.
         """
         _require(name, caption=caption)
         frame = table.data if isinstance(table, Styler) else table
@@ -60,7 +60,7 @@ class Chapter:
         _show(data, kind="table", label=f"tbl-{name}", caption=caption)
 
     def markdown(self, text: str) -> None:
-        """Show prose, with numbers in it that the code has found."""
+        """Show prose with computed numbers."""
         display(Markdown(text))
 
 
@@ -73,7 +73,7 @@ def _require(name: str, **texts: str) -> None:
 
 
 def _rendered(fig: Figure, kind: str, name: str) -> bytes:
-    """Draw the figure; the same figure gives the same bytes."""
+    """Render the figure, reproducibly byte for byte."""
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else None
     with plt.rc_context({"svg.hashsalt": name}):

@@ -1,4 +1,4 @@
-"""From one executed notebook to Markdown that pandoc reads, and the pictures that belong to it."""
+"""From one executed notebook to Markdown for pandoc, and its pictures."""
 
 import re
 from typing import Any
@@ -108,12 +108,12 @@ def _div(attributes: str, content: str, caption: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return plain text as Markdown on one line that says just that."""
+    """Return plain text as Markdown on one line, with every special character escaped."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def plain_table(html: str) -> str:
-    """Return the table that pandas wrote with its style rules made inline, and without ids and classes."""
+    """Return a table from pandas with inline styles, and without ids and classes."""
     soup = BeautifulSoup(html, "html.parser")
     for style in soup.find_all("style"):
         _inline(style.extract().string or "", soup)
@@ -133,7 +133,7 @@ def _inline(stylesheet: str, soup: BeautifulSoup) -> None:
 
 
 def _portable_style(style: str) -> str:
-    """Keep colours, as hexadecimal numbers, and bold and italic type: what HTML and Typst both can do."""
+    """Keep colours, as hexadecimal numbers, and bold and italic type: HTML and Typst both support these."""
     kept = {}
     for declaration in tinycss2.parse_blocks_contents(style, skip_comments=True, skip_whitespace=True):
         if declaration.type != "declaration":
@@ -155,7 +155,7 @@ def _hexadecimal(colour: str) -> str:
 
 
 def _join_index_names(table: Tag) -> None:
-    """Move the names of the index, which pandas puts into a row of their own, into the row of the columns' names."""
+    """Move the index's names into the row of the columns' names; pandas writes them into a row of their own."""
     *_, columns, last = [None, None, *table.thead.find_all("tr")]
     cells = last.find_all("th")
     names = [cell for cell in cells if "index_name" in cell.get("class", [])]

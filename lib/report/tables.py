@@ -1,4 +1,4 @@
-"""The tables of the report: which columns a reader sees, and how their numbers are written."""
+"""The look of the report's tables: which columns are shown, under which heading, in which format."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -75,14 +75,14 @@ COLUMNS = {
     "cohens_d_av": ("d_av", "{:+.2f}"),
     "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
 }
-"""How a column of results is headed and written for a reader; any other stands as it is, without underscores."""
+"""The heading and the format of a column; any other keeps its name, without underscores."""
 
 
 _ALARM = "color: #b00020; font-weight: bold"
 
 
 def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
-    """Show some columns of a table, in the table's order; the data behind it, which are saved, stay whole."""
+    """Show some columns of a table, in the table's order; the saved data keep all columns."""
     looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
     style = table.style.hide(axis="index").hide([name for name in table.columns if name not in looks], axis="columns")
     style.format({name: form for name, (_, form) in looks.items()}, na_rep="n/a", escape="html")
@@ -90,7 +90,7 @@ def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
 
 
 def checked(table: pd.DataFrame) -> Styler:
-    """Show a table of checks whole; a row whose check failed says so in bold red, one that is not judged, n/a."""
+    """Show a table of checks; a failed check is marked in bold red, one that is not judged reads n/a."""
     style = table.style.hide().format(_for_reading, na_rep="n/a", escape="html")
     return style.map(lambda passed: "" if pd.isna(passed) or passed else _ALARM, subset=["passed"])
 
