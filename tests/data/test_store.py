@@ -111,10 +111,16 @@ def test_statistics_are_those_of_the_train_split_alone(project, cifar10_source):
     assert entry == {"mean": store.mean.tolist(), "std": store.std.tolist()}
 
 
-def test_the_statistics_of_the_digits_in_the_repository_are_right(project):
-    prepare("digits")
-    committed = Path(__file__).parents[2] / "params" / "dataset_stats.yaml"
-    assert yaml.safe_load(committed.read_text())["digits"] == layout.read_statistics()["digits"]
+def test_preparing_a_dataset_leaves_the_working_tree_clean():
+    ignored = (Path(__file__).parents[2] / ".gitignore").read_text().splitlines()
+    assert {"params/dataset_stats.yaml", "data/*"} <= set(ignored)
+
+
+def test_lost_statistics_are_written_again(project):
+    store = prepare("digits")
+    (paths.PARAMS / "dataset_stats.yaml").unlink()
+    assert not checks(store).set_index("check").loc["params/dataset_stats.yaml", "passed"]
+    assert checks(prepare("digits"))["passed"].all()
 
 
 def test_a_second_dataset_leaves_the_statistics_of_the_first(project, cifar10_source):
