@@ -184,10 +184,10 @@ def test_the_names_a_parameter_can_take_are_those_that_exist():
     from lib.keras.models import MODELS as KERAS
     from lib.pytorch.models import MODELS as PYTORCH
     from lib.study import params
-    from lib.study.datasets import CATALOG
+    from lib.study.datasets import DATASETS
 
     assert set(get_args(params.ModelName)) == set(KERAS) == set(PYTORCH)
-    assert set(get_args(params.DatasetName)) == set(CATALOG)
+    assert set(get_args(params.DatasetName)) == set(DATASETS)
     chapters = {path.stem for path in (PROJECT / "notebooks").glob("*.py")}
     assert chapters >= set(get_args(params.ChapterName))
 

@@ -22,7 +22,7 @@ from lib.analysis.results import GROUP, KEYS
 from lib.errors import DataError
 from lib.figures.style import INK, LINES, TITLES, WIDTH, Drawing, styled
 from lib.runs import state as runs
-from lib.study.datasets import CATALOG
+from lib.study.datasets import DATASETS
 from lib.study.params import Cell, Study
 from lib.training.protocol import Predictions
 
@@ -49,7 +49,7 @@ def load(cell: Cell) -> Predictions:
     A logit beyond the range of float16, which a diverged run may have, is read as the largest number of that type.
     `DataError` names a file that is absent, damaged, of the wrong shape, or holds what is no number.
     """
-    path, classes = runs.product(cell, "logits.npz"), CATALOG[cell.dataset].classes
+    path, classes = runs.product(cell, "logits.npz"), DATASETS[cell.dataset].classes
     try:
         with np.load(path) as file:
             logits, labels = file["logits"].astype(np.float32), file["labels"]
