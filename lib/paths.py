@@ -13,7 +13,7 @@ NOTEBOOKS = ROOT / "notebooks"
 """The chapters, as jupytext pairs."""
 
 PARAMS = ROOT / "params"
-"""`train.yaml` (settings) and `dataset_stats.yaml` (per-channel statistics)."""
+"""`train.yaml` (settings), the studies, and `dataset_stats.yaml` (statistics; `make data` writes it)."""
 
 STUDIES = PARAMS / "studies"
 """One experiment matrix a file."""
@@ -32,3 +32,8 @@ REPORT = ROOT / "report"
 
 LIB = Path(__file__).parent
 """The package's own source: what a code digest reads. It does not move with `PAIRED_ROOT`."""
+
+
+def manifest(dataset: str) -> Path:
+    """Return the path of a dataset's manifest, which exists once its store is prepared."""
+    return DATA / f"{dataset}.json"

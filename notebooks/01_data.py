@@ -14,17 +14,18 @@
 # %% [markdown]
 # # The data
 #
-# Which images do the networks learn from, on which are they compared, and are these images what they should be?
-# Both frameworks read the same bytes: each dataset is stored once, as arrays that are mapped into memory, together with
-# its splits and its statistics. This chapter looks at the stores of the study's datasets, and repeats every check that
-# they passed when they were prepared.
+# Which images do the networks learn from, which images are they compared on, and are these images correct? All runs
+# read the same bytes: each dataset is stored once, as memory-mapped arrays with its splits and statistics. This chapter
+# shows the stores of the study's datasets and repeats every check of their preparation.
 
 # %% tags=["parameters"]
 study = "quickstart"
 
 # %% tags=["setup"]
 from lib.data import exhibits
-from lib.data.store import checks, open_store
+from lib.data.checks import checks
+from lib.data.store import open_store
+from lib.figures import data as figures
 from lib.report.chapter import Chapter
 from lib.study.loading import load_study
 
@@ -33,36 +34,37 @@ chapter = Chapter(study)
 # %% [markdown]
 # ## Where the images come from
 #
-# `make data DATASET=...` prepared each store from the dataset's official archive, from files on disk, or, for the
-# digits, from scikit-learn. [Table](#tbl-data) names the source. An archive on disk is compared with the official
-# checksum; images that somebody has encoded anew, as in parquet files, have none. A store with fewer images than the
-# official dataset can be used, and is called a part. The digest covers all images, labels and splits, wherever they
-# came from, and is part of what every run's record names as its inputs.
+# `make data DATASET=...` prepares a store from the dataset's official archive, from files on disk, or, for the digits,
+# from scikit-learn. [Table](#tbl-data) names the source. An archive on disk is compared with the official checksum;
+# parquet files have none, since their images were encoded again. A store with fewer images than the official dataset
+# can be used and is called a part. The digest covers all images, labels and splits, whatever their source, and a run
+# whose dataset has another digest today is stale.
 
 # %%
 stores = [open_store(dataset) for dataset in load_study(study).datasets]
-chapter.table(exhibits.overview(stores), "data", "The study's datasets. Grey: images with three equal channels.")
+chapter.table(exhibits.overview(stores), "data", "The study's datasets. Grey: images with equal channels.")
 
 # %% [markdown]
-# ## A look at them
+# ## Samples
 #
-# The first images of the train split, as they are stored. Where there are ten classes, a column is a class and shows
-# five of its images; where there are more, each class shows one.
+# The first images of the train split, as stored. With up to ten classes, a column shows five images of one class; with
+# more classes, each class has one image.
 
 # %%
 for store in stores:
-    name, title = store.dataset.name, store.dataset.title
-    caption = f"{title}: images of the train split by class, {store.dataset.size} x {store.dataset.size} pixels each."
+    size, title = store.dataset.size, store.dataset.title
+    figure = figures.samples(*store.split("train"), store.dataset.classes)
+    caption = f"{title}: images of the train split by class, {size} x {size} pixels each."
     alt = f"A mosaic of {title} images from all {store.dataset.classes} classes."
-    chapter.figure(exhibits.samples(store), f"samples-{name}", caption, alt)
+    chapter.figure(figure, f"samples-{store.dataset.name}", caption, alt)
 
 # %% [markdown]
 # ## Splits and classes
 #
 # The official train images are divided into a train and a val split, stratified by class, with seed 42. The networks
-# learn from train; the best epoch is chosen on val; the official test images are looked at once, at the end
-# ([Table](#tbl-balance)). Tiny-ImageNet's official test labels are not public, so that its official val set serves as
-# the test set.
+# learn from train, the best epoch is chosen on val, and the official test images are used once, at the end
+# ([Table](#tbl-balance)). Tiny-ImageNet's official test labels are not public: its official val set is the test set
+# here.
 
 # %%
 chapter.table(exhibits.balance(stores), "balance", "Images in each split, and in its smallest and largest class.")
@@ -71,13 +73,13 @@ chapter.table(exhibits.balance(stores), "balance", "Images in each split, and in
 for store in stores:
     caption = f"{store.dataset.title}: images of each class in the three splits."
     alt = f"Three bar charts of the images a class in {store.dataset.title}: train, val and test."
-    chapter.figure(exhibits.class_balance(store), f"balance-{store.dataset.name}", caption, alt)
+    chapter.figure(figures.class_balance(exhibits.class_counts(store)), f"balance-{store.dataset.name}", caption, alt)
 
 # %% [markdown]
 # ## Statistics
 #
-# Every pixel that a network sees has had the channel's mean taken off and been divided by its standard deviation. Both
-# come from the train split alone ([Table](#tbl-statistics)): val and test images have no say in them.
+# The pipelines subtract the channel's mean from every pixel and divide by its standard deviation. Both are computed on
+# the train split alone ([Table](#tbl-statistics)), without val and test images.
 
 # %%
 statistics = exhibits.statistics(stores)
@@ -86,8 +88,8 @@ chapter.table(statistics, "statistics", "Mean and standard deviation of the trai
 # %% [markdown]
 # ## Checks
 #
-# All arrays are read once more. A check that fails here, with one exception, means that files were changed after they
-# were prepared. The exception is the last: the number of official images, which a part of a dataset does not have.
+# All arrays are read again. A failed check means that a file has changed since the preparation, except for the last
+# one, "official images", which fails for a part of a dataset.
 
 # %%
 tables = {store.dataset: checks(store) for store in stores}

@@ -40,7 +40,7 @@ from lib.parity.twins import RATES
 from lib.report.chapter import Chapter
 from lib.report.tables import checked
 from lib.study.conventions import DIFFERENCES
-from lib.study.datasets import CATALOG
+from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import SIZES
 
@@ -56,7 +56,7 @@ chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
-sizes = sorted({CATALOG[dataset].size for dataset in experiment.datasets})
+sizes = sorted({DATASETS[dataset].size for dataset in experiment.datasets})
 stores = {dataset: open_store(dataset) for dataset in experiment.datasets}
 cells = {cell.dataset: cell for cell in reversed(experiment.cells)}
 settings = experiment.cells[0].settings

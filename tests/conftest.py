@@ -20,7 +20,7 @@ os.environ |= {"PAIRED_ROOT": str(SCRATCH), "MPLBACKEND": "agg"}
 @pytest.fixture(scope="session")
 def digits():
     """The digits' store, in the scratch project."""
-    from lib.data.store import prepare
+    from lib.data.preparation import prepare
 
     return prepare("digits")
 

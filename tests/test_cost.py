@@ -1,10 +1,10 @@
 """The cost of a study on paper: counted operations, times an assumption that is named."""
 
 import pytest
+from lib.study.params import load_study
 
 from lib.bench import cost
 from lib.errors import ParameterError
-from lib.study.params import load_study
 
 
 def test_operations_are_counted_as_by_hand():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from lib.study.params import load_study
 
 from lib.data import stream
 from lib.data.store import Split
@@ -18,8 +19,7 @@ from lib.keras.normalization import UnbiasedBatchNormalization
 from lib.keras.optimizer import ConventionalSGD, sgd
 from lib.keras.weights import tensors
 from lib.study.conventions import BATCH_NORM, DIFFERENCES, SWITCHES, followed
-from lib.study.datasets import CATALOG
-from lib.study.params import load_study
+from lib.study.datasets import DATASETS
 from lib.training import first_weights as initial
 
 ARCHITECTURE = ("bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "padding")
@@ -296,7 +296,7 @@ def test_the_type_of_floats_is_as_before_after_an_optimizer_in_float64():
 
 
 STORE = SimpleNamespace(
-    mean=np.array([0.4914, 0.4822, 0.4465]), std=np.array([0.2470, 0.2435, 0.2616]), dataset=CATALOG["digits"]
+    mean=np.array([0.4914, 0.4822, 0.4465]), std=np.array([0.2470, 0.2435, 0.2616]), dataset=DATASETS["digits"]
 )
 
 

@@ -5,15 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+from lib.study.params import load_study
 
 from lib.data.store import Split
 from lib.environment import cores
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.pytorch.data import evaluation_loader, training_loader
-from lib.study.datasets import CATALOG
-from lib.study.params import load_study
+from lib.study.datasets import DATASETS
 
-STORE = SimpleNamespace(mean=np.array([0.4, 0.5, 0.6]), std=np.array([0.2, 0.25, 0.3]), dataset=CATALOG["digits"])
+STORE = SimpleNamespace(mean=np.array([0.4, 0.5, 0.6]), std=np.array([0.2, 0.25, 0.3]), dataset=DATASETS["digits"])
 COUNT = 100
 
 

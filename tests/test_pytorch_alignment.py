@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from lib.study.params import ModelName, load_study
 from torch import nn
 from torch.nn import functional
 
@@ -20,8 +21,7 @@ from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.normalization import BiasedBatchNorm2d
 from lib.pytorch.optimizer import ConventionalSGD, sgd
 from lib.study.conventions import DIFFERENCES, SWITCHES, Switch, followed
-from lib.study.datasets import CATALOG
-from lib.study.params import ModelName, load_study
+from lib.study.datasets import DATASETS
 from lib.training import first_weights as initial
 from lib.training import metrics
 
@@ -295,7 +295,7 @@ def test_the_loss_scale_skips_an_update_that_overflows_and_the_hook_counts_the_o
 
 
 STORE = SimpleNamespace(
-    mean=np.array([0.4914, 0.4822, 0.4465]), std=np.array([0.247, 0.2435, 0.2616]), dataset=CATALOG["digits"]
+    mean=np.array([0.4914, 0.4822, 0.4465]), std=np.array([0.247, 0.2435, 0.2616]), dataset=DATASETS["digits"]
 )
 
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib.errors import ParameterError, one_line
 from lib.pytorch.models import build, parameters
-from lib.study.datasets import CATALOG
+from lib.study.datasets import DATASETS
 from lib.study.params import Cell, Study, load_study
 from lib.training.protocol import evaluation_images, steps_per_epoch
 
@@ -53,7 +53,7 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
         raise ParameterError(f"{study.name}: what float64 costs is not estimated; leave fp64 out of `precisions`")
     rows = []
     for (dataset, model), cells in _by_network(study).items():
-        facts = CATALOG[dataset]
+        facts = DATASETS[dataset]
         flops = forward_flops(model, facts.size, facts.classes)
         hours = _seconds(cells[0], flops / (tflops * 1e12)) / 3600
         gib = len(cells) * (_weights(dataset, model) + 2 * facts.test * facts.classes) / 2**30
@@ -63,7 +63,7 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
 
 def stores_gib(study: Study) -> float:
     """Return the GiB of the datasets' stores: every image, a byte a channel and pixel."""
-    datasets = [CATALOG[name] for name in study.datasets]
+    datasets = [DATASETS[name] for name in study.datasets]
     return sum((facts.train + facts.test) * facts.size**2 * 3 for facts in datasets) / 2**30
 
 
@@ -77,7 +77,7 @@ def resume_gib(study: Study) -> float:
 
 def _weights(dataset: str, model: str) -> int:
     """Return the bytes of a network's weights in float32."""
-    facts = CATALOG[dataset]
+    facts = DATASETS[dataset]
     with torch.device("meta"):
         return 4 * parameters(build(model, facts.size, facts.classes))
 
@@ -91,7 +91,7 @@ def _by_network(study: Study) -> dict[tuple[str, str], list[Cell]]:
 
 def _seconds(cell: Cell, forward: float) -> float:
     """Return a run's seconds, where an image's forward pass takes `forward` seconds: training, validation and test."""
-    facts, settings = CATALOG[cell.dataset], cell.settings
+    facts, settings = DATASETS[cell.dataset], cell.settings
     steps = steps_per_epoch(settings, min(settings.train_samples or facts.train, facts.train - facts.val))
     limit = evaluation_images(settings) or facts.train
     step = max(TRAINING_PASSES * settings.batch_size * forward, LEAST_STEP_SECONDS)

@@ -1,1 +1,1 @@
-"""Datasets: what they are (`catalog`), where they come from (`sources`), and how they are kept (`store`)."""
+"""The datasets' images: where they come from (`sources`), how they are stored (`preparation`) and read (`store`)."""

@@ -4,16 +4,17 @@ import argparse
 from pathlib import Path
 
 from lib import errors
-from lib.data.checks import OFFICIAL_IMAGES
-from lib.data.store import Store, checks, prepare
+from lib.data.checks import OFFICIAL_IMAGES, checks
+from lib.data.preparation import prepare
+from lib.data.store import Store
 from lib.errors import DataError
-from lib.study.datasets import CATALOG
+from lib.study.datasets import DATASETS
 
 
 def main() -> None:
     """Prepare the dataset that the command line names, and print its checks."""
     parser = argparse.ArgumentParser(prog="python -m lib.data", description="Prepare a dataset's store in data/.")
-    parser.add_argument("dataset", help=", ".join(CATALOG))
+    parser.add_argument("dataset", help=", ".join(DATASETS))
     parser.add_argument(
         "--source", type=_path, help="an official archive, its extracted folder, or a folder of parquet files"
     )
@@ -23,7 +24,7 @@ def main() -> None:
 
 
 def _path(text: str) -> Path:
-    """Return the path, a leading `~` resolved, which not every shell does behind a `=`."""
+    """Return the path with a leading `~` resolved: some shells do not resolve it after a `=`."""
     return Path(text).expanduser()
 
 
@@ -39,7 +40,7 @@ def report(store: Store) -> None:
     if not store.complete:
         print(f"  note: this is a part of {store.dataset.title}, good for trials and tests, not for published numbers")
     if failed := [row.check for row in rows if not row.passed and row.check != OFFICIAL_IMAGES]:
-        raise DataError(f"data/{store.dataset.name} is not what it should be: {', '.join(failed)}")
+        raise DataError(f"data/{store.dataset.name} failed the checks: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

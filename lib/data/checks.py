@@ -1,25 +1,23 @@
 """The checks of a store, each with what was expected and what was found."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lib.data import contents, layout
+from lib.data import contents
+from lib.data.statistics import FILE, Statistics, read_statistics
+from lib.data.store import Store
 from lib.errors import DataError
-
-if TYPE_CHECKING:
-    from lib.data.store import Store
-    from lib.study.datasets import Dataset
-
+from lib.study.datasets import Dataset
 
 OFFICIAL_IMAGES = "official images"
-"""The one check that a store of a part of its dataset does not pass."""
+"""The only check that fails for a store of a part of its dataset."""
 
 
 class Check(NamedTuple):
-    """One line of the table of checks."""
+    """One row of the table of checks."""
 
     check: str
     expected: str
@@ -27,12 +25,12 @@ class Check(NamedTuple):
     passed: bool
 
 
-def verify_labels(dataset: "Dataset", labels: np.ndarray, part: str, where: str) -> None:
-    """Raise `DataError` unless a part's labels can be those of a dataset, or of a part of it that has every class.
+def verify_labels(dataset: Dataset, labels: np.ndarray, part: str, where: str) -> None:
+    """Raise `DataError` unless a part's labels fit a dataset, or a part of it that has every class.
 
     Args:
-        dataset: what the labels should belong to.
-        labels: one for each image.
+        dataset: the dataset that the labels should belong to.
+        labels: one label an image.
         part: `train`, which needs two images of each class, one of them for val, or `test`.
         where: where the labels come from, for the message.
     """
@@ -50,40 +48,40 @@ def verify_labels(dataset: "Dataset", labels: np.ndarray, part: str, where: str)
         raise DataError(f"{where}: {len(labels):,} {part} images, and {dataset.title} has {official:,}")
 
 
-def verify_arrays(dataset: "Dataset", arrays: dict[str, np.ndarray], where: str) -> None:
-    """Raise `DataError` unless the images and labels of both parts have the shape, type and range of a dataset's."""
+def verify_arrays(dataset: Dataset, arrays: dict[str, np.ndarray], where: str) -> None:
+    """Raise `DataError` unless the images and labels of both parts have the dataset's shape, type and range."""
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         verify_labels(dataset, labels, part, where)
-        shape = (len(labels), dataset.size, dataset.size, 3)
+        shape = (len(labels), *dataset.shape)
         if images.dtype != np.uint8 or images.shape != shape:
             raise DataError(f"{where}: {part} images are {images.dtype} {images.shape}, not uint8 {shape}")
 
 
-def checks(store: "Store") -> pd.DataFrame:
+def checks(store: Store) -> pd.DataFrame:
     """Return every check of a store as a table with the columns check, expected, found and passed.
 
-    All arrays are read. A prepared store passes them all, but for "official images" where it is a part of its dataset.
+    All arrays are read. A prepared store passes all checks, except "official images" if it is a part of its dataset.
     """
     return pd.DataFrame([*requirements(store), _contents(store), _statistics_file(store), _official_images(store)])
 
 
-def requirements(store: "Store") -> Iterator[Check]:
-    """Yield the checks that a store must pass to be taken for good."""
+def requirements(store: Store) -> Iterator[Check]:
+    """Yield the checks that a store must pass to be prepared."""
     yield from _parts(store)
     yield from _splits(store)
     yield from _statistics(store)
 
 
-def _parts(store: "Store") -> Iterator[Check]:
+def _parts(store: Store) -> Iterator[Check]:
     dataset = store.dataset
     balanced = store.complete and dataset.train % dataset.classes == 0
     for part, images, labels, official in (
         ("train", store.train_images, store.train_labels, dataset.train),
         ("test", store.test_images, store.test_labels, dataset.test),
     ):
-        shape = f"{len(labels):,} x {dataset.size} x {dataset.size} x 3, uint8"
-        found = " x ".join(f"{side:,}" for side in images.shape) + f", {images.dtype}"
+        shape = f"{_product((len(labels), *dataset.shape))}, uint8"
+        found = f"{_product(images.shape)}, {images.dtype}"
         yield Check(f"{part} images", shape, found, shape == found)
         classes = np.unique(labels)
         span = f"{len(classes)} from {classes.min()} to {classes.max()}"
@@ -92,12 +90,13 @@ def _parts(store: "Store") -> Iterator[Check]:
         counts = np.bincount(labels, minlength=dataset.classes)
         expected = f"{official // dataset.classes:,}" if balanced else "1 or more"
         yield Check(f"{part} images a class", expected, _span(counts), not balanced or _span(counts) == expected)
-    grey = f"{store.manifest.grey_train:,} train, {store.manifest.grey_test:,} test"
-    rgb = store.train_images.shape[-1] == store.test_images.shape[-1] == 3
-    yield Check("grey images", "stored as RGB", grey, rgb)
+    if dataset.channels == 3:
+        grey = f"{store.manifest.grey_train:,} train, {store.manifest.grey_test:,} test"
+        rgb = store.train_images.shape[-1] == store.test_images.shape[-1] == 3
+        yield Check("grey images", "stored as RGB", grey, rgb)
 
 
-def _splits(store: "Store") -> Iterator[Check]:
+def _splits(store: Store) -> Iterator[Check]:
     train, val = store.train_indices, store.val_indices
     images = len(store.train_labels)
     size = contents.val_size(store.dataset, images)
@@ -116,7 +115,7 @@ def _splits(store: "Store") -> Iterator[Check]:
     yield Check("splits complete", f"{images:,} indices", f"{len(union):,} indices", complete)
 
 
-def _statistics(store: "Store") -> Iterator[Check]:
+def _statistics(store: Store) -> Iterator[Check]:
     mean, std = store.mean, store.std
     yield Check("mean", "in [0, 1]", _numbers(mean), bool(((mean >= 0) & (mean <= 1)).all()))
     yield Check("standard deviation", "in (0, 0.5]", _numbers(std), bool(((std > 0) & (std <= 0.5)).all()))
@@ -127,29 +126,41 @@ def _statistics(store: "Store") -> Iterator[Check]:
     normalised = contents.moments(counts, pixels)
     yield Check("normalised train mean", "0 within 0.0001", _numbers(normalised.mean), _near(normalised.mean, 0))
     yield Check("normalised train std", "1 within 0.0001", _numbers(normalised.std), _near(normalised.std, 1))
-    other = {"cifar10": "cifar100", "cifar100": "cifar10"}.get(store.dataset.name)
-    if other and (entry := layout.read_statistics().get(other)):
-        differs = not (np.allclose(entry["mean"], mean, atol=1e-6) and np.allclose(entry["std"], std, atol=1e-6))
-        yield Check("statistics", f"unlike {other}'s", "different" if differs else "the same", differs)
+    own = Statistics.of(store.manifest)
+    others = {name: entry for name, entry in read_statistics().items() if name != store.dataset.name}
+    same = [name for name, entry in others.items() if _alike(entry, own)]
+    found = f"those of {', '.join(same)}" if same else "different"
+    yield Check("statistics", "unlike other datasets'", found, not same)
 
 
-def _contents(store: "Store") -> Check:
+def _alike(one: Statistics, other: Statistics) -> bool:
+    """Whether two datasets have the same statistics to six digits, which only the same images have."""
+    return len(one.mean) == len(other.mean) and np.allclose(
+        [one.mean, one.std], [other.mean, other.std], rtol=0, atol=1e-6
+    )
+
+
+def _contents(store: Store) -> Check:
     digests = {name: contents.sha256(array) for name, array in store.arrays().items()}
     found = contents.combined_digest(digests)
     return Check("SHA-256 of the contents", store.digest[:12], found[:12], found == store.digest)
 
 
-def _official_images(store: "Store") -> Check:
+def _official_images(store: Store) -> Check:
     expected = f"{store.dataset.train:,} train, {store.dataset.test:,} test"
     found = f"{len(store.train_labels):,} train, {len(store.test_labels):,} test"
     return Check(OFFICIAL_IMAGES, expected, found, found == expected)
 
 
-def _statistics_file(store: "Store") -> Check:
-    entry = layout.read_statistics().get(store.dataset.name)
-    same = entry == {"mean": store.mean.tolist(), "std": store.std.tolist()}
-    found = "the same" if same else "different" if entry else "absent"
-    return Check("params/dataset_stats.yaml", "the same", found, same)
+def _statistics_file(store: Store) -> Check:
+    entry = read_statistics().get(store.dataset.name)
+    same = entry == Statistics.of(store.manifest)
+    found = "the same" if same else "different" if entry else "absent: `make data` writes it"
+    return Check(f"params/{FILE}", "the same", found, same)
+
+
+def _product(sides: tuple[int, ...]) -> str:
+    return " x ".join(f"{side:,}" for side in sides)
 
 
 def _span(counts: np.ndarray) -> str:

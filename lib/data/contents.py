@@ -1,4 +1,4 @@
-"""What is computed from a store's arrays: digests, splits and statistics; never the whole set at once in memory."""
+"""Digests, splits and statistics of a store's arrays, computed without the whole array in memory."""
 
 import hashlib
 import math
@@ -15,14 +15,14 @@ CHUNK = 2_000
 
 
 class Moments(NamedTuple):
-    """Mean and population standard deviation of each channel, float64 (3,)."""
+    """Mean and population standard deviation of each channel, float64 (C,)."""
 
     mean: np.ndarray
     std: np.ndarray
 
 
 def chunks(array: np.ndarray, indices: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """Yield an array, or the rows of it at `indices`, some rows at a time."""
+    """Yield an array, or the rows of it at `indices`, `CHUNK` rows at a time."""
     for start in range(0, len(array) if indices is None else len(indices), CHUNK):
         part = slice(start, start + CHUNK)
         yield array[part] if indices is None else array[indices[part]]
@@ -38,7 +38,7 @@ def sha256(array: np.ndarray) -> str:
 
 
 def combined_digest(digests: dict[str, str]) -> str:
-    """Return one SHA-256 for several named ones, whatever their order."""
+    """Return one SHA-256 for several named ones; it does not depend on their order."""
     return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()
 
 
@@ -56,12 +56,12 @@ def split_indices(dataset: Dataset, labels: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def stratified_order(labels: np.ndarray) -> np.ndarray:
-    """Return an order of `labels` (N,) in which every beginning holds the classes in nearly their shares; seed 42.
+    """Return an order of `labels` (N,) whose first k have nearly the classes' shares, for every k; seed 42.
 
-    Each class is shuffled and its members spread evenly over [0, 1]; the order is that of the places. The beginnings
-    are nested, so a larger limited split holds every smaller one.
+    Each class is shuffled and its members are spread evenly over [0, 1]; the order is that of these places. A larger
+    limited split contains every smaller one.
     """
-    shuffled = np.random.RandomState(42).permutation(len(labels))  # whose stream NumPy has promised never to change
+    shuffled = np.random.RandomState(42).permutation(len(labels))  # NumPy guarantees that this stream never changes
     place = np.empty(len(labels))
     for label in np.unique(labels):
         members = np.flatnonzero(labels[shuffled] == label)
@@ -70,16 +70,17 @@ def stratified_order(labels: np.ndarray) -> np.ndarray:
 
 
 def histogram(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return how often each channel takes each byte in the images at `indices`, int64 (3, 256)."""
-    counts = np.zeros((3, 256), dtype=np.int64)
+    """Return how often each byte occurs in each channel of the images at `indices`, int64 (C, 256)."""
+    channels = images.shape[-1]
+    counts = np.zeros((channels, 256), dtype=np.int64)
     for chunk in chunks(images, np.sort(indices)):
-        for channel in range(3):
+        for channel in range(channels):
             counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     return counts
 
 
 def moments(counts: np.ndarray, values: np.ndarray) -> Moments:
-    """Return the moments of a histogram (3, 256) whose bytes stand for `values`, (256,) or a row for each channel.
+    """Return the moments of a histogram (C, 256) whose bytes stand for `values`, (256,) or (C, 256).
 
     Whole counts and exact sums: the result is the same on every machine and for every order of the images.
     """
@@ -91,5 +92,5 @@ def moments(counts: np.ndarray, values: np.ndarray) -> Moments:
 
 
 def grey_images(images: np.ndarray) -> int:
-    """Return how many images have three equal channels."""
+    """Return how many images have equal channels."""
     return sum(int((chunk == chunk[..., :1]).all(axis=(1, 2, 3)).sum()) for chunk in chunks(images))

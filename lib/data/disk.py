@@ -1,4 +1,4 @@
-"""Room on the disk, asked for beforehand; a disk that fills up all the same ends in one clear error."""
+"""Space on the disk: checked before writing, and one clear error if the disk is full all the same."""
 
 import errno
 import shutil
@@ -10,7 +10,7 @@ from lib.errors import DataError
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:
-    """Raise `DataError` where `folder`'s disk has less than `needed` bytes free for `purpose`."""
+    """Raise `DataError` if `folder`'s disk has less than `needed` bytes free for `purpose`."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(f"{purpose} needs {_size(needed)} in {folder}, and its disk has {_size(free)} free")

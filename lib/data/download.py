@@ -1,4 +1,4 @@
-"""One file from the web: with a progress bar, a checksum, and a way on from where an interrupted download stopped."""
+"""Download one file, with a progress bar and a checksum; an interrupted download is resumed."""
 
 import hashlib
 import http.client
@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 60
 
 
 def md5(path: Path) -> str:
-    """Return the MD5 of a file's bytes in hexadecimal digits: the checksum that the datasets' publishers give."""
+    """Return the MD5 of a file's bytes in hexadecimal digits: the checksum that publishers of datasets give."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
@@ -24,11 +24,11 @@ def md5(path: Path) -> str:
 def download(url: str, target: Path, checksum: str) -> Path:
     """Download `url` to `target` unless it is already there with the right MD5 `checksum`; return `target`.
 
-    The bytes arrive in `<target>.part`, which an interruption leaves behind for the next call to go on with. A server
-    that does not answer a Range request, and a part that has gone wrong, start again from nothing.
+    The bytes are written to `<target>.part`, from which the next call resumes after an interruption. If the server does
+    not support Range requests, or the part is damaged, the download starts again.
 
     Raises:
-        DataError: the server or the connection failed, there is no room, or what arrived has another checksum.
+        DataError: the server or the connection failed, the disk is full, or the file has another checksum.
     """
     if target.exists() and md5(target) == checksum:
         return target
@@ -40,8 +40,8 @@ def download(url: str, target: Path, checksum: str) -> Path:
         if is_full_disk(error):
             raise
         raise DataError(
-            f"the download of {url} failed ({error}); run the same command again to go on with it, "
-            "or fetch the file by other means and name it as the source"
+            f"the download of {url} failed ({error}); run the same command again to resume it, "
+            "or get the file in another way and name it as the source"
         ) from error
     if (found := md5(part)) != checksum:
         part.unlink()
@@ -50,7 +50,7 @@ def download(url: str, target: Path, checksum: str) -> Path:
 
 
 def _fetch(url: str, part: Path) -> None:
-    """Append to `part` what it still lacks of `url`; an `OSError` says that the connection ended too early."""
+    """Append to `part` the rest of `url`; `OSError` if the connection ends too early."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -58,7 +58,7 @@ def _fetch(url: str, part: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        return  # nothing lies beyond `part`: the checksum says whether it is the whole file
+        return  # there are no more bytes: the checksum tells whether `part` is the whole file
     with response:
         resumed = response.status == http.client.PARTIAL_CONTENT
         start = start if resumed else 0

@@ -1,29 +1,28 @@
-"""Made-up images: something to compute with where no real ones are at hand."""
+"""Generated images, for tests and rehearsals without real ones."""
 
 import numpy as np
 
-from lib.data.layout import Manifest
-from lib.data.sources import Origin
+from lib.data.layout import Manifest, Origin
 from lib.data.store import Store
 from lib.study.datasets import Dataset
 
 
 def images(dataset: Dataset, part: str, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw noise around a colour of each class, (n, H, W, 3) and (n,): there is something to learn, and little."""
+    """Draw noise around a colour of each class, (n, H, W, C) and (n,): a network can learn something, if not much."""
     random = np.random.default_rng([dataset.classes, part == "test"])
-    colours = np.random.default_rng(dataset.classes).uniform(60, 190, (dataset.classes, 1, 1, 3))
+    colours = np.random.default_rng(dataset.classes).uniform(60, 190, (dataset.classes, 1, 1, dataset.channels))
     labels = np.repeat(np.arange(dataset.classes), per_class)
-    noise = random.normal(0, 40, (len(labels), dataset.size, dataset.size, 3))
+    noise = random.normal(0, 40, (len(labels), *dataset.shape))
     return np.clip(colours[labels] + noise, 0, 255).astype(np.uint8), labels
 
 
-def store(size: int, classes: int, per_class: int) -> Store:
-    """Return a store of such images, held in memory: each class as often in train as in val and in test."""
+def store(size: int, classes: int, per_class: int, channels: int = 3) -> Store:
+    """Return a store of generated images in memory: `per_class` images of each class in each split."""
     count = classes * per_class
-    dataset = Dataset("generated", "Generated images", classes, size, train=2 * count, test=count, val=count)
+    dataset = Dataset("generated", "Generated images", classes, size, channels, train=2 * count, test=count, val=count)
     train_images, train_labels = images(dataset, "train", 2 * per_class)
     test_images, test_labels = images(dataset, "test", per_class)
-    shares = train_images.reshape(-1, 3) / 255
+    shares = train_images.reshape(-1, channels) / 255
     manifest = Manifest(
         dataset=dataset.name,
         complete=True,

@@ -1,44 +1,36 @@
-"""The files of a store: six arrays, a manifest that vouches for them, an entry in `params/dataset_stats.yaml`."""
+"""The files of a store: six arrays, and a manifest that records what they are."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import yaml
-from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lib import files, paths
 from lib.data import contents
-from lib.data.sources import Origin
 from lib.errors import DataError
 
 IMAGES_AND_LABELS = ("train_images", "train_labels", "test_images", "test_labels")
 SPLITS = ("train_indices", "val_indices")
 
-STATISTICS_HEADER = """\
-# Per-channel mean and standard deviation of each train split (val excluded), on pixels scaled to [0, 1].
-# Written by `python -m lib.data`; runs read their store's own manifest, which this file must agree with.
-"""
 
-Triple = tuple[float, float, float]
+@dataclass(frozen=True)
+class Origin:
+    """Where a store's images came from; `official`: whether an archive had the official checksum (None: no archive)."""
 
+    kind: str
+    location: str | None = None
+    official: bool | None = None
 
-class Statistics(BaseModel):
-    """One dataset's entry of `params/dataset_stats.yaml`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
-    std: Annotated[list[float], Field(min_length=3, max_length=3)]
-
-
-_STATISTICS = TypeAdapter(dict[str, Statistics])
+    @property
+    def where(self) -> str:
+        """The origin as an error names it."""
+        return self.location or (f"the arrays in {paths.DATA}" if self.kind == "arrays" else self.kind)
 
 
 class ArrayFacts(BaseModel):
-    """What is known of one array: `sha256` of shape and values; `bytes` and `mtime_ns` of its file, quick to test."""
+    """One array: `sha256` is of its shape and values; `bytes` and `mtime_ns` of its file are quick to compare."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -50,7 +42,7 @@ class ArrayFacts(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a prepared store is: written last, and only when everything it says has been checked."""
+    """What a prepared store is; `mean` and `std` have one number a channel. It is written last, after all checks."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -59,8 +51,8 @@ class Manifest(BaseModel):
     origin: Origin
     arrays: dict[str, ArrayFacts]
     digest: str
-    mean: Triple
-    std: Triple
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     grey_train: int
     grey_test: int
 
@@ -72,7 +64,7 @@ def relative(dataset: str, array: str) -> str:
 
 
 def load_array(folder: Path, dataset: str, array: str) -> np.ndarray:
-    """Map one array of a store into memory; `DataError` where its file is absent, truncated or no array."""
+    """Map one array of a store into memory; `DataError` if its file is absent, truncated or no array."""
     path = folder / relative(dataset, array)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -91,7 +83,7 @@ def array_facts(array: np.memmap, sha256: str) -> ArrayFacts:
 
 
 def changed_arrays(manifest: Manifest, thorough: bool = False) -> list[str]:
-    """Return the arrays that are not what the manifest says; contents are read where size or time differ, or all."""
+    """Return the arrays that differ from the manifest; only files of another size or time are read, or all of them."""
     return [name for name, facts in manifest.arrays.items() if not _unchanged(manifest.dataset, name, facts, thorough)]
 
 
@@ -107,59 +99,30 @@ def _unchanged(dataset: str, name: str, facts: ArrayFacts, thorough: bool) -> bo
 
 
 def stamped(manifest: Manifest) -> Manifest:
-    """Return a confirmed manifest with the present sizes and times of its files, so that the next look is quick."""
+    """Return a confirmed manifest with the present sizes and times of its files, so that the next check is quick."""
     arrays = {name: load_array(paths.DATA, manifest.dataset, name) for name in manifest.arrays}
     facts = {name: array_facts(array, manifest.arrays[name].sha256) for name, array in arrays.items()}
     return manifest.model_copy(update={"arrays": facts})
 
 
-def manifest_path(dataset: str) -> Path:
-    """Return where a dataset's manifest is."""
-    return paths.DATA / f"{dataset}.json"
-
-
 def read_manifest(dataset: str) -> Manifest | None:
-    """Return a dataset's manifest, or None where there is none.
+    """Return a dataset's manifest, or None if it has none.
 
     Raises:
         DataError: the manifest was damaged or edited, or another version of this code wrote it.
     """
     try:
-        return Manifest.model_validate_json(json.dumps(files.read_sealed(manifest_path(dataset))))
+        return Manifest.model_validate_json(json.dumps(files.read_sealed(paths.manifest(dataset))))
     except FileNotFoundError:
         return None
     except (DataError, ValidationError) as error:
         why = str(error) if isinstance(error, DataError) else "another version of this code wrote it"
         raise DataError(
-            f"data/{dataset}.json vouches for nothing: {why}. Remove it to have the arrays checked anew; or name a "
-            "source to build from; or put back the one that was written"
+            f"data/{dataset}.json cannot be used: {why}. Put back the original file, or remove it to have the arrays "
+            "checked again, or name a source to build from"
         ) from None
 
 
 def write_manifest(manifest: Manifest) -> None:
-    """Write a manifest, sealed: from now on it vouches for its arrays."""
-    files.write_sealed(manifest_path(manifest.dataset), manifest.model_dump(mode="json"))
-
-
-def read_statistics() -> dict[str, dict[str, list[float]]]:
-    """Return `params/dataset_stats.yaml`: by dataset, `mean` and `std` of the three channels."""
-    path = paths.PARAMS / "dataset_stats.yaml"
-    try:
-        content = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
-        return {name: entry.model_dump() for name, entry in _STATISTICS.validate_python(content).items()}
-    except (yaml.YAMLError, ValueError) as error:
-        raise DataError(
-            f"params/{path.name} does not hold a mean and a std of three numbers for each dataset; remove it, "
-            f"and `make data` writes it anew ({error})"
-        ) from error
-
-
-def write_statistics(manifest: Manifest) -> None:
-    """Write one dataset's entry of `params/dataset_stats.yaml`, and nothing where it is there already."""
-    entry = {"mean": list(manifest.mean), "std": list(manifest.std)}
-    with FileLock(paths.DATA / ".dataset_stats.lock"):
-        statistics = read_statistics()
-        if statistics.get(manifest.dataset) != entry:
-            statistics[manifest.dataset] = entry
-            text = STATISTICS_HEADER + yaml.safe_dump(dict(sorted(statistics.items())))
-            files.write_text(paths.PARAMS / "dataset_stats.yaml", text)
+    """Write a manifest with its checksum: from now on the store is prepared."""
+    files.write_sealed(paths.manifest(manifest.dataset), manifest.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""The shared stream of training images: an epoch's order, crops and flips, the same for both frameworks."""
+"""The shared stream: an epoch's order, crops and flips, the same in both frameworks."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from lib.study.params import Settings
 
 
 class Stream(NamedTuple):
-    """What an epoch draws for each image of a split: `(n,)` positions, `(n, 2)` corners of crops, `(n,)` mirrored.
+    """An epoch's draws for the images of a split: `(n,)` positions, `(n, 2)` corners of crops, `(n,)` mirrored.
 
     A corner is the crop's top and left in the padded image, in pixels.
     """
@@ -19,7 +19,7 @@ class Stream(NamedTuple):
 
 
 def draw(epoch_seed: int, images: int, settings: Settings) -> Stream:
-    """Draw an epoch's stream over a split of so many images, as a pure function of the epoch's seed."""
+    """Draw an epoch's stream over a split of `images` images; it depends on the epoch's seed alone."""
     random = np.random.default_rng(epoch_seed)
     order = random.permutation(images)
     corners = random.integers(0, 2 * settings.crop_padding, (images, 2), endpoint=True)

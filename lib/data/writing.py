@@ -1,5 +1,6 @@
-"""Writing a store's arrays into a folder beside it, each piece looked at on its way."""
+"""Write a store's arrays into a folder beside it, and check each image on the way."""
 
+import math
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from lib.study.datasets import Dataset
 
 @contextmanager
 def building_folder(facts: Dataset) -> Iterator[Path]:
-    """Yield an empty folder beside the store and remove it afterwards; what a killed process left there goes first."""
+    """Yield an empty folder beside the store and remove it afterwards, with anything that a killed process left."""
     folder = paths.DATA / f".{facts.name}.building"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -30,14 +31,14 @@ def building_folder(facts: Dataset) -> Iterator[Path]:
 
 
 def write_source(facts: Dataset, source: Source, folder: Path) -> None:
-    """Write both parts of a source as the arrays of a store below `folder`; `DataError` where they cannot be that."""
+    """Write both parts of a source as arrays below `folder`; `DataError` if they do not fit the dataset."""
     parts = {"train": source.train, "test": source.test}
     for name, part in parts.items():
         verify_labels(facts, part.labels, name, source.origin.where)
     images = sum(len(part.labels) for part in parts.values())
-    require_space(folder, images * (facts.size**2 * 3 + 8), f"{facts.name}'s store")
+    require_space(folder, images * (math.prod(facts.shape) + 8), f"{facts.name}'s store")
     for name, part in parts.items():
-        labels, shape = part.labels.astype(np.int64), (len(part.labels), facts.size, facts.size, 3)
+        labels, shape = part.labels.astype(np.int64), (len(part.labels), *facts.shape)
         write_array(folder / layout.relative(facts.name, f"{name}_labels"), labels.shape, labels.dtype, [labels])
         bar = tqdm(part.images, total=len(labels), desc=f"{facts.name} {name}", unit=" images", disable=None)
         rows = _whole(bar, shape, f"{source.origin.where}: {name}")
@@ -45,7 +46,7 @@ def write_source(facts: Dataset, source: Source, folder: Path) -> None:
 
 
 def _whole(images: Iterable[np.ndarray], shape: tuple[int, ...], where: str) -> Iterator[np.ndarray]:
-    """Yield images after a look at each, and raise `DataError` for a wrong one or a wrong number of them."""
+    """Yield images, each checked; `DataError` for a wrong shape or type, or a wrong number of images."""
     count = 0
     for count, image in enumerate(images, start=1):
         if image.dtype != np.uint8 or image.shape != shape[1:]:
@@ -56,7 +57,7 @@ def _whole(images: Iterable[np.ndarray], shape: tuple[int, ...], where: str) -> 
 
 
 def write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype, rows: Iterable[np.ndarray]) -> None:
-    """Write a `.npy` file piece by piece, and not through a memory map: on a full disk that would end the process."""
+    """Write a `.npy` file row by row; a memory map would end the process on a full disk."""
     path.parent.mkdir(exist_ok=True)
     with path.open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}

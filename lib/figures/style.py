@@ -4,7 +4,7 @@ A framework has one colour and one dash everywhere. The colours (Okabe and Ito 2
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 
 import matplotlib as mpl

@@ -33,8 +33,8 @@ class Chapter:
     def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
         """Show a figure, save it as PNG and SVG, and close it.
 
-        The caption is Markdown and says what to look for. The alt text is plain and describes the drawing, for those who
-        cannot see it. `width` is a share of the text's width.
+        The caption is Markdown and says what to look for. The alt text is plain and describes the drawing for readers
+        who cannot see it. `width` is a share of the text's width.
         """
         _require(name, caption=caption, alt=alt)
         png, svg = _rendered(fig, "png", name), _rendered(fig, "svg", name)

@@ -37,7 +37,7 @@ def chapter_digest(study: Study, stem: str) -> str:
 
     Chapters below 30 read no results, and do not depend on them.
     """
-    made_from = [source(stem), *_code(), *(paths.DATA / f"{dataset}.json" for dataset in study.datasets)]
+    made_from = [source(stem), *_code(), *map(paths.manifest, study.datasets)]
     if int(stem.split("_")[0]) >= _FIRST_RESULTS_CHAPTER:
         return _digest(study, made_from, _results(study))
     return _digest(study, made_from)

@@ -195,7 +195,7 @@ def unfinished(cell: Cell) -> Path:
 def dataset_digest(dataset: str) -> str | None:
     """Return a dataset's content digest from its store's manifest, or None where there is no good manifest."""
     try:
-        return files.read_sealed(paths.DATA / f"{dataset}.json")["digest"]
+        return files.read_sealed(paths.manifest(dataset))["digest"]
     except (OSError, DataError, KeyError):
         return None
 

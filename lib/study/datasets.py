@@ -1,27 +1,127 @@
-"""What each dataset is: the facts that its store is checked against."""
+"""The datasets, one row each: what the images are, how many there are, and where they come from.
+
+A dataset in a format that `lib/data/formats/` reads is one row here. A new format is one more file there.
+"""
 
 from dataclasses import dataclass
+
+from lib.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official archive: its address and MD5, the one folder in it, and a file that identifies this folder."""
+
+    url: str
+    md5: str
+    folder: str
+    marker: str
+
+    @property
+    def file(self) -> str:
+        """The archive's file name."""
+        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The facts of one dataset; `size` is the image's height and width in pixels, the other numbers count images."""
+    """One dataset; `size` is an image's height and width in pixels, `train`, `test` and `val` count images.
+
+    The val images are taken from the train images. `reader` names a function in `lib/data/formats/` as `file.function`.
+    The images come from `archive`, or with the Python package `library`; `hub` is the id on the Hugging Face hub.
+    """
 
     name: str
     title: str
     classes: int
     size: int
+    channels: int
     train: int
     test: int
     val: int
+    reader: str = ""
+    archive: Archive | None = None
+    library: str | None = None
+    hub: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """An image's height, width and channels."""
+        return self.size, self.size, self.channels
 
 
-CATALOG = {
-    dataset.name: dataset
-    for dataset in (
-        Dataset("digits", "scikit-learn digits", classes=10, size=32, train=1_437, test=360, val=144),
-        Dataset("cifar10", "CIFAR-10", classes=10, size=32, train=50_000, test=10_000, val=5_000),
-        Dataset("cifar100", "CIFAR-100", classes=100, size=32, train=50_000, test=10_000, val=5_000),
-        Dataset("tiny_imagenet", "Tiny-ImageNet-200", classes=200, size=64, train=100_000, test=10_000, val=10_000),
-    )
-}
+_ROWS = (
+    Dataset(
+        name="digits",
+        title="scikit-learn digits",
+        classes=10,
+        size=32,
+        channels=3,
+        train=1_437,
+        test=360,
+        val=144,
+        reader="digits.read",
+        library="scikit-learn",
+    ),
+    Dataset(
+        name="cifar10",
+        title="CIFAR-10",
+        classes=10,
+        size=32,
+        channels=3,
+        train=50_000,
+        test=10_000,
+        val=5_000,
+        reader="cifar.read_cifar10",
+        archive=Archive(
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "c58f30108f718f92721af3b95e74349a",
+            folder="cifar-10-batches-py",
+            marker="test_batch",
+        ),
+    ),
+    Dataset(
+        name="cifar100",
+        title="CIFAR-100",
+        classes=100,
+        size=32,
+        channels=3,
+        train=50_000,
+        test=10_000,
+        val=5_000,
+        reader="cifar.read_cifar100",
+        archive=Archive(
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "eb9058c3a382ffc7106e4002c42a8d85",
+            folder="cifar-100-python",
+            marker="test",
+        ),
+    ),
+    Dataset(
+        name="tiny_imagenet",
+        title="Tiny-ImageNet-200",
+        classes=200,
+        size=64,
+        channels=3,
+        train=100_000,
+        test=10_000,
+        val=10_000,
+        reader="tiny_imagenet.read",
+        archive=Archive(
+            "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            "90528d7ca1a48142e341f4ef8d21d0de",
+            folder="tiny-imagenet-200",
+            marker="wnids.txt",
+        ),
+        hub="zh-plus/tiny-imagenet",
+    ),
+)
+
+DATASETS = {row.name: row for row in _ROWS}
+
+
+def choose(name: str) -> Dataset:
+    """Return the dataset of this name; `ParameterError` lists the names where there is none."""
+    if name not in DATASETS:
+        raise ParameterError(f"no dataset {name!r}; choose from: {', '.join(DATASETS)}")
+    return DATASETS[name]

@@ -10,7 +10,7 @@ from lib import paths
 from lib.errors import ParameterError
 from lib.study.cells import Cell
 from lib.study.conventions import effective
-from lib.study.datasets import CATALOG
+from lib.study.datasets import DATASETS
 from lib.study.models import MODELS, Model
 from lib.study.resolution import Layer, resolve, train_layers
 from lib.study.settings import Settings
@@ -109,7 +109,7 @@ def _shared_arm(matrix: Matrix, framework: str, model: Model, arm: str, settings
 
 def _refuse_impossible(cell: Cell, file: Path) -> None:
     """Refuse a cell that its framework, its model or its images rule out, before anything runs."""
-    model, size = MODELS[cell.model], CATALOG[cell.dataset].size
+    model, size = MODELS[cell.model], DATASETS[cell.dataset].size
     if model.sizes and size not in model.sizes:
         sizes = " or ".join(map(str, model.sizes))
         raise ParameterError(

@@ -10,7 +10,7 @@ from lib import paths
 from lib.errors import ParameterError
 from lib.study.cells import AXES, Cell, Precision
 from lib.study.conventions import Framework, Switch
-from lib.study.datasets import CATALOG
+from lib.study.datasets import DATASETS
 from lib.study.models import MODELS
 from lib.study.strict import Name, Seed, Share, Strict
 
@@ -28,7 +28,7 @@ def _model(value: str) -> str:
 
 
 def _dataset(value: str) -> str:
-    return _one_of(CATALOG, value)
+    return _one_of(DATASETS, value)
 
 
 def _chapter(value: str) -> str:

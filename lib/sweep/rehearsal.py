@@ -14,7 +14,7 @@ from lib import files, paths
 from lib.data import generated
 from lib.data.store import Split, open_store
 from lib.errors import one_line
-from lib.study.datasets import CATALOG, Dataset
+from lib.study.datasets import DATASETS, Dataset
 
 FOLDER = paths.ROOT / "rehearsal"
 TRAIN_PER_CLASS, TEST_PER_CLASS = 5, 2
@@ -25,13 +25,13 @@ def prepare() -> None:
     for name in ("notebooks", "params"):
         shutil.copytree(paths.ROOT / name, FOLDER / name, dirs_exist_ok=True)
     shutil.copy(paths.ROOT / "Snakefile", FOLDER)
-    for dataset in CATALOG.values():
-        if dataset.name != "digits" and not (FOLDER / f"data/{dataset.name}_train_images.npy").exists():
+    for dataset in DATASETS.values():
+        if not dataset.library and not (FOLDER / f"data/{dataset.name}_train_images.npy").exists():
             _write_stand_in(dataset, FOLDER / "data")
 
 
 def _write_stand_in(dataset: Dataset, folder: Path) -> None:
-    real = (paths.DATA / f"{dataset.name}.json").exists()
+    real = paths.manifest(dataset.name).exists()
     print(f"{dataset.name}: {'some images of the prepared store' if real else 'generated images'} as a stand-in")
     for part, per_class in {"train": TRAIN_PER_CLASS, "test": TEST_PER_CLASS}.items():
         images, labels = _some(dataset, part, per_class) if real else generated.images(dataset, part, per_class)

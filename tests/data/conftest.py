@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import datasets
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,11 +48,11 @@ def batch(images, labels, key):
     return python2_pickle({b"data": planes, key: [int(label) for label in labels], b"batch_label": b"noise"})
 
 
-def noise(classes, train_each, test_each, size=32, seed=0):
+def noise(classes, train_each, test_each, size=32, channels=3, seed=0):
     """Images and labels of both parts, the classes in turn."""
     random = np.random.RandomState(seed)
     labels = [np.arange(classes * each) % classes for each in (train_each, test_each)]
-    images = [random.randint(0, 256, (len(part), size, size, 3), dtype=np.uint8) for part in labels]
+    images = [random.randint(0, 256, (len(part), size, size, channels), dtype=np.uint8) for part in labels]
     return SimpleNamespace(train_images=images[0], train_labels=labels[0], test_images=images[1], test_labels=labels[1])
 
 
@@ -108,10 +109,31 @@ def cifar100():
     return SimpleNamespace(**vars(content), files=cifar100_files(content))
 
 
-def jpeg(image):
+def encoded(image, kind):
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG")
+    Image.fromarray(image.squeeze()).save(buffer, kind)
     return buffer.getvalue()
+
+
+def jpeg(image):
+    return encoded(image, "JPEG")
+
+
+def png(image):
+    return encoded(image, "PNG")
+
+
+def write_parquet(folder, content, image="image", label="label", test="valid", grey=()):
+    """Write both parts in the hub's layout, the images as PNG or, where a number is in `grey`, as grey JPEG."""
+    features = datasets.Features({image: datasets.Image(), label: datasets.Value("int64")})
+    for name, part in (("train", "train"), (test, "test")):
+        images, labels = getattr(content, f"{part}_images"), getattr(content, f"{part}_labels")
+        cells = [jpeg(pixels[..., 0]) if number in grey else png(pixels) for number, pixels in enumerate(images)]
+        rows = {image: [{"bytes": cell, "path": None} for cell in cells], label: labels}
+        path = folder / "data" / f"{name}-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -127,10 +149,10 @@ def tiny_imagenet():
     ):
         for number, (image, label) in enumerate(zip(images, labels, strict=True)):
             wnid = wnids[label]
-            encoded = jpeg(image[..., 0] if number % 7 == 0 else image)
+            content_of_file = jpeg(image[..., 0] if number % 7 == 0 else image)
             name = f"train/{wnid}/images/{wnid}_{number}.JPEG" if part == "train" else f"val/images/val_{number}.JPEG"
-            files[name] = encoded
-            pixels = np.asarray(Image.open(io.BytesIO(encoded)))
+            files[name] = content_of_file
+            pixels = np.asarray(Image.open(io.BytesIO(content_of_file)))
             decoded[part][name] = np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels
     rows = (f"val_{number}.JPEG\t{wnids[label]}\t0\t0\t63\t63\n" for number, label in enumerate(content.test_labels))
     files["val/val_annotations.txt"] = "".join(rows).encode()

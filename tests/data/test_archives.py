@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from lib import paths
-from lib.data.archives import ARCHIVES
 from lib.data.sources import open_source
 from lib.errors import DataError
-from lib.study.datasets import CATALOG
+from lib.study.datasets import DATASETS
 from tests.data.conftest import batch, write_folder, write_tar, write_zip
 
 NAMES = ("cifar10", "cifar100", "tiny_imagenet")
@@ -24,14 +23,14 @@ def official(request):
 
 
 def packed(tmp_path, name, files):
-    archive = ARCHIVES[name]
+    archive = DATASETS[name].archive
     write = write_zip if archive.file.endswith(".zip") else write_tar
     return write(tmp_path / archive.file, archive.folder, files)
 
 
 def read(name, path):
     """Everything that a source holds, or the error on the way."""
-    with open_source(CATALOG[name], path, paths.DATA / "cache") as source:
+    with open_source(DATASETS[name], path, paths.DATA / "cache") as source:
         parts = [(part.labels, np.stack(list(part.images))) for part in (source.train, source.test)]
         return source.origin, parts
 
@@ -60,7 +59,7 @@ def test_an_extracted_folder_is_read_to_the_pixel(official, project, tmp_path):
 
 def test_a_folder_that_holds_the_extracted_folder_or_the_archive_will_do(official, project, tmp_path):
     name, content = official
-    write_folder(tmp_path / "unpacked" / ARCHIVES[name].folder, content.files)
+    write_folder(tmp_path / "unpacked" / DATASETS[name].archive.folder, content.files)
     (tmp_path / "packed").mkdir()
     packed(tmp_path / "packed", name, content.files)
     assert_holds(read(name, tmp_path / "unpacked")[1], content)
@@ -74,7 +73,7 @@ def test_batches_that_python_3_wrote_are_read_too(cifar100, project, tmp_path):
 
 def test_an_archive_with_the_official_checksum_says_so(cifar10, project, tmp_path, monkeypatch):
     path = packed(tmp_path, "cifar10", cifar10.files)
-    monkeypatch.setattr("lib.data.sources.md5", lambda path: ARCHIVES["cifar10"].md5)
+    monkeypatch.setattr("lib.data.sources.md5", lambda path: DATASETS["cifar10"].archive.md5)
     assert read("cifar10", path)[0].official is True
 
 
@@ -187,5 +186,5 @@ def test_a_damaged_jpeg_is_named(tiny_imagenet, project, tmp_path):
 
 def test_images_of_a_class_that_is_not_listed_are_refused(tiny_imagenet, project, tmp_path):
     files = tiny_imagenet.files | {"train/n99999999/images/a.JPEG": b""}
-    with pytest.raises(DataError, match="n99999999, a class that wnids.txt does not name"):
+    with pytest.raises(DataError, match="n99999999, a class that is not in wnids.txt"):
         read("tiny_imagenet", packed(tmp_path, "tiny_imagenet", files))

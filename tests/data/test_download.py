@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lib.data.archives import ARCHIVES
 from lib.data.download import download
-from lib.data.store import open_store, prepare
+from lib.data.preparation import prepare
+from lib.data.store import open_store
 from lib.errors import DataError
+from lib.study.datasets import DATASETS
 from tests.data.conftest import write_tar
 
 CONTENT = bytes(range(256)) * 4_000
@@ -83,7 +84,7 @@ def test_a_file_that_is_there_and_damaged_is_fetched_again(server, target):
     assert download(server.url, target, CHECKSUM).read_bytes() == CONTENT
 
 
-def test_a_cut_download_is_kept_and_gone_on_with(server, target):
+def test_a_cut_download_is_kept_and_resumed(server, target):
     server.cut = 300_000
     with pytest.raises(DataError, match="ended after 300,000 of 1,024,000 bytes.*run the same command again"):
         download(server.url, target, CHECKSUM)
@@ -142,10 +143,12 @@ def test_room_is_asked_for_before_anything_is_written(server, target, monkeypatc
 @pytest.fixture
 def official_server(server, cifar10, project, tmp_path, monkeypatch):
     """A server of a small CIFAR-10 archive, which the project takes for the official one."""
-    path = write_tar(tmp_path / "archive", ARCHIVES["cifar10"].folder, cifar10.files)
+    facts = DATASETS["cifar10"]
+    path = write_tar(tmp_path / "archive", facts.archive.folder, cifar10.files)
     server.content = path.read_bytes()
     checksum = hashlib.md5(server.content).hexdigest()
-    monkeypatch.setitem(ARCHIVES, "cifar10", dataclasses.replace(ARCHIVES["cifar10"], url=server.url, md5=checksum))
+    archive = dataclasses.replace(facts.archive, url=server.url, md5=checksum)
+    monkeypatch.setitem(DATASETS, "cifar10", dataclasses.replace(facts, archive=archive))
     return server
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from lib.data import exhibits
-from lib.data.store import checks, prepare
+from lib.data.checks import checks
+from lib.data.preparation import prepare
+from lib.figures import data as figures
 from tests.data.conftest import write_folder
 
 
@@ -46,7 +48,7 @@ def test_the_finding_names_the_checks_that_fail(part):
 
 def test_a_column_of_the_samples_is_a_class(project):
     store = prepare("digits")
-    axis = exhibits.samples(store).axes[0]
+    axis = figures.samples(*store.split("train"), 10).axes[0]
     mosaic = axis.images[0].get_array()
     assert mosaic.shape == (5 * 36, 10 * 36, 3)
     labels = store.train_labels[store.train_indices]
@@ -57,8 +59,25 @@ def test_a_column_of_the_samples_is_a_class(project):
 
 
 def test_many_classes_show_one_image_each(part):
-    assert exhibits.samples(part).axes[0].images[0].get_array().shape == (5 * 36, 20 * 36, 3)
+    assert figures.samples(*part.split("train"), 100).axes[0].images[0].get_array().shape == (5 * 36, 20 * 36, 3)
+
+
+def test_a_mosaic_of_any_number_of_classes_and_images_is_drawn():
+    """26 classes fill a row of 20 and a part of another; one class has two images only, so each shows two."""
+    images = np.zeros((26, 8, 8, 3), np.uint8)
+    mosaic = figures.samples(images, np.arange(26), np.arange(26), 26).axes[0].images[0].get_array()
+    assert mosaic.shape == (2 * 12, 20 * 12, 3)
+    assert (mosaic[12:, 6 * 12 :] == 255).all()
+    labels = np.array([0, 1, 2, 2, 1, 0, 2])
+    assert figures.samples(images[:7], labels, np.arange(7), 3).axes[0].images[0].get_array().shape == (24, 36, 3)
+
+
+def test_the_statistics_have_a_row_a_channel(part):
+    table = exhibits.statistics([part])
+    assert table["channel"].tolist() == ["red", "green", "blue"]
+    np.testing.assert_array_equal(table[["mean", "std"]].to_numpy().T, [part.mean, part.std])
 
 
 def test_the_balance_has_a_bar_for_each_class_in_each_split(part):
-    assert [len(axis.patches) for axis in exhibits.class_balance(part).axes] == [100, 100, 100]
+    figure = figures.class_balance(exhibits.class_counts(part))
+    assert [len(axis.patches) for axis in figure.axes] == [100, 100, 100]

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lib.data.store import checks, prepare
+from lib.data.checks import checks
+from lib.data.preparation import prepare
 
 FOLDER = Path(os.environ.get("PAIRED_TEST_DATA", "absent"))
 SOURCES = {"cifar10": ("cifar10", "img", "test"), "tiny_imagenet": ("tiny-imagenet", "image", "valid")}

@@ -1,37 +1,26 @@
 """The sources that are no archive: scikit-learn's digits, parquet files, the hub; and paths that hold nothing."""
 
-import io
+from importlib import import_module
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
-from PIL import Image
 from sklearn.datasets import load_digits
 
-from lib.data.store import prepare
+from lib.data.preparation import prepare
 from lib.errors import DataError
-from tests.data.conftest import jpeg
+from lib.study.datasets import DATASETS
+from tests.data.conftest import write_parquet
 from tests.data.test_archives import assert_holds, read
 
 
-def write_parquet(folder, content, image="image", label="label", test="valid", grey=()):
-    """Write both parts in the hub's layout, the images as PNG or, where a number is in `grey`, as grey JPEG."""
-    features = datasets.Features({image: datasets.Image(), label: datasets.Value("int64")})
-    for name, part in (("train", "train"), (test, "test")):
-        images, labels = getattr(content, f"{part}_images"), getattr(content, f"{part}_labels")
-        cells = [jpeg(pixels[..., 0]) if number in grey else png(pixels) for number, pixels in enumerate(images)]
-        rows = {image: [{"bytes": cell, "path": None} for cell in cells], label: labels}
-        path = folder / "data" / f"{name}-00000-of-00001.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
-    return folder
-
-
-def png(pixels):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
+def test_every_row_has_a_reader_and_one_official_source(dataset):
+    module, _, function = dataset.reader.partition(".")
+    assert callable(getattr(import_module(f"lib.data.formats.{module}"), function))
+    assert (dataset.archive is None) != (dataset.library is None)
+    assert dataset.shape == (dataset.size, dataset.size, dataset.channels)
 
 
 def test_digits_are_scikit_learns_images_enlarged(project):
@@ -48,7 +37,7 @@ def test_digits_are_scikit_learns_images_enlarged(project):
 
 
 def test_digits_take_no_source(project, tmp_path):
-    with pytest.raises(DataError, match="take no source"):
+    with pytest.raises(DataError, match="come with scikit-learn: leave the source out"):
         read("digits", tmp_path)
 
 
@@ -110,7 +99,7 @@ def test_parquet_without_the_columns_is_refused_with_the_choices(cifar10, projec
 
 
 def test_an_image_that_cannot_be_decoded_is_named_by_its_row(cifar10, project, tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.data.test_sources.jpeg", lambda pixels: b"no image")
+    monkeypatch.setattr("tests.data.conftest.jpeg", lambda pixels: b"no image")
     folder = write_parquet(tmp_path / "hub", cifar10, grey={7})
     with pytest.raises(DataError, match="train, row 7 is no image"):
         read("cifar10", folder)
@@ -119,6 +108,12 @@ def test_an_image_that_cannot_be_decoded_is_named_by_its_row(cifar10, project, t
 def test_a_path_that_is_not_there_is_named(project, tmp_path):
     with pytest.raises(DataError, match=f"no such file or folder: {tmp_path}/nowhere"):
         read("cifar10", tmp_path / "nowhere")
+
+
+def test_a_file_of_something_else_is_refused_in_one_line(project, tmp_path):
+    (tmp_path / "notes.txt").write_text("no archive")
+    with pytest.raises(DataError, match=r"no archive of cifar-100-python \(file could not be opened successfully\)$"):
+        read("cifar100", tmp_path / "notes.txt")
 
 
 def test_a_folder_of_something_else_says_what_is_expected(project, tmp_path):

@@ -16,13 +16,14 @@ from sklearn.model_selection import train_test_split
 from lib import files, paths
 from lib.data import contents, layout, writing
 from lib.data.__main__ import report
-from lib.data.archives import ARCHIVES
+from lib.data.checks import checks
 from lib.data.layout import IMAGES_AND_LABELS, SPLITS
-from lib.data.store import checks, open_store, prepare
-from lib.errors import DataError
-from lib.study.datasets import CATALOG
-from tests.data.conftest import batch, jpeg, write_folder, write_tar, write_zip
-from tests.data.test_sources import write_parquet
+from lib.data.preparation import prepare
+from lib.data.statistics import read_statistics
+from lib.data.store import open_store
+from lib.errors import DataError, ParameterError
+from lib.study.datasets import DATASETS
+from tests.data.conftest import batch, jpeg, write_folder, write_parquet, write_tar, write_zip
 
 FULL_DISK = OSError(errno.ENOSPC, "No space left on device")
 
@@ -54,7 +55,7 @@ def assert_no_store(dataset):
 )
 def test_a_store_holds_its_source_to_the_pixel(request, project, tmp_path, name, write):
     content = request.getfixturevalue(name)
-    archive = ARCHIVES[name]
+    archive = DATASETS[name].archive
     prepare(name, write(tmp_path / archive.file, archive.folder, content.files))
     store = open_store(name)
     for array in IMAGES_AND_LABELS:
@@ -66,8 +67,8 @@ def test_a_store_holds_its_source_to_the_pixel(request, project, tmp_path, name,
 
 def test_an_archive_of_the_official_size_must_have_the_official_checksum(project, cifar10, tmp_path, monkeypatch):
     size = {"train": len(cifar10.train_labels), "test": len(cifar10.test_labels)}
-    monkeypatch.setitem(CATALOG, "cifar10", dataclasses.replace(CATALOG["cifar10"], **size, val=10))
-    archive = write_tar(tmp_path / "cifar-10-python.tar.gz", ARCHIVES["cifar10"].folder, cifar10.files)
+    monkeypatch.setitem(DATASETS, "cifar10", dataclasses.replace(DATASETS["cifar10"], **size, val=10))
+    archive = write_tar(tmp_path / "cifar-10-python.tar.gz", DATASETS["cifar10"].archive.folder, cifar10.files)
     with pytest.raises(DataError, match="cifar-10-python.tar.gz has as many images as CIFAR-10 and another checksum"):
         prepare("cifar10", archive)
     assert_no_store("cifar10")
@@ -94,7 +95,7 @@ def test_splits_are_scikit_learns_stratified_with_seed_42(project):
     [("cifar10", 45_000, 5_000, 500), ("cifar100", 45_000, 5_000, 50), ("tiny_imagenet", 90_000, 10_000, 50)],
 )
 def test_splits_of_official_size_have_exactly_the_shares_of_the_benchmark(dataset, train, val, a_class):
-    facts = CATALOG[dataset]
+    facts = DATASETS[dataset]
     labels = np.random.default_rng(0).permutation(np.arange(facts.train) % facts.classes)
     train_indices, val_indices = contents.split_indices(facts, labels)
     assert (len(train_indices), len(val_indices)) == (train, val)
@@ -111,17 +112,23 @@ def test_statistics_are_those_of_the_train_split_alone(project, cifar10_source):
     assert entry == {"mean": store.mean.tolist(), "std": store.std.tolist()}
 
 
-def test_the_statistics_of_the_digits_in_the_repository_are_right(project):
-    prepare("digits")
-    committed = Path(__file__).parents[2] / "params" / "dataset_stats.yaml"
-    assert yaml.safe_load(committed.read_text())["digits"] == layout.read_statistics()["digits"]
+def test_preparing_a_dataset_leaves_the_working_tree_clean():
+    ignored = (Path(__file__).parents[2] / ".gitignore").read_text().splitlines()
+    assert {"params/dataset_stats.yaml", "data/*"} <= set(ignored)
+
+
+def test_lost_statistics_are_written_again(project):
+    store = prepare("digits")
+    (paths.PARAMS / "dataset_stats.yaml").unlink()
+    assert checks(store).set_index("check").loc["params/dataset_stats.yaml", "found"] == "absent: `make data` writes it"
+    assert checks(prepare("digits"))["passed"].all()
 
 
 def test_a_second_dataset_leaves_the_statistics_of_the_first(project, cifar10_source):
     prepare("digits")
-    before = layout.read_statistics()["digits"]
+    before = read_statistics()["digits"]
     prepare("cifar10", cifar10_source)
-    assert layout.read_statistics()["digits"] == before
+    assert read_statistics()["digits"] == before
 
 
 def test_preparing_again_changes_no_file(project, capsys):
@@ -221,9 +228,9 @@ def test_more_images_than_the_dataset_has_are_refused(found_arrays):
 def test_arrays_that_changed_after_they_were_checked_are_refused(found_arrays, cifar10):
     prepare("cifar10")
     np.save(found_arrays / "cifar10_test_images.npy", 255 - cifar10.test_images)
-    with pytest.raises(DataError, match=r"data/cifar10_test_images\.npy: not what was checked"):
+    with pytest.raises(DataError, match=r"data/cifar10_test_images\.npy: changed since cifar10 was prepared"):
         open_store("cifar10")
-    with pytest.raises(DataError, match="is not the array that was checked. Put that one back"):
+    with pytest.raises(DataError, match="has changed since it was checked. Put back the original"):
         prepare("cifar10")
 
 
@@ -231,10 +238,10 @@ def test_a_damaged_store_is_built_again_from_where_it_came(project, cifar10_sour
     digest = prepare("cifar10", cifar10_source).digest
     path = paths.DATA / "cifar10_train_images.npy"
     path.write_bytes(path.read_bytes()[:5_000])
-    with pytest.raises(DataError, match="not what was checked"):
+    with pytest.raises(DataError, match="changed since cifar10 was prepared"):
         open_store("cifar10")
     assert prepare("cifar10").digest == digest
-    assert "train_images changed or gone" in capsys.readouterr().out
+    assert "train_images changed or missing" in capsys.readouterr().out
 
 
 def test_lost_splits_are_made_again_from_the_arrays(found_arrays):
@@ -370,9 +377,11 @@ def test_digits_pass_every_check(project):
 
 
 def test_an_unknown_dataset_is_named_with_the_choices(project):
-    with pytest.raises(DataError, match="no dataset 'mnist'; choose from: digits, cifar10, cifar100, tiny_imagenet"):
+    with pytest.raises(
+        ParameterError, match="no dataset 'mnist'; choose from: digits, cifar10, cifar100, tiny_imagenet"
+    ):
         prepare("mnist")
-    with pytest.raises(DataError, match="no dataset 'mnist'"):
+    with pytest.raises(ParameterError, match="no dataset 'mnist'"):
         open_store("mnist")
 
 
@@ -385,7 +394,7 @@ def test_a_manifest_that_was_damaged_or_edited_vouches_for_nothing(project, cont
     manifest.write_bytes(edited if content == "edited" else content)
     before = statistics.read_bytes()
     for use in (open_store, prepare):
-        with pytest.raises(DataError, match=r"data/digits.json vouches for nothing: digits.json was damaged or edited"):
+        with pytest.raises(DataError, match=r"data/digits.json cannot be used: digits.json was damaged or edited"):
             use("digits")
     assert statistics.read_bytes() == before
     manifest.unlink()
@@ -436,18 +445,25 @@ def test_damaged_arrays_are_never_adopted_wherever_their_repair_is_interrupted(p
 def test_a_check_that_fails_ends_the_command_with_an_error(project, monkeypatch, capsys):
     store = prepare("digits")
     damage(paths.DATA / "digits_train_images.npy")
-    with pytest.raises(DataError, match="data/digits is not what it should be: .*SHA-256 of the contents"):
+    with pytest.raises(DataError, match="data/digits failed the checks: .*SHA-256 of the contents"):
         report(store)
     assert "NO SHA-256 of the contents" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "content",
-    ["- digits", "digits: 3", "cifar10: {mean: [1.0, 2.0, 3.0]}", "digits: {mean: [1, 2, 3], sd: [1, 2, 3]}", "a: ["],
+    [
+        "- digits",
+        "digits: 3",
+        "cifar10: {mean: [1.0, 2.0, 3.0]}",
+        "digits: {mean: [1, 2, 3], sd: [1, 2, 3]}",
+        "digits: {mean: [0.5], std: [0.2]}",
+        "a: [",
+    ],
 )
 def test_statistics_that_are_none_are_refused_in_one_sentence(project, content):
     (paths.PARAMS / "dataset_stats.yaml").write_text(content)
-    with pytest.raises(DataError, match="params/dataset_stats.yaml does not hold a mean and a std"):
+    with pytest.raises(DataError, match="params/dataset_stats.yaml does not hold a mean and a std of each channel"):
         prepare("digits")
 
 
@@ -478,7 +494,7 @@ def test_several_processes_may_prepare_at_once(tmp_path):
     ]
     first_lines = sorted(process.communicate()[0].splitlines()[0] for process in running)
     assert [process.returncode for process in running] == [0, 0, 0]
-    assert first_lines == ["data/digits: building from its own source", *["data/digits: ready"] * 2]
+    assert first_lines == ["data/digits: building from scikit-learn", *["data/digits: ready"] * 2]
 
 
 def test_the_command_line_ends_in_one_line(tmp_path):
@@ -489,9 +505,15 @@ def test_the_command_line_ends_in_one_line(tmp_path):
 
 
 def test_the_data_room_imports_no_framework():
-    code = "import sys, lib.data.store, datasets; print({'torch', 'tensorflow', 'keras'} & set(sys.modules))"
+    code = "import sys, lib.data.preparation, datasets; print({'torch', 'tensorflow', 'keras'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_reading_a_store_imports_nothing_that_prepares_one():
+    code = "import sys, lib.data.store; print(*sorted(name for name in sys.modules if name.startswith('lib.data.')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.stdout == "lib.data.contents lib.data.layout lib.data.store\n"
 
 
 def test_every_array_of_the_manifest_is_a_file(project):
