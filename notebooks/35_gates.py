@@ -51,8 +51,8 @@ judged = gates.gates(experiment, found, results.epochs(experiment))
 #   not reach the random numbers, and five runs would be one. Whole courses are compared, as two accuracies on a small
 #   set of images may well agree by chance.
 # - **Frameworks agree on each seed**, where a study has both: at most 5 points of val accuracy between them on the same
-#   dataset, model, precision, arm and seed. Seeds scatter by less than a point or two, and the known differences may add
-#   a little. A wider gap is more likely a mistake in one of the two than a finding.
+#   dataset, model, precision, arm and seed. Seeds scatter by less than a point or two, and the known differences may
+#   add a little. A wider gap is more likely a mistake in one of the two than a finding.
 
 # %% [markdown]
 # ## How they stand
