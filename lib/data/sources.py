@@ -44,6 +44,11 @@ def open_source(dataset: Dataset, path: Path | None, scratch: Path) -> Iterator[
         yield Source(Origin("parquet", str(path.resolve())), *parts)
     elif path is not None and str(path) == dataset.hub and not path.exists():
         yield Source(Origin("hub", dataset.hub), *parquet.read(dataset, dataset.hub, f"the hub's {path}", **cache))
+    elif dataset.archive is None:
+        raise DataError(
+            f"{path or dataset.title} is no folder of parquet files, the one source of {dataset.name}: "
+            f"make data DATASET={dataset.name} SOURCE=..."
+        )
     else:
         path, origin = _downloaded(dataset.archive) if path is None else _on_disk(dataset, path)
         with members(path, dataset.archive.folder) as opened:

@@ -28,7 +28,8 @@ class Dataset:
     """One dataset; `size` is an image's height and width in pixels, `train`, `test` and `val` count images.
 
     The val images are taken from the train images. `reader` names a function in `lib/data/formats/` as `file.function`.
-    The images come from `archive`, or with the Python package `library`; `hub` is the id on the Hugging Face hub.
+    The images come from `archive`, with the Python package `library`, or else from parquet files alone; `hub` is the id
+    on the Hugging Face hub.
     """
 
     name: str
