@@ -7,7 +7,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 STUDY ?= quickstart
-PYTHON ?= $(or $(shell command -v python3.11),python3)
+# The first of these that suits makes .venv; an update keeps its Python. Each is run, since a shim of pyenv may fail.
+PYTHON ?= .venv/bin/python python3.11 python3.12 python3.13 python3
+SUITABLE := 3.11 3.12 3.13
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 INSTALLED := $(patsubst .venv/.installed-%,%,$(wildcard .venv/.installed-cpu .venv/.installed-gpu))
 SET ?= $(or $(INSTALLED),$(if $(shell command -v nvidia-smi),gpu,cpu))
 STAMP := .venv/.installed-$(SET)
@@ -32,10 +35,20 @@ quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on sci
 
 env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv, with the versions for this machine [SET=gpu or cpu] [ENV=conda]
 
-# What another set left would be in the way: two cuDNN wheels own the same files.
+# What another set or another Python left would be in the way: two cuDNN wheels own the same files.
 $(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and "error: Python 3.11 is needed, $(PYTHON) is %d.%d: make env PYTHON=/path/to/python3.11" % v)'
-	@$(PYTHON) -m venv $(if $(OTHERS),--clear) .venv
+	@had=$$(.venv/bin/python -c '$(VERSION)' 2>/dev/null) || had=none; \
+	for one in $(PYTHON); do \
+	    version=$$("$$one" -c '$(VERSION)' 2>/dev/null) || continue; \
+	    case " $(SUITABLE) " in *" $$version "*) \
+	        clear=$(if $(OTHERS),--clear); [ "$$had" = "$$version" ] || clear=--clear; \
+	        exec "$$one" -m venv $$clear .venv;; \
+	    esac; \
+	    found="$${found:+$$found, }$$one is $$version"; \
+	done; \
+	echo "error: Python 3.11, 3.12 or 3.13 is needed, and $${found:-none of $(PYTHON) runs}: get one with" \
+	    "'uv python install 3.12' or 'conda create -n python312 python=3.12 && conda activate python312'," \
+	    "or name yours: make env PYTHON=/path/to/python3.12" >&2; exit 1
 	@echo "installing the $(SET) set into .venv (some minutes the first time)"
 	@$(BIN)/pip install --quiet --editable '.[$(if $(filter gpu,$(SET)),gpu$(comma))dev]' --constraint requirements.lock --constraint requirements-$(SET).lock
 	@touch $@

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,11 +18,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from lib.doctor import installed
 
 PROJECT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+PYTHONS = ["3.11", "3.12", "3.13"]
+LOCKS = ("requirements.lock", "requirements-{}.lock")
 
 
 def normal(name):
@@ -132,11 +137,76 @@ class RemoteFile(io.RawIOBase):
         return content
 
 
-def test_conda_brings_the_same_python_and_the_same_lock():
+def test_every_place_names_the_same_pythons():
+    suits = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    assert [one for one in (f"3.{minor}" for minor in range(99)) if one in suits] == PYTHONS
+    assert f"\nSUITABLE := {' '.join(PYTHONS)}\n" in (PROJECT / "Makefile").read_text()
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{PYTHONS[0].replace('.', '')}"
+    assert platform.python_version() in suits
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("name", installed.SETS)
+def test_each_python_has_one_pin_for_every_requirement(name, python):
+    lines = [line for lock in LOCKS for line in (PROJECT / lock.format(name)).read_text().splitlines()]
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    here = [normal(pin.name) for pin in pins if not pin.marker or pin.marker.evaluate({"python_version": python})]
+    assert len(here) == len(set(here))
+    assert {normal(requirement.split("[")[0]) for requirement in required()} <= set(here)
+
+
+def test_only_the_pins_that_hold_for_this_python_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(installed, "LOCKS", tmp_path)
+    (tmp_path / "a.lock").write_text('# c\nA_b==1.0\nc==2; python_version < "3"\nd==3; python_version >= "3"\n')
+    assert installed.pins("a.lock") == {"a-b": "1.0", "d": "3"}
+
+
+@pytest.fixture
+def make_env(tmp_path):
+    """Run `make env` in a folder of its own, with a made-up interpreter of each version; each stops before pip."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-cpu.lock"):
+        shutil.copy(PROJECT / name, tmp_path)
+    for minor in (10, 12, 13, 14):
+        python = tmp_path / f"p{minor}"
+        python.write_text(f'#!/bin/sh\n[ "$1" = -c ] && echo 3.{minor} && exit\necho "p{minor} $*"\nexit 1\n')
+        python.chmod(0o755)
+
+    def run(pythons):
+        command = ["make", "env", "ENV=", "SET=cpu", f"PYTHON={pythons}"]
+        here = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+        return subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_make_takes_the_first_python_that_suits(make_env):
+    assert make_env("./missing ./p10 ./p13 ./p12").stdout == "p13 -m venv --clear .venv\n"
+
+
+def test_make_keeps_what_its_python_installed_and_clears_what_another_did(make_env, tmp_path):
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(tmp_path / "p12")
+    assert make_env(".venv/bin/python ./p13").stdout.split()[1:] == ["-m", "venv", ".venv"]
+    assert make_env("./p13").stdout == "p13 -m venv --clear .venv\n"
+
+
+@pytest.mark.parametrize(
+    ("pythons", "found"), [("./p10 ./p14", "./p10 is 3.10, ./p14 is 3.14"), ("./missing", "none of ./missing runs")]
+)
+def test_without_a_suitable_python_make_says_what_it_found_and_how_to_get_one(make_env, pythons, found):
+    ended = make_env(pythons)
+    error = ended.stderr.splitlines()[0]
+    assert ended.returncode
+    assert error.startswith(f"error: Python 3.11, 3.12 or 3.13 is needed, and {found}: get one with ")
+    assert "uv python install 3." in error
+    assert "conda create" in error
+    assert "PYTHON=/path/to/" in error
+
+
+def test_conda_brings_a_python_that_suits_and_the_same_lock():
     environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
     python = next(item for item in environment["dependencies"] if str(item).startswith("python="))
-    assert PYPROJECT["project"]["requires-python"].startswith(f">={python.removeprefix('python=')},")
-    assert platform.python_version().startswith(python.removeprefix("python="))
+    assert python.removeprefix("python=") in PYTHONS
     pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
     assert pip == ["-c requirements.lock", "-c requirements-gpu.lock", "-e .[gpu,dev]"]
 

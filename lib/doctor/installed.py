@@ -5,6 +5,8 @@ import re
 from collections import defaultdict
 from importlib import metadata
 
+from packaging.requirements import Requirement
+
 from lib import paths
 
 LOCKS = paths.LIB.parent
@@ -20,10 +22,11 @@ def versions() -> dict[str, str]:
 
 
 def pins(name: str) -> dict[str, str]:
-    """Return the versions that a lock file, such as `requirements.lock`, names, by normalised name."""
+    """Return the versions that a lock file, such as `requirements.lock`, names for this Python, by normalised name."""
     lines = (LOCKS / name).read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
-    return {_normal(package): version for package, version in pairs}
+    named = (Requirement(line) for line in lines if line and not line.startswith("#"))
+    here = (one for one in named if one.marker is None or one.marker.evaluate())
+    return {_normal(one.name): str(one.specifier).removeprefix("==") for one in here}
 
 
 def framework_set() -> str:
