@@ -1,7 +1,7 @@
-"""The Keras half, on TensorFlow: its input pipeline, models and learner.
+"""The Keras half, on TensorFlow: its input pipeline, networks and learner.
 
-TensorFlow writes notes on its build to stderr while it is imported, before any level could be set. They would stand in
-every notebook, so they are dropped; an import that fails raises, as ever.
+While it is imported, TensorFlow writes notes on its build to stderr, whatever its log level. They would appear in every
+notebook, so stderr is closed during the import.
 """
 
 import os
@@ -25,6 +25,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _without_stderr():
     import tensorflow as tf
 
-# Before anything is built: TensorFlow would else take all of a GPU's memory, also PyTorch's in the parity chapter.
+# TensorFlow would otherwise take all of a GPU's memory, also PyTorch's share in the parity chapter.
 for gpu in tf.config.list_physical_devices("GPU"):
     tf.config.experimental.set_memory_growth(gpu, True)

@@ -1,7 +1,6 @@
-"""The input pipeline of Keras: `tf.data`, with its own stateless random operations or the stream that is shared.
+"""Keras' input pipeline: `tf.data`, with its own stateless random operations or the stream that both frameworks share.
 
-Either way a crop or a flip is a function of the epoch's seed and the image's index, so maps that run in parallel, in
-any order, give the same numbers.
+A crop or a flip is a function of the epoch's seed and the image's index: results do not depend on parallel maps.
 """
 
 import numpy as np
@@ -9,11 +8,11 @@ import tensorflow as tf
 
 from lib.data import stream
 from lib.data.store import Split, Store
-from lib.study.params import Settings
+from lib.study.settings import Settings
 
 
 class TrainingPipeline:
-    """A train split, held in the host's memory, from which each epoch makes its own dataset."""
+    """A train split in the host's memory, and a dataset of it for each epoch."""
 
     def __init__(self, split: Split, store: Store, settings: Settings, steps: int) -> None:
         self._images, self._labels = _load(split)
@@ -21,15 +20,14 @@ class TrainingPipeline:
         self._settings, self._steps = settings, steps
 
     def epoch(self, seed: int) -> tf.data.Dataset:
-        """Return the epoch's batches: images `(B, H, W, 3)` in float32 and labels `(B,)`."""
-        images = self._from_the_stream(seed) if self._settings.pairing == "shared" else self._from_tensorflow(seed)
+        """Return the epoch's batches: images `(B, H, W, C)` in float32 and labels `(B,)`."""
+        images = self._from_the_stream(seed) if self._settings.pairing.shared else self._from_tensorflow(seed)
         return images.batch(self._settings.batch_size, drop_remainder=True).take(self._steps).prefetch(tf.data.AUTOTUNE)
 
     def _from_tensorflow(self, seed: int) -> tf.data.Dataset:
         """Return the epoch's images and labels, drawn by TensorFlow.
 
-        What is shuffled are positions, not images, so that the buffer can hold all of them: a smaller one would not
-        be a shuffle.
+        Positions are shuffled and not images, so that the buffer holds all of them: a smaller one is no full shuffle.
         """
         count = len(self._labels)
 
@@ -40,7 +38,7 @@ class TrainingPipeline:
         return tf.data.Dataset.range(count).shuffle(count, seed=seed).map(draw, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _from_the_stream(self, seed: int) -> tf.data.Dataset:
-        """Return the epoch's images and labels, as the stream that both frameworks share draws them."""
+        """Return the epoch's images and labels, drawn by the shared stream."""
 
         def take(position: tf.Tensor, corner: tf.Tensor, mirrored: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             image = self._images[position]
@@ -52,10 +50,10 @@ class TrainingPipeline:
 
     def _augment(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         crop = tf.image.stateless_random_crop(self._padded(image), tf.shape(image), seed)
-        return tf.image.stateless_random_flip_left_right(crop, seed) if self._settings.flip else crop
+        return tf.image.stateless_random_flip_left_right(crop, seed) if self._settings.augmentation.flip else crop
 
     def _padded(self, image: tf.Tensor) -> tf.Tensor:
-        padding = self._settings.crop_padding
+        padding = self._settings.augmentation.crop_padding
         return tf.pad(image, [[padding, padding], [padding, padding], [0, 0]])
 
 
@@ -72,16 +70,16 @@ def evaluation_dataset(split: Split, store: Store, batch_size: int) -> tf.data.D
 
 
 def _load(split: Split) -> tuple[tf.Tensor, tf.Tensor]:
-    """Copy a split from the store into tensors of the host: `tf.data` runs there, whatever computes the network."""
+    """Copy a split from the store into tensors on the host, where `tf.data` runs."""
     with tf.device("CPU:0"):
         images = tf.convert_to_tensor(split.images[split.indices])
         return images, tf.convert_to_tensor(split.labels[split.indices].astype(np.int64))
 
 
 def _normaliser(store: Store):  # noqa: ANN202  (a function of a tensor)
-    """Return what scales and normalises an image, each operation rounded to float32, bit for bit as torchvision does.
+    """Return a function that scales and normalises an image, bit for bit as torchvision does in float32.
 
-    The constants are made outside the graphs: one that saw them could turn the division into a multiplication, which
+    The constants are made outside the graph: inside it, the division could be optimised to a multiplication, which
     rounds otherwise. Source: torchvision, `to_dtype` (which multiplies by 1 / 255) and `normalize`.
     """
     scale, mean, std = (tf.constant(values, tf.float32) for values in (1 / 255, store.mean, store.std))

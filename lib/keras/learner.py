@@ -1,13 +1,12 @@
-"""The Keras learner: what the training protocol drives.
+"""The Keras learner, driven by the training protocol.
 
-The step is a `tf.GradientTape` in a `tf.function`, not `model.fit`, so that it accumulates and takes its learning
-rate exactly as PyTorch's does.
+The step is a `tf.GradientTape` in a `tf.function`, not `model.fit`: so accumulation and the learning rate are as in
+PyTorch.
 """
 
 import gc
 import resource
-from collections.abc import Callable, Iterable
-from functools import cached_property
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,20 +17,14 @@ import tensorflow as tf
 from lib import environment
 from lib.data.store import Store
 from lib.keras.data import TrainingPipeline, evaluation_dataset
-from lib.keras.models import build, parameters
-from lib.keras.optimizer import sgd
+from lib.keras.networks import build, parameters
+from lib.keras.optimizers import optimizer
 from lib.keras.weights import tensors
-from lib.study.conventions import followed
-from lib.study.params import Cell
+from lib.runs.logits import Predictions
+from lib.study.cells import Cell
+from lib.study.settings import Settings
 from lib.training import first_weights as initial
-from lib.training.protocol import (
-    EpochSums,
-    Predictions,
-    evaluation_batch,
-    evaluation_images,
-    steps_per_epoch,
-    the_network_fits,
-)
+from lib.training.learner import EpochSums, evaluation_batch, evaluation_images, steps_per_epoch, the_network_fits
 from lib.training.seeds import epoch_seed
 
 
@@ -45,84 +38,103 @@ class KerasLearner:
 
     def __init__(self, cell: Cell, store: Store) -> None:
         self._cell, self._store = cell, store
-        settings = self._settings = cell.settings
         self._gpus = tf.config.list_physical_devices("GPU")
         environment.require_gpu(bool(self._gpus))
-        make_deterministic(cell.seed, settings.tf32)
-        self._amp_type = self.amp_types["gpu" if self._gpus else "cpu"]
-        self._amp = cell.precision == "amp"
         self.classes = store.dataset.classes
         self._dtype = "float64" if cell.precision == "fp64" else "float32"
+        self._amp = cell.precision == "amp"
+        self._amp_type = self.amp_types["gpu" if self._gpus else "cpu"]
+        self._begin(cell.settings)
+
+    def _begin(self, settings: Settings) -> None:
+        """Seed everything, then make the network, its optimizer and its datasets."""
+        self._settings = settings
+        make_deterministic(self._cell.seed, settings.tf32)
         keras.config.set_dtype_policy(f"mixed_{self._amp_type}" if self._amp else self._dtype)
-        conventions = followed("keras", settings.align, settings.reference)
-        with the_network_fits(cell, self.out_of_memory):
-            self.model = build(cell.model, store.dataset.size, self.classes, conventions)
+        self.model = self._network()
         self.parameters = parameters(self.model)
-        if initial.drawn(cell):
-            _set_weights(self.model, cell)
-        self._sgd = sgd(settings, conventions, self._dtype)
-        scaled = self._amp and self._amp_type == "float16"
-        self._optimizer = keras.optimizers.LossScaleOptimizer(self._sgd) if scaled else self._sgd
-        with the_network_fits(cell, self.out_of_memory):
-            self._optimizer.build(self.model.trainable_variables)
+        self._make_optimizer()
         self._loss_sum = tf.Variable(0.0, dtype=tf.float64)
         self._correct = tf.Variable(0, dtype=tf.int64)
         self._updates_taken = 0
+        self._update = self._logits = None
+        self._load_data()
 
-        train = store.split("train", settings.train_samples)
+    def _network(self) -> keras.Model:
+        """Build the network with the cell's first weights."""
+        cell = self._cell
+        with the_network_fits(cell, self.out_of_memory):
+            shape, options = self._store.dataset.shape, self._settings.network
+            network = build(cell.model, shape, self.classes, cell.conventions, options)
+        if initial.drawn(cell):
+            _set_weights(network, cell)
+        return network
+
+    def _make_optimizer(self) -> None:
+        """Make the optimizer with its buffers, and a loss scale around it in float16."""
+        self._inner = optimizer(self._settings.optimizer, self._cell.conventions, self._dtype)
+        scaled = self._amp and self._amp_type == "float16"
+        self._optimizer = keras.optimizers.LossScaleOptimizer(self._inner) if scaled else self._inner
+        with the_network_fits(self._cell, self.out_of_memory):
+            self._optimizer.build(self.model.trainable_variables)
+
+    def _load_data(self) -> None:
+        settings, store = self._settings, self._store
+        train = store.split("train", settings.limits.train_samples)
         self.steps_per_epoch = steps_per_epoch(settings, len(train.indices))
         self._train = TrainingPipeline(train, store, settings, self.steps_per_epoch)
+        images, batch = evaluation_images(settings), evaluation_batch(settings)
         self._evaluation = {
-            name: evaluation_dataset(store.split(name, evaluation_images(settings)), store, evaluation_batch(settings))
-            for name in ("val", "test")
+            name: evaluation_dataset(store.split(name, images), store, batch) for name in ("val", "test")
         }
 
-    @cached_property
-    def _update(self) -> Callable[[tf.Tensor, tf.Tensor], None]:
-        size = self._store.dataset.size
-        images = tf.TensorSpec((self._settings.batch_size, size, size, 3), tf.float32)
-        labels = tf.TensorSpec((self._settings.batch_size,), tf.int64)
-        return tf.function(self._eager_update).get_concrete_function(images, labels)
+    def _trace_update(self) -> None:
+        """Trace the update, once."""
+        if self._update is None:
+            batch = self._settings.batch_size
+            images = tf.TensorSpec((batch, *self._store.dataset.shape), tf.float32)
+            labels = tf.TensorSpec((batch,), tf.int64)
+            self._update = tf.function(self._eager_update).get_concrete_function(images, labels)
 
-    @cached_property
-    def _logits(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        size = self._store.dataset.size
-        images = tf.TensorSpec((None, size, size, 3), tf.float32)
-        return tf.function(self._eager_logits).get_concrete_function(images)
+    def _trace_logits(self) -> None:
+        """Trace the prediction, once."""
+        if self._logits is None:
+            images = tf.TensorSpec((None, *self._store.dataset.shape), tf.float32)
+            self._logits = tf.function(self._eager_logits).get_concrete_function(images)
 
     def restart(self, accumulation_steps: int) -> None:
         """Begin again from the cell's first weights, with so many micro-batches an update."""
-        settings = self._settings.model_copy(update={"accumulation_steps": accumulation_steps})
-        cell, store = self._cell.model_copy(update={"settings": settings}), self._store
-        vars(self).clear()
-        gc.collect()  # a Keras model refers to itself in circles: its memory would be held while the next is built
-        if tf.config.list_physical_devices("GPU"):
+        self.model = self._inner = self._optimizer = self._update = self._logits = None  # their memory is needed
+        self._train = self._evaluation = None
+        gc.collect()  # a Keras model refers to itself in circles
+        if self._gpus:
             tf.config.experimental.reset_memory_stats("GPU:0")
-        self.__init__(cell, store)
+        self._begin(self._settings.model_copy(update={"accumulation_steps": accumulation_steps}))
 
     def reseed(self, seed: int, epoch: int) -> None:
-        """Seed the epoch's order, crops and flips; the generators of layers are part of the model's state."""
+        """Seed the epoch's order, crops and flips; the generators of layers belong to the model's state."""
         self._epoch_seed = epoch_seed(seed, epoch)
         keras.utils.set_random_seed(self._epoch_seed)
 
     def batches(self) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
-        """Return the epoch's batches: images `(B, H, W, 3)` and labels `(B,)`, still on the host.
+        """Return the epoch's batches: images `(B, H, W, C)` and labels `(B,)`, still on the host.
 
-        The step is traced before the first of them: tracing is not training, and stays out of the epoch's time.
+        The update is traced before, so that an epoch's time does not include it.
         """
-        _ = self._update
+        self._trace_update()
         return self._train.epoch(self._epoch_seed)
 
     def set_learning_rate(self, rate: float) -> None:
-        """Set the rate of the next step; a variable's value, so nothing is traced again."""
-        self._sgd.learning_rate.assign(rate)
+        """Set the rate of the next step."""
+        self._inner.learning_rate.assign(rate)
 
     def learning_rate(self) -> float:
         """Return the rate that the optimizer holds: in float64 in a run of that precision, else in float32."""
-        return float(self._sgd.learning_rate.numpy())
+        return float(self._inner.learning_rate.numpy())
 
     def step(self, batch: tuple[tf.Tensor, tf.Tensor], learning_rate: float) -> None:
         """Make one update from a batch, in as many micro-batches as the settings ask for."""
+        self._trace_update()
         self.set_learning_rate(learning_rate)
         self._update(*batch)
 
@@ -152,8 +164,8 @@ class KerasLearner:
         return tape.gradient(objective, self.model.trainable_variables)
 
     def take_sums(self) -> EpochSums:
-        """Read back the epoch's sums, and start again from zero; a skipped step does not advance `iterations`."""
-        updates = int(self._sgd.iterations.numpy())
+        """Read back the epoch's sums, and start again from zero."""
+        updates = int(self._inner.iterations.numpy())  # without the steps that a loss scale skipped
         sums = EpochSums(float(self._loss_sum.numpy()), int(self._correct.numpy()), updates - self._updates_taken)
         self._loss_sum.assign(0.0)
         self._correct.assign(0)
@@ -161,7 +173,7 @@ class KerasLearner:
         return sums
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that it was given."""
+        """Wait until the device has done all its work."""
         tf.test.experimental.sync_devices()
 
     def _eager_logits(self, images: tf.Tensor) -> tf.Tensor:
@@ -169,6 +181,7 @@ class KerasLearner:
 
     def predict(self, split: str) -> Predictions:
         """Return the logits and labels of `val` or `test`."""
+        self._trace_logits()
         pairs = [(self._logits(images), labels) for images, labels in self._evaluation[split]]
         logits, labels = zip(*pairs, strict=True)
         return Predictions(tf.concat(logits, axis=0).numpy(), tf.concat(labels, axis=0).numpy())
@@ -190,7 +203,7 @@ class KerasLearner:
         with np.load(path) as state:
             for variable, value in zip(self._variables(), state.values(), strict=True):
                 variable.assign(value)
-        self._updates_taken = int(self._sgd.iterations.numpy())
+        self._updates_taken = int(self._inner.iterations.numpy())
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.variables, *self._optimizer.variables]
@@ -212,14 +225,14 @@ class KerasLearner:
 
 
 def _set_weights(model: keras.Model, cell: Cell) -> None:
-    """Give the model the cell's first weights, which are known by their names and shapes in PyTorch."""
+    """Replace Keras' own first weights by the cell's."""
     found = {tensor.name: tensor for tensor in tensors(model)}
     for name, values in initial.weights(cell, {name: tensor.shape for name, tensor in found.items()}).items():
         found[name].write(values)
 
 
 def make_deterministic(seed: int, tf32: bool) -> None:
-    """Seed every generator and allow only kernels that give the same numbers each time.
+    """Seed every generator and allow deterministic kernels alone.
 
     Source: TensorFlow's API documentation, `enable_op_determinism` and `enable_tensor_float_32_execution`.
     """

@@ -1,1 +1,3 @@
-"""The PyTorch half: its input pipeline, models and learner."""
+"""The PyTorch half: its input pipeline, networks and learner."""
+
+from lib.pytorch import torchvision_ops  # noqa: F401  (before anything imports torchvision)

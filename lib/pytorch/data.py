@@ -1,8 +1,7 @@
-"""PyTorch's own input pipeline: a `DataLoader` whose sampler holds all the randomness.
+"""PyTorch's input pipeline: a `DataLoader` whose sampler draws every random number.
 
-The sampler draws an epoch's order, crops and flips in the main process, from one seeded generator, or takes them from
-the stream that both frameworks share. The loading processes only carry out what they are told, so their number changes
-nothing in the numbers.
+The sampler draws an epoch's order, crops and flips in the main process, from one seeded generator or from the stream
+that both frameworks share. Results do not depend on the number of workers.
 """
 
 from collections.abc import Iterator
@@ -11,15 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms.v2 import functional
 
 from lib.data import stream
 from lib.data.store import Split, Store
 from lib.data.stream import Stream
 from lib.environment import cores
-from lib.pytorch import torchvision_ops  # noqa: F401  (before torchvision)
-from lib.study.params import Settings
-
-from torchvision.transforms.v2 import functional  # isort: skip
+from lib.study.settings import Settings
 
 
 class Draw(NamedTuple):
@@ -32,40 +29,40 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """Draws every image of a split once an epoch, without replacement, until `length` are drawn."""
+    """Draws images of a split without replacement, `length` of them an epoch."""
 
     def __init__(self, indices: np.ndarray, length: int, settings: Settings) -> None:
         self._indices, self._length, self._settings = indices, length, settings
         self._generator = torch.Generator()
 
     def reseed(self, seed: int) -> None:
-        """Make the next epoch a function of this seed."""
+        """Seed the next epoch."""
         self._generator.manual_seed(seed)
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[Draw]:
-        order, corners, mirrored = self._shared() if self._settings.pairing == "shared" else self._own()
+        order, corners, mirrored = self._shared() if self._settings.pairing.shared else self._own()
         drawn = zip(self._indices[order].tolist(), corners.tolist(), mirrored.tolist(), strict=True)
         for _, (index, (top, left), mirror) in zip(range(self._length), drawn, strict=False):
             yield Draw(index, top, left, mirror)
 
     def _own(self) -> Stream:
         """Draw an epoch from PyTorch's generator."""
-        count, random = len(self._indices), self._generator
+        count, random, augmentation = len(self._indices), self._generator, self._settings.augmentation
         order = torch.randperm(count, generator=random)
-        corners = torch.randint(0, 2 * self._settings.crop_padding + 1, (count, 2), generator=random)
-        mirrored = (torch.rand(count, generator=random) < 0.5) & self._settings.flip
+        corners = torch.randint(0, 2 * augmentation.crop_padding + 1, (count, 2), generator=random)
+        mirrored = (torch.rand(count, generator=random) < 0.5) & augmentation.flip
         return Stream(order.numpy(), corners.numpy(), mirrored.numpy())
 
     def _shared(self) -> Stream:
-        """Draw the epoch that both frameworks see, from the seed that the generator was given."""
+        """Draw the epoch that both frameworks share, from the generator's seed."""
         return stream.draw(self._generator.initial_seed(), len(self._indices), self._settings)
 
 
 class TrainImages(Dataset):
-    """A split's images `(3, H, W)` in float32, cropped, mirrored and normalised as a draw says, with their labels."""
+    """A split's images `(C, H, W)` in float32, cropped, mirrored and normalised as drawn, with their labels."""
 
     def __init__(self, split: Split, store: Store, padding: int) -> None:
         self._split, self._store, self._padding = split, store, padding
@@ -80,7 +77,7 @@ class TrainImages(Dataset):
 
 
 class PlainImages(Dataset):
-    """A split's images `(3, H, W)` in float32, only normalised, with their labels, in the split's order."""
+    """A split's images `(C, H, W)` in float32, normalised, with their labels, in the split's order."""
 
     def __init__(self, split: Split, store: Store) -> None:
         self._split, self._store = split, store
@@ -94,7 +91,7 @@ class PlainImages(Dataset):
 
 
 def _normalise(image: torch.Tensor, store: Store) -> torch.Tensor:
-    """Scale bytes to [0, 1], then subtract the train split's mean and divide by its std, channel by channel."""
+    """Scale bytes to [0, 1], subtract the train split's mean and divide by its std, channel by channel."""
     scaled = functional.to_dtype(image, torch.float32, scale=True)
     return functional.normalize(scaled, store.mean.tolist(), store.std.tolist())
 
@@ -104,9 +101,9 @@ def _as_tensor(split: Split, index: int) -> torch.Tensor:
 
 
 def training_loader(split: Split, store: Store, settings: Settings, steps: int) -> DataLoader:
-    """Return the loader of the training batches; `loader.sampler.reseed` makes an epoch its own."""
+    """Return the loader of the training batches; `loader.sampler.reseed` seeds an epoch."""
     sampler = EpochSampler(split.indices, steps * settings.batch_size, settings)
-    images = TrainImages(split, store, settings.crop_padding)
+    images = TrainImages(split, store, settings.augmentation.crop_padding)
     return _loader(images, settings.batch_size, settings.num_workers, sampler=sampler, drop_last=True)
 
 
@@ -115,12 +112,17 @@ def evaluation_loader(split: Split, store: Store, batch_size: int, num_workers: 
     return _loader(PlainImages(split, store), batch_size, num_workers)
 
 
+def start_workers(loader: DataLoader) -> None:
+    """Start a loader's workers, which persist, so that the first epoch's time does not include it."""
+    iter(loader)
+
+
 def _loader(images: Dataset, batch_size: int, num_workers: int, **options: object) -> DataLoader:
     workers = min(num_workers, cores())
     if workers:
         options |= {"persistent_workers": True, "prefetch_factor": 2}
-    # Each iterator draws a seed for its workers. From the global generator, that draw would shift the network's dropout
-    # by as much as there are iterators, and a resumed run has fewer.
+    # Each iterator draws a seed for its workers. Drawn from the global generator, it would shift the draws of dropout
+    # by the number of iterators, which is smaller in a resumed run.
     own = torch.Generator()
     return DataLoader(
         images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available(), generator=own, **options

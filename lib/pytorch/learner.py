@@ -1,4 +1,4 @@
-"""The PyTorch learner: what the training protocol drives."""
+"""The PyTorch learner, driven by the training protocol."""
 
 import os
 import random
@@ -13,20 +13,14 @@ from torch import nn
 
 from lib import environment
 from lib.data.store import Store
-from lib.pytorch.data import evaluation_loader, training_loader
-from lib.pytorch.models import build, parameters
-from lib.pytorch.optimizer import sgd
-from lib.study.conventions import followed
-from lib.study.params import Cell
+from lib.pytorch.data import evaluation_loader, start_workers, training_loader
+from lib.pytorch.networks import build, parameters
+from lib.pytorch.optimizers import optimizer
+from lib.runs.logits import Predictions
+from lib.study.cells import Cell
+from lib.study.settings import Settings
 from lib.training import first_weights as initial
-from lib.training.protocol import (
-    EpochSums,
-    Predictions,
-    evaluation_batch,
-    evaluation_images,
-    steps_per_epoch,
-    the_network_fits,
-)
+from lib.training.learner import EpochSums, evaluation_batch, evaluation_images, steps_per_epoch, the_network_fits
 from lib.training.seeds import epoch_seed
 
 
@@ -40,47 +34,58 @@ class PyTorchLearner:
 
     def __init__(self, cell: Cell, store: Store) -> None:
         self._cell, self._store = cell, store
-        settings = self._settings = cell.settings
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         environment.require_gpu(self._device.type == "cuda")
-        make_deterministic(cell.seed, settings.tf32)
         self.classes = store.dataset.classes
         self._type = torch.float64 if cell.precision == "fp64" else torch.float32
-        conventions = followed("pytorch", settings.align, settings.reference)
-        with the_network_fits(cell, self.out_of_memory):
-            self.model = build(cell.model, store.dataset.size, self.classes, conventions).to(self._device, self._type)
-        if initial.drawn(cell):
-            _set_weights(self.model, cell)
-        self.parameters = parameters(self.model)
-        self._optimizer = sgd(self.model.parameters(), settings, conventions)
         self._amp = cell.precision == "amp"
         self._amp_type = self.amp_types[self._device.type]
+        self._begin(cell.settings)
+
+    def _begin(self, settings: Settings) -> None:
+        """Seed everything, then make the network, its optimizer and its loaders."""
+        self._settings = settings
+        make_deterministic(self._cell.seed, settings.tf32)
+        self.model = self._network()
+        self.parameters = parameters(self.model)
+        self._optimizer = optimizer(self.model.parameters(), settings.optimizer, self._cell.conventions)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
-        self._loss = nn.CrossEntropyLoss()
+        self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
         self._updates = 0
         self._optimizer.register_step_post_hook(self._count_update)
+        self._load_data()
 
-        train = store.split("train", settings.train_samples)
+    def _network(self) -> nn.Module:
+        """Build the network with the cell's first weights, on the device and in the cell's type."""
+        cell = self._cell
+        with the_network_fits(cell, self.out_of_memory):
+            shape, options = self._store.dataset.shape, self._settings.network
+            network = build(cell.model, shape, self.classes, cell.conventions, options).to(self._device, self._type)
+        if initial.drawn(cell):
+            _set_weights(network, cell)
+        return network
+
+    def _load_data(self) -> None:
+        settings, store = self._settings, self._store
+        train = store.split("train", settings.limits.train_samples)
         self.steps_per_epoch = steps_per_epoch(settings, len(train.indices))
         self._train = training_loader(train, store, settings, self.steps_per_epoch)
-        iter(self._train)  # starts the loading processes, which stay: not a cost of the first epoch
+        start_workers(self._train)
+        images, batch = evaluation_images(settings), evaluation_batch(settings)
         self._evaluation = {
-            name: evaluation_loader(
-                store.split(name, evaluation_images(settings)), store, evaluation_batch(settings), settings.num_workers
-            )
+            name: evaluation_loader(store.split(name, images), store, batch, settings.num_workers)
             for name in ("val", "test")
         }
 
     def restart(self, accumulation_steps: int) -> None:
         """Begin again from the cell's first weights, with so many micro-batches an update."""
-        settings = self._settings.model_copy(update={"accumulation_steps": accumulation_steps})
-        self.model = self._optimizer = self._train = self._evaluation = None
+        self.model = self._optimizer = self._train = self._evaluation = None  # their memory is needed
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        self.__init__(self._cell.model_copy(update={"settings": settings}), self._store)
+        self._begin(self._settings.model_copy(update={"accumulation_steps": accumulation_steps}))
 
     def reseed(self, seed: int, epoch: int) -> None:
         """Seed dropout, stochastic depth and the epoch's order, crops and flips."""
@@ -88,7 +93,7 @@ class PyTorchLearner:
         self._train.sampler.reseed(epoch_seed(seed, epoch))
 
     def batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        """Return the epoch's batches: images `(B, 3, H, W)` and labels `(B,)`, still on the host."""
+        """Return the epoch's batches: images `(B, C, H, W)` and labels `(B,)`, still on the host."""
         return self._train
 
     def set_learning_rate(self, rate: float) -> None:
@@ -139,7 +144,7 @@ class PyTorchLearner:
         return sums
 
     def synchronize(self) -> None:
-        """Wait for the GPU; a CPU is never behind."""
+        """Wait until the GPU has done all its work."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -191,7 +196,7 @@ class PyTorchLearner:
 
 
 def _set_weights(model: nn.Module, cell: Cell) -> None:
-    """Put the first weights that both frameworks can share in place of PyTorch's own."""
+    """Replace PyTorch's own first weights by the cell's."""
     parameters = dict(model.named_parameters())
     weights = initial.weights(cell, {name: tuple(values.shape) for name, values in parameters.items()})
     with torch.no_grad():
@@ -200,7 +205,7 @@ def _set_weights(model: nn.Module, cell: Cell) -> None:
 
 
 def make_deterministic(seed: int, tf32: bool) -> None:
-    """Seed every generator and allow only kernels that give the same numbers each time.
+    """Seed every generator and allow deterministic kernels alone.
 
     Source: PyTorch's notes on reproducibility and on TensorFloat-32.
     """
@@ -209,7 +214,7 @@ def make_deterministic(seed: int, tf32: bool) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
-    # The mode would also fill all new memory with NaN: a help in finding faults, and a cost that Keras has not.
+    # By default the mode also fills new memory with NaN, which would cost time in PyTorch alone.
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

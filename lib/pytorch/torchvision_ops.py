@@ -1,8 +1,8 @@
-"""Make `import torchvision` possible beside a CPU-only PyTorch. Import this module before torchvision.
+"""Make `import torchvision` possible beside a CPU-only PyTorch; `lib.pytorch` imports this module first of all.
 
 The usual torchvision wheel is built against CUDA. Its native library does not load without CUDA's own libraries, and
-the import then stops at two operators that only that library declares. Nothing here calls them (they belong to object
-detection): where they are missing, declaring their signatures is enough for models, transforms and datasets.
+the import then fails on two operators of object detection that only this library declares. This project does not call
+them, so their signatures are declared where they are missing.
 """
 
 from contextlib import suppress
@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-"""What both operators take and give: boxes, their scores and an overlap; the indices of the boxes kept."""
+"""Of both operators: boxes, their scores and an overlap in, the indices of the kept boxes out."""
 
 
 def _load_native() -> None:
-    """Load torchvision's native library, as torchvision itself would, where it can be loaded."""
+    """Load torchvision's native library where possible, as torchvision itself does."""
     package = Path(find_spec("torchvision").origin).parent
     for library in package.glob("_C.*"):
         with suppress(OSError):
@@ -24,7 +24,7 @@ def _load_native() -> None:
 
 
 def _declare() -> torch.library.Library:
-    """Declare the missing operators; they stay declared as long as the returned library lives."""
+    """Declare both operators; they stay declared as long as the returned library exists."""
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(name + SIGNATURE)
@@ -33,4 +33,4 @@ def _declare() -> torch.library.Library:
 
 _load_native()
 DECLARED = None if hasattr(torch.ops.torchvision, "nms") else _declare()
-"""The declarations, kept alive here; `None` where torchvision's own library loaded."""
+"""The declarations; `None` where torchvision's own library loaded."""

@@ -1,4 +1,4 @@
-"""The registry of models: one row each. Planning reads it without importing a framework."""
+"""The registry of models, one row each; it can be read without a framework."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from lib.study.strict import Strict
 from lib.study.twins import Twin
 
 SMALL = (32, 64)
-"""The heights and widths, in pixels, for which the stems of the library's networks are changed."""
+"""The heights and widths, in pixels, for which the libraries' networks have a stem here."""
 
 
 @dataclass(frozen=True)
 class Model:
     """One network by name.
 
-    `family` names the file of its builder in `lib/pytorch/networks/`, and in `lib/keras/networks/` if it has a twin
-    there. `arguments` are what the builder needs to make this member of the family, `options` what a study's `network`
-    settings may change. `sizes` are the image sizes it takes, in pixels (None: any), and `recipe` the entry of
-    `params/train.yaml` that it recommends.
+    `family` names the file of its builder in `lib/pytorch/networks/` and, for a network with a `twin`, the one in
+    `lib/keras/networks/`. `arguments` are the builder's keywords for this member of the family; `options` validates the
+    keywords that a study may add as `network`. `sizes` are the accepted heights and widths in pixels (None: any).
+    `recipe` is an entry of `params/train.yaml` that the model recommends.
     """
 
     name: str
@@ -37,6 +37,17 @@ class Model:
         """The frameworks that have this network."""
         return ("keras", "pytorch") if self.twin else ("pytorch",)
 
+    def require_size(self, shape: tuple[int, int, int]) -> None:
+        """Refuse images, given as height, width and channels, of a size that the network does not take.
+
+        Raises:
+            ParameterError: the message lists the sizes.
+        """
+        height, width, _ = shape
+        if self.sizes and (height != width or height not in self.sizes):
+            sizes = ", ".join(f"{size}x{size}" for size in self.sizes)
+            raise ParameterError(f"{self.name} takes no images of {height}x{width} pixels; choose from: {sizes}")
+
 
 MODELS = {
     model.name: model
@@ -51,11 +62,7 @@ MODELS = {
 
 
 def find(name: str) -> Model:
-    """Return a model's row.
-
-    Raises:
-        ParameterError: there is none of that name.
-    """
+    """Return the row of a model by its name; `ParameterError` lists the names where there is none."""
     if name not in MODELS:
         raise ParameterError(f"model {name!r} is unknown; choose from: {', '.join(MODELS)}")
     return MODELS[name]

@@ -1,8 +1,8 @@
-"""The first weights of a network as a pure function of the seed, the same for both frameworks.
+"""The first weights of a network as a pure function of the seed, the same in both frameworks.
 
-A tensor is known by the name and the shape it has in PyTorch. Its numbers are quantiles: one stream of uniform numbers
-a tensor, mapped through the distribution that the followed convention gives it. Two frameworks that draw from different
-distributions draw the same quantiles all the same, and from the same distribution the same weights.
+A tensor is known by its name and its shape in PyTorch. Each tensor has its own stream of uniform numbers, which are
+mapped to quantiles of the distribution that the followed convention gives it. Under one convention both frameworks get
+the same weights; under two they get the same quantiles.
 """
 
 import math
@@ -13,60 +13,58 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from lib.study.conventions import Framework, followed
-from lib.study.params import Cell
+from lib.study.cells import Cell
+from lib.study.models import find
+from lib.study.twins import Initialisation
 
 Shape = tuple[int, ...]
 
 
 class Distribution(NamedTuple):
-    """Normal with a standard deviation of `scale`, or uniform within +-`scale`; with a scale of 0 it is 0."""
+    """Normal with a standard deviation of `scale`, or uniform within +-`scale`."""
 
     scale: float
     normal: bool = False
 
 
 def drawn(cell: Cell) -> bool:
-    """Whether a cell's first weights are drawn here; where not, the framework draws its own."""
-    return cell.settings.pairing == "shared" or "initialisation" in cell.settings.align
+    """Return whether a cell's first weights are drawn here and not by the framework.
+
+    Only a network that both frameworks have has weights to share.
+    """
+    pairing = cell.settings.pairing
+    return find(cell.model).twin is not None and (pairing.shared or "initialisation" in pairing.align)
 
 
 def weights(cell: Cell, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
     """Draw the kernels of a network and the biases of its linear layers, in float64, in PyTorch's layout.
 
-    `shapes` are those of all its parameters. What is not returned starts as both frameworks start it: at 1 or 0, or
-    ConvNeXt's layer scale at 1e-6. Unless the pairing is shared, the stream is the framework's own.
+    `shapes` are those of all parameters. The parameters that are not returned start at the same constants in both
+    frameworks. Unless the pairing is shared, each framework has its own streams.
     """
-    settings = cell.settings
-    convention = followed(cell.framework, settings.align, settings.reference)["initialisation"]
-    own = [] if settings.pairing == "shared" else [zlib.crc32(cell.framework.encode())]
+    initialisation = find(cell.model).twin.initialisation[cell.conventions["initialisation"]]
+    own = [] if cell.settings.pairing.shared else [zlib.crc32(cell.framework.encode())]
     found = {}
     for name, shape in shapes.items():
         kernel = shapes[f"{name.removesuffix('.bias')}.weight"] if name.endswith(".bias") else shape
         if _is_kernel(name, shape) or (name.endswith(".bias") and len(kernel) == 2):
             random = np.random.default_rng([cell.seed, zlib.crc32(name.encode()), *own])
-            found[name] = _quantiles(distribution(cell.model, convention, kernel, shape), random, shape)
+            found[name] = _quantiles(distribution(initialisation, kernel, shape), random, shape)
     return found
 
 
-def distribution(model: str, convention: Framework, kernel: Shape, shape: Shape) -> Distribution:
-    """Return what a kernel, or the bias of a linear layer, is drawn from.
-
-    Keras: Glorot uniform, biases 0 (Keras, `initializers.GlorotUniform`). PyTorch: as torchvision initialises each
-    model, and where it does not, as `torch.nn.Linear` does. `resnet20` has one initialisation, He's, in both.
-    """
+def distribution(initialisation: Initialisation, kernel: Shape, shape: Shape) -> Distribution:
+    """Return the distribution of a kernel, or of the bias of a linear layer, from its shape and its kernel's."""
+    law = initialisation.convolution if len(kernel) == 4 else initialisation.linear
     receptive = math.prod(kernel[2:])
     fan_in, fan_out = kernel[1] * receptive, kernel[0] * receptive
-    bias = len(shape) == 1
-    if convention == "keras" and model != "resnet20":
-        return Distribution(0.0 if bias else math.sqrt(6 / (fan_in + fan_out)))
-    if model == "convnext_tiny":
-        return Distribution(0.0 if bias else 0.02, normal=True)
-    if len(kernel) == 4:
-        return Distribution(math.sqrt(2 / fan_out), normal=True)
-    if model == "mobilenetv2":
-        return Distribution(0.0 if bias else 0.01, normal=True)
-    return Distribution(1 / math.sqrt(fan_in))
+    if law.kind == "fan-in uniform":
+        return Distribution(1 / math.sqrt(fan_in))
+    if len(shape) == 1:
+        return Distribution(0.0)
+    if law.kind == "glorot uniform":
+        return Distribution(math.sqrt(6 / (fan_in + fan_out)))
+    return Distribution(math.sqrt(2 / fan_out) if law.kind == "he normal" else law.std, normal=True)
 
 
 def _is_kernel(name: str, shape: Shape) -> bool:

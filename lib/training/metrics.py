@@ -1,4 +1,4 @@
-"""What a prediction is worth: computed in NumPy and scikit-learn, by the same code for both frameworks."""
+"""The metrics of predictions, computed by NumPy and scikit-learn for both frameworks."""
 
 import numpy as np
 from scipy.special import log_softmax

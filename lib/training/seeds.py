@@ -1,4 +1,4 @@
-"""Where every random number of an epoch comes from."""
+"""The seeds of a run's random numbers."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def epoch_seed(seed: int, epoch: int) -> int:
     """Return the 32-bit seed of one epoch of one run.
 
-    An epoch is a pure function of the state it starts from and of these two numbers, so a run that was stopped goes
-    on as if it had not been (NumPy, `SeedSequence`, which mixes both well).
+    Each epoch depends on the state at its start and on these two numbers alone, so a resumed run repeats what an
+    uninterrupted one does. Source: NumPy, `SeedSequence`.
     """
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

@@ -1,11 +1,13 @@
-"""ConvNeXt-Tiny: Keras Applications' and torchvision's."""
+"""ConvNeXt-Tiny of Keras Applications and of torchvision."""
 
-from lib.study.twins import OPTIMIZER, Twin
+from lib.study.twins import GLOROT, OPTIMIZER, Initialisation, Law, Twin
+
+_NORMAL = Law("normal", std=0.02)
 
 TWIN = Twin(
     differences=frozenset({"stochastic_depth", "initialisation"}) | OPTIMIZER,
     parameter_limit=5.0,
-    # Keras gives ConvNeXt's additions no stable names, so they are counted.
+    # The names of the additions in Keras depend on what was built before: they are counted instead.
     stages={
         "stem": ("features.0", "convnext_tiny_stem"),
         "stage 1": ("features.1", "addition 3"),
@@ -14,4 +16,5 @@ TWIN = Twin(
         "stage 4": ("features.7", "addition 18"),
     },
     sources=("keras.src.applications.convnext", "torchvision.models.convnext"),
+    initialisation={"keras": GLOROT, "pytorch": Initialisation(_NORMAL, _NORMAL)},
 )

@@ -1,6 +1,6 @@
-"""MobileNetV2: Keras Applications' and torchvision's."""
+"""MobileNetV2 of Keras Applications and of torchvision."""
 
-from lib.study.twins import OPTIMIZER, BatchNorm, Twin
+from lib.study.twins import GLOROT, OPTIMIZER, BatchNorm, Initialisation, Law, Twin
 
 TWIN = Twin(
     differences=frozenset({"bn_eps", "bn_momentum", "bn_variance", "padding", "dropout", "initialisation"}) | OPTIMIZER,
@@ -17,5 +17,6 @@ TWIN = Twin(
         "last map": ("features.18", "out_relu"),
     },
     sources=("keras.src.applications.mobilenet_v2", "torchvision.models.mobilenetv2"),
+    initialisation={"keras": GLOROT, "pytorch": Initialisation(Law("he normal"), Law("normal", std=0.01))},
     batch_norm={"keras": BatchNorm(1e-3, 0.999), "pytorch": BatchNorm(1e-5, 0.9)},
 )

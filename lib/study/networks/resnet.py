@@ -1,11 +1,11 @@
-"""ResNet-50: Keras Applications' and torchvision's."""
+"""ResNet-50 of Keras Applications and of torchvision."""
 
-from lib.study.twins import OPTIMIZER, BatchNorm, Twin
+from lib.study.twins import GLOROT, OPTIMIZER, BatchNorm, Initialisation, Law, Twin
 
 TWIN = Twin(
     differences=frozenset({"bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "initialisation"})
     | OPTIMIZER,
-    parameter_limit=1.0,  # the biases of Keras' convolutions are 0.11 %; a stem is less, so shapes are compared too
+    parameter_limit=1.0,  # the biases of Keras' convolutions are 0.11 %
     stages={
         "stem": ("relu", "conv1_relu"),
         "stage 1": ("layer1", "conv2_block3_out"),
@@ -14,5 +14,6 @@ TWIN = Twin(
         "stage 4": ("layer4", "conv5_block3_out"),
     },
     sources=("keras.src.applications.resnet", "torchvision.models.resnet"),
+    initialisation={"keras": GLOROT, "pytorch": Initialisation(Law("he normal"), Law("fan-in uniform"))},
     batch_norm={"keras": BatchNorm(1.001e-5, 0.99), "pytorch": BatchNorm(1e-5, 0.9)},
 )

@@ -1,0 +1,47 @@
+"""The networks in PyTorch, one file a family: images in as float32 (N, C, H, W), logits out, every weight drawn anew.
+
+A family's file has `build(shape, classes, ...)`. A family whose twin differs by a switch of its own has `EDITS` too:
+the functions that make the network follow Keras in it.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from lib.pytorch.alignment import align
+from lib.study.conventions import Conventions, followed
+from lib.study.models import find
+
+NATIVE: Conventions = followed("pytorch", (), "pytorch")
+"""PyTorch's own convention in every switch."""
+
+
+def build(
+    model: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    conventions: Conventions = NATIVE,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Module:
+    """Build the network of that name for images of `shape` (height, width, channels), with `classes` logits.
+
+    `options` are the departures from the model's own options. The conventions do not change how weights are drawn.
+
+    Raises:
+        ParameterError: the model is unknown, or it does not take images of that size.
+    """
+    row = find(model)
+    row.require_size(shape)
+    family = import_module(f"lib.pytorch.networks.{row.family}")
+    network = family.build(shape, classes, **{**row.arguments, **options})
+    if row.twin:
+        align(network, row.twin, conventions, getattr(family, "EDITS", {}))
+    return network
+
+
+def parameters(model: nn.Module) -> int:
+    """Count the trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,0 +1,95 @@
+"""The optimizers in PyTorch: those of `torch.optim`, and SGD with the conventions of either framework."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lib.study.conventions import Conventions
+from lib.study.settings import SGD, Optimizer
+
+Parameters = Iterable[nn.Parameter]
+
+
+def optimizer(parameters: Parameters, settings: Optimizer, conventions: Conventions) -> torch.optim.Optimizer:
+    """Return the optimizer of the settings; the conventions concern SGD alone."""
+    return OPTIMIZERS[settings.name](parameters, settings, conventions)
+
+
+def sgd(parameters: Parameters, settings: SGD, conventions: Conventions) -> torch.optim.Optimizer:
+    """Return `torch.optim.SGD`, or `ConventionalSGD` where the conventions follow Keras."""
+    decoupled, velocity = (conventions[switch] == "keras" for switch in ("weight_decay", "momentum_form"))
+    if decoupled or velocity:
+        return ConventionalSGD(parameters, **_options(settings), decoupled=decoupled, velocity=velocity)
+    return torch.optim.SGD(parameters, **_options(settings))
+
+
+def _native(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """Return what makes an optimizer of `torch.optim` from its settings, whose fields are its options."""
+
+    def make(parameters: Parameters, settings: Optimizer, _conventions: Conventions) -> torch.optim.Optimizer:
+        return kind(parameters, **_options(settings))
+
+    return make
+
+
+def _options(settings: Optimizer) -> dict[str, object]:
+    return {"lr": settings.learning_rate, **settings.model_dump(exclude={"name", "learning_rate"})}
+
+
+class ConventionalSGD(torch.optim.Optimizer):
+    """SGD whose weight decay and momentum each follow PyTorch (`torch.optim.SGD`) or Keras (`keras.optimizers.SGD`).
+
+    `decoupled`: the decay shrinks the weights by rate x decay before the step and does not enter the momentum, as in
+    Keras. `velocity`: the buffer sums steps, each at the rate of its time, as in Keras, and not gradients.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        decoupled: bool,
+        velocity: bool,
+    ) -> None:
+        options = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+        super().__init__(parameters, options | {"decoupled": decoupled, "velocity": velocity})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Make one update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    gradient = self._decay(parameter, group)
+                    parameter.add_(self._move(parameter, gradient, group))
+
+    def _decay(self, parameter: Tensor, group: dict) -> Tensor:
+        """Shrink the parameter and return its gradient, or return the gradient with the decay in it."""
+        if group["decoupled"]:
+            parameter.sub_(parameter, alpha=group["lr"] * group["weight_decay"])
+            return parameter.grad
+        return parameter.grad.add(parameter, alpha=group["weight_decay"])
+
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict) -> Tensor:
+        """Add the gradient to the parameter's buffer, and return the change of the parameter."""
+        rate, momentum = group["lr"], group["momentum"]
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer = state["momentum_buffer"]
+        added = -rate * gradient if group["velocity"] else gradient
+        buffer.mul_(momentum).add_(added)
+        total = added.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+        return total if group["velocity"] else -rate * total
+
+
+OPTIMIZERS: dict[str, Callable[[Parameters, Optimizer, Conventions], torch.optim.Optimizer]] = {
+    "sgd": sgd,
+    "adam": _native(torch.optim.Adam),
+    "adamw": _native(torch.optim.AdamW),
+    "rmsprop": _native(torch.optim.RMSprop),
+}
+"""Each kind of optimizer: made from parameters, its settings and the conventions."""
