@@ -33,16 +33,14 @@ import pandas as pd
 
 from lib.data.store import open_store
 from lib.figures import parity as figures
-from lib.parity import inputs, ladder, numbers
-from lib.parity.architecture import STAGES, parameter_table
+from lib.parity import inputs, ladder, rungs
 from lib.parity.differences import differences
 from lib.parity.twins import RATES
 from lib.report.chapter import Chapter
 from lib.report.tables import checked
-from lib.study.conventions import DIFFERENCES
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
-from lib.study.models import SIZES
+from lib.study.models import SMALL, twins
 
 chapter = Chapter(study)
 
@@ -56,15 +54,18 @@ chapter = Chapter(study)
 
 # %%
 experiment = load_study(study)
+models = ladder.comparable(experiment.models)
 sizes = sorted({DATASETS[dataset].size for dataset in experiment.datasets})
 stores = {dataset: open_store(dataset) for dataset in experiment.datasets}
 cells = {cell.dataset: cell for cell in reversed(experiment.cells)}
-settings = experiment.cells[0].settings
+pairing = experiment.cells[0].settings.pairing
+chapter.markdown(ladder.scope(experiment.models))
 
 # %%
-aligned = f"the switches {', '.join(settings.align)} are aligned" if settings.align else "no switch is aligned"
+aligned = f"the switches {', '.join(pairing.align)} are aligned" if pairing.align else "no switch is aligned"
 aligned = "one cause after another is aligned" if experiment.causes else aligned
-chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {settings.pairing}.")
+shared = "shared" if pairing.shared else "native"
+chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {shared}.")
 
 # %% [markdown]
 # ## What the two libraries do differently
@@ -76,12 +77,12 @@ chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {set
 # steps, and how far a gradient of 1 moves a weight in three steps while the rate falls.
 
 # %%
-found = pd.concat([differences(model, sizes[0]) for model in experiment.models], ignore_index=True)
+found = pd.concat([differences(model, sizes[0]) for model in models], ignore_index=True)
 listed = found[found.differs].drop(columns=["differs", "keras_source", "pytorch_source"]).reset_index(drop=True)
 chapter.table(listed, "differences", "What Keras and PyTorch do differently in this study's networks, as measured.")
 
 # %%
-unlisted = [row for row in found[found.differs].itertuples() if row.switch not in DIFFERENCES[row.model]]
+unlisted = [row for row in found[found.differs].itertuples() if row.switch not in twins()[row.model].differences]
 same = len(found) - len(listed)
 chapter.markdown(
     f"In {same} of {len(found)} cases both do the same. "
@@ -133,9 +134,8 @@ chapter.table(places, "sources", "Where each difference is written, in the insta
 # $10^{-16}$ and a convention is still a convention. What each rung allows, and why, stands in the last table.
 
 # %%
-steps = ladder.climb(experiment.models, sizes, ladder.NETWORK_RUNGS, settings.reference)
-climbed = ladder.gathered(steps)
-depths = climbed.pop(ladder.DEPTHS)
+climbed = ladder.gathered(ladder.climb(models, sizes, rungs.NETWORK_RUNGS, pairing.reference))
+depths = climbed.pop(rungs.DEPTHS)
 
 # %% [markdown]
 # ### Parameters
@@ -150,9 +150,8 @@ depths = climbed.pop(ladder.DEPTHS)
 # model measures that one, at the sizes of its own datasets.
 
 # %%
-whole = len(experiment.models) > 1
-models, table_sizes = (STAGES, SIZES) if whole else (experiment.models, sizes)
-parameters = parameter_table(models, table_sizes, ladder.CLASSES)
+compared, table_sizes = (twins(), SMALL) if len(models) > 1 else (models, sizes)
+parameters = ladder.gathered(ladder.climb(compared, table_sizes, ["parameters"]))["parameters"]
 caption = "Trainable parameters in both frameworks; the difference is in percent of PyTorch's."
 chapter.table(checked(parameters), "param_comparison", caption)
 
@@ -331,9 +330,7 @@ chapter.table(checked(rates), "learning_rate_checks", caption)
 # or tensor that it names.
 
 # %%
-effects = pd.concat(
-    [numbers.alone(model, sizes[0], settings.reference) for model in experiment.models], ignore_index=True
-)
+effects = pd.concat([ladder.alone(model, sizes[0], pairing.reference) for model in models], ignore_index=True)
 caption = "One switch native between twins in float64: the first rung that finds it, and what that one measures."
 chapter.table(effects.style.format("{:.2g}", subset=["measured", "limit"]).hide(), "alone", caption)
 
@@ -341,8 +338,8 @@ chapter.table(effects.style.format("{:.2g}", subset=["measured", "limit"]).hide(
 # ## What was found
 
 # %%
-rungs = {"parameters": parameters} | climbed | {"pixels": pixels, "learning-rate": rates}
-summary = ladder.summary(rungs)
+found = {"parameters": parameters} | climbed | {"pixels": pixels, "learning-rate": rates}
+summary = ladder.summary(found)
 caption = "The ladder: what each rung allows and why, and how many of the comparisons that it judged held."
 chapter.table(checked(summary), "ladder", caption)
 

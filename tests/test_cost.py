@@ -1,10 +1,10 @@
 """The cost of a study on paper: counted operations, times an assumption that is named."""
 
 import pytest
-from lib.study.params import load_study
 
 from lib.bench import cost
 from lib.errors import ParameterError
+from lib.study.loading import load_study
 
 
 def test_operations_are_counted_as_by_hand():
@@ -13,14 +13,14 @@ def test_operations_are_counted_as_by_hand():
     first = 6 * 32 * 32 * 9 * 16 * 16
     second = 16 * 16 * 9 * (16 * 32 + 5 * 32 * 32)
     third = 8 * 8 * 9 * (32 * 64 + 5 * 64 * 64)
-    assert cost.forward_flops("resnet20", 32, 10) == 2 * (stem + first + second + third + 64 * 10)
+    assert cost.network_size("cifar10", "resnet20") == (2 * (stem + first + second + third + 64 * 10), 269_722)
 
 
 def test_stage_2_costs_ten_times_as_many_runs_of_three_networks_on_three_datasets():
     table = cost.estimate(load_study("stage2"))
     assert len(table) == 9
     assert table.runs.sum() == 180
-    assert (table.hours == table.runs * table.hours_per_run).all()
+    assert table.hours.tolist() == pytest.approx((table.runs * table.hours_per_run).tolist())
     convnext = table[(table.model == "convnext_tiny") & (table.dataset == "cifar10")].iloc[0]
     assert convnext.gib == pytest.approx(20 * (4 * 27_825_802 + 2 * 10_000 * 10) / 2**30)
 
@@ -50,6 +50,17 @@ def test_a_faster_gpu_shortens_a_heavy_network_and_not_a_light_one():
 def test_limits_of_a_study_limit_its_cost():
     whole, part = (cost.estimate(load_study(name)).hours_per_run.iloc[0] for name in ("stage2", "rehearsal"))
     assert part < whole / 1000
+
+
+def test_each_arm_costs_what_its_own_network_and_training_cost(tiny_study):
+    arms = {"base": {}, "wide": {"network": {"width": 32}}, "long": {"epochs": 6}}
+    study = load_study(tiny_study("costly", frameworks=["pytorch"], arms=arms))
+    base, wide, long = study.cells
+    assert cost.network_size("digits", "resnet20", (("width", 32),)).parameters > 3 * 269_722
+    assert cost._seconds(long, 1e-3) > 1.8 * cost._seconds(base, 1e-3)
+    row = cost.estimate(study, tflops=1e-4).iloc[0]
+    assert (row.runs, row.hours) == (3, pytest.approx(3 * row.hours_per_run))
+    assert cost.resume_gib(study) * 2**30 == 16 * cost._size(wide).parameters
 
 
 def test_what_is_not_estimated_is_refused():

@@ -1,10 +1,13 @@
-"""What a study costs before anything is measured: `python -m lib.bench.cost STUDY`.
+"""The cost of a study before anything is measured: `python -m lib.bench.cost STUDY`.
 
-Counted are operations, parameters, steps and bytes. Assumed is what a GPU makes of them, in two numbers: the TFLOP/s it
-sustains, which can be replaced, and the least time of a step. As soon as runs have records, `make plan` knows better.
+Operations, parameters, steps and bytes are counted. Two numbers are assumed: the TFLOP/s that a GPU sustains, which the
+command can replace, and the least time of a step. `make plan` has measured times as soon as runs have records.
 """
 
 import argparse
+import math
+from functools import cache
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -13,86 +16,95 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.errors import ParameterError, one_line
-from lib.pytorch.models import build, parameters
+from lib.pytorch.networks import build, parameters
+from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
-from lib.study.params import Cell, Study, load_study
-from lib.training.protocol import evaluation_images, steps_per_epoch
+from lib.study.loading import load_study
+from lib.study.study import Study
+from lib.training.learner import evaluation_images, steps_per_epoch
 
 SUSTAINED_TFLOPS = 12.0
-"""A third of the 37.4 float32 TFLOP/s that an A40's data sheet names: an assumption for networks on small images."""
+"""A third of the 37.4 float32 TFLOP/s in an A40's data sheet: an assumption for networks on small images."""
 
 LEAST_STEP_SECONDS = 0.04
-"""A step of a deep network takes about so long however little it computes: some thousand kernels must be started."""
+"""The least time of a deep network's step, however little it computes: it starts about a thousand kernels."""
 
 TRAINING_PASSES = 3
-"""A training step is a forward pass and a backward pass of about twice its cost."""
+"""A training step in forward passes: one forward, and one backward of about twice its cost."""
 
 
-def forward_flops(model: str, size: int, classes: int) -> int:
-    """Count the floating-point operations of one image's forward pass: two for each multiply-add.
+class Size(NamedTuple):
+    """What a network costs: the floating-point operations of one image's forward pass, and the parameters."""
 
-    Convolutions and matrix products count, as in PyTorch's `FlopCounterMode`; the rest is small beside them.
+    flops: int
+    parameters: int
+
+
+@cache
+def network_size(dataset: str, model: str, options: tuple[tuple[str, Any], ...] = ()) -> Size:
+    """Count the operations and the parameters of a network, with options as pairs, on a dataset's images.
+
+    A multiply-add is two operations. Convolutions and matrix products count, as in PyTorch's `FlopCounterMode`; the
+    other operations are few beside them.
     """
+    facts = DATASETS[dataset]
+    height, width, channels = facts.shape
     with torch.device("meta"):
-        network, image = build(model, size, classes).eval(), torch.empty(1, 3, size, size)
+        network = build(model, facts.shape, facts.classes, options=dict(options)).eval()
         with FlopCounterMode(display=False) as counter:
-            network(image)
-    return counter.get_total_flops()
+            network(torch.empty(1, channels, height, width))
+    return Size(counter.get_total_flops(), parameters(network))
 
 
 def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
-    """Return a row a network: `dataset`, `model`, `runs`, `gflop_per_image`, `hours_per_run`, `hours` and `gib`.
+    """Return a row a model and dataset: `dataset`, `model`, `runs`, `gflop_per_image`, `hours_per_run`, `hours`, `gib`.
 
-    Hours are those of one GPU that sustains `tflops` TFLOP/s; mixed precision counts as float32, which it should beat.
-    The disk's GiB are the best checkpoints and the test logits.
+    Where arms differ in cost, a row has their means and sums. Hours are those of one GPU that sustains `tflops`
+    TFLOP/s; mixed precision counts as float32, which is slower. The GiB are the best checkpoints and the test logits.
 
     Raises:
-        ParameterError: the study has runs in float64, which are many times slower, and how many depends on the GPU.
+        ParameterError: the study has runs in float64, whose cost is many times higher and depends on the GPU.
     """
     if "fp64" in study.precisions:
         raise ParameterError(f"{study.name}: what float64 costs is not estimated; leave fp64 out of `precisions`")
     rows = []
-    for (dataset, model), cells in _by_network(study).items():
-        facts = DATASETS[dataset]
-        flops = forward_flops(model, facts.size, facts.classes)
-        hours = _seconds(cells[0], flops / (tflops * 1e12)) / 3600
-        gib = len(cells) * (_weights(dataset, model) + 2 * facts.test * facts.classes) / 2**30
-        rows.append((dataset, model, len(cells), flops / 1e9, hours, hours * len(cells), gib))
-    return pd.DataFrame(rows, columns=["dataset", "model", "runs", "gflop_per_image", "hours_per_run", "hours", "gib"])
+    for cell in study.cells:
+        size, facts = _size(cell), DATASETS[cell.dataset]
+        hours = _seconds(cell, size.flops / (tflops * 1e12)) / 3600
+        gib = (4 * size.parameters + 2 * facts.test * facts.classes) / 2**30
+        rows.append((cell.dataset, cell.model, size.flops / 1e9, hours, gib))
+    runs = pd.DataFrame(rows, columns=["dataset", "model", "gflop_per_image", "hours", "gib"])
+    return runs.groupby(["dataset", "model"], sort=False, as_index=False).agg(
+        runs=("hours", "size"),
+        gflop_per_image=("gflop_per_image", "mean"),
+        hours_per_run=("hours", "mean"),
+        hours=("hours", "sum"),
+        gib=("gib", "sum"),
+    )
 
 
 def stores_gib(study: Study) -> float:
     """Return the GiB of the datasets' stores: every image, a byte a channel and pixel."""
     datasets = [DATASETS[name] for name in study.datasets]
-    return sum((facts.train + facts.test) * facts.size**2 * 3 for facts in datasets) / 2**30
+    return sum((facts.train + facts.test) * math.prod(facts.shape) for facts in datasets) / 2**30
 
 
 def resume_gib(study: Study) -> float:
-    """Return the GiB that `last/` takes at most while the largest network is trained, and until a stopped run goes on.
+    """Return the most GiB of `last/` during a run, and until a stopped run is resumed.
 
-    A state is the weights and their momentum, and the old one stays until the new one is whole.
+    A state is the weights and their momentum in float32. The old state is removed after the new one is complete.
     """
-    return max(2 * 2 * _weights(*network) for network in _by_network(study)) / 2**30
+    return max(2 * 2 * 4 * _size(cell).parameters for cell in study.cells) / 2**30
 
 
-def _weights(dataset: str, model: str) -> int:
-    """Return the bytes of a network's weights in float32."""
-    facts = DATASETS[dataset]
-    with torch.device("meta"):
-        return 4 * parameters(build(model, facts.size, facts.classes))
-
-
-def _by_network(study: Study) -> dict[tuple[str, str], list[Cell]]:
-    networks: dict[tuple[str, str], list[Cell]] = {}
-    for cell in study.cells:
-        networks.setdefault((cell.dataset, cell.model), []).append(cell)
-    return networks
+def _size(cell: Cell) -> Size:
+    return network_size(cell.dataset, cell.model, tuple(sorted(cell.settings.network.items())))
 
 
 def _seconds(cell: Cell, forward: float) -> float:
-    """Return a run's seconds, where an image's forward pass takes `forward` seconds: training, validation and test."""
+    """Return a run's seconds for training, validation and test, with `forward` seconds a forward pass of an image."""
     facts, settings = DATASETS[cell.dataset], cell.settings
-    steps = steps_per_epoch(settings, min(settings.train_samples or facts.train, facts.train - facts.val))
+    steps = steps_per_epoch(settings, min(settings.limits.train_samples or facts.train, facts.train - facts.val))
     limit = evaluation_images(settings) or facts.train
     step = max(TRAINING_PASSES * settings.batch_size * forward, LEAST_STEP_SECONDS)
     validated = min(facts.val, limit) * forward

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.study.params import Settings
+from lib.study.settings import Settings
 
 
 class Stream(NamedTuple):
@@ -22,6 +22,6 @@ def draw(epoch_seed: int, images: int, settings: Settings) -> Stream:
     """Draw an epoch's stream over a split of `images` images; it depends on the epoch's seed alone."""
     random = np.random.default_rng(epoch_seed)
     order = random.permutation(images)
-    corners = random.integers(0, 2 * settings.crop_padding, (images, 2), endpoint=True)
-    mirrored = (random.random(images) < 0.5) & settings.flip
+    corners = random.integers(0, 2 * settings.augmentation.crop_padding, (images, 2), endpoint=True)
+    mirrored = (random.random(images) < 0.5) & settings.augmentation.flip
     return Stream(order, corners, mirrored)

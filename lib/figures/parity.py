@@ -7,7 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.figures.style import INK, LINES, MARGIN, TITLES, WIDTH, styled
+from lib.analysis.contrasts import title
+from lib.figures.style import INK, MARGIN, WIDTH, Drawing, looks, styled
+from lib.study.study import Comparison
+
+LOOKS = looks(Comparison("framework", against="keras", others=("pytorch",), group=[]))
+"""The colour and the dash of each framework."""
 
 ARRANGEMENTS = {
     ("native", "fp64"): {"color": "#CC79A7", "marker": "s", "linestyle": "-", "label": "native, float64"},
@@ -15,22 +20,22 @@ ARRANGEMENTS = {
     ("aligned", "fp64"): {"color": INK, "marker": "o", "linestyle": ":", "label": "aligned, float64"},
 }
 LEAST = 1e-17
-"""Where a difference of exactly 0 is drawn on a log axis."""
+"""The place of a difference of 0 on a log axis."""
 
 
 @styled
 def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw, a column a dataset, the rates that `held_rates` read and how far they are from the planned ones.
+    """Draw the rates of `held_rates` and their distance from the planned ones, a column a dataset.
 
-    Of a long schedule some 400 steps are drawn.
+    A long schedule is drawn at about 400 of its steps.
     """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    figure = Drawing(figsize=(WIDTH, 3.4), layout="constrained")
     columns = figure.subplots(2, len(held), sharex="col", squeeze=False).T
     for (rate, gap), (dataset, rates) in zip(columns, held.items(), strict=True):
         for framework, steps in rates.groupby("framework", sort=False):
             drawn = steps.iloc[:: max(1, len(steps) // 400)]
-            rate.plot(drawn.step, drawn.held, label=TITLES[framework], **LINES[framework])
-            gap.plot(drawn.step, drawn.held - drawn.planned, linewidth=0.8, **LINES[framework])
+            rate.plot(drawn.step, drawn.held, label=title(framework), **LOOKS[framework])
+            gap.plot(drawn.step, drawn.held - drawn.planned, linewidth=0.8, **LOOKS[framework])
         rate.set_title(dataset)
         gap.set_xlabel("Step")
     columns[0, 0].set_ylabel("Learning rate held")
@@ -41,7 +46,7 @@ def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
 
 @styled
 def draw_depths(depths: pd.DataFrame) -> Figure:
-    """Draw how far apart the frameworks are at the end of every stage, a panel a network, from `numbers.depths`."""
+    """Draw the difference of the maps at the end of every stage, a panel a network, from `numbers.depths`."""
     groups = list(depths.groupby(["model", "input_size"], sort=False))
     figure, panels = _panels(len(groups))
     for axis, ((model, size), rows) in zip(panels, groups, strict=True):
@@ -58,35 +63,35 @@ def draw_depths(depths: pd.DataFrame) -> Figure:
 
 @styled
 def draw_envelopes(envelopes: pd.DataFrame) -> Figure:
-    """Draw a short training in float32: how far the frameworks part, and how far noise brings either from itself."""
+    """Draw a short training in float32: the distance of the frameworks, and the effect of noise on either of them."""
     groups = list(envelopes.groupby(["model", "input_size"], sort=False))
     figure, panels = _panels(len(groups))
     for axis, ((model, size), rows) in zip(panels, groups, strict=True):
         axis.fill_between(rows.step, LEAST, rows.limit, color=MARGIN, linewidth=0, label="allowed")
-        for framework, title in TITLES.items():
+        for framework, look in LOOKS.items():
             noise = rows[f"{framework}_noise"].clip(lower=LEAST)
-            axis.plot(rows.step, noise, linewidth=1, label=f"{title} from itself, with noise", **LINES[framework])
+            axis.plot(rows.step, noise, linewidth=1, label=f"{title(framework)} from itself, with noise", **look)
         apart = rows.frameworks.clip(lower=LEAST)
         axis.plot(rows.step, apart, "o-", color=INK, markersize=3, linewidth=1.2, label="Keras from PyTorch")
         axis.set_xticks(rows.step)
         axis.set_xlabel("Step")
         _finish(axis, f"{model}, {size}x{size}")
-    panels[0].set_ylim(bottom=1e-8)  # after all of them, which share it: it fixes the upper end too
+    panels[0].set_ylim(bottom=1e-8)  # after all panels are drawn: this fixes the upper end too
     panels[0].set_ylabel("Difference of the loss, nats")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
 def _panels(count: int) -> tuple[Figure, np.ndarray]:
-    """Return a figure with so many panels, three in a row."""
+    """Return a figure with `count` panels, three in a row."""
     rows = -(-count // 3)
-    figure = Figure(figsize=(WIDTH, 0.7 + 2.4 * rows), layout="constrained")
+    figure = Drawing(figsize=(WIDTH, 0.7 + 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, min(count, 3), squeeze=False, sharey=True).ravel()
     for empty in panels[count:]:
         empty.remove()
     return figure, panels[:count]
 
 
-def _finish(axis: Axes, title: str) -> None:
+def _finish(axis: Axes, name: str) -> None:
     axis.set_yscale("log")
-    axis.set_title(title)
+    axis.set_title(name)

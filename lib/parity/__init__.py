@@ -1,10 +1,11 @@
-"""The parity ladder: the two implementations side by side, one rung for each thing that should be the same.
+"""The parity ladder: the two implementations side by side, with one rung for each thing that should be the same.
 
-A rung is a function that returns a tidy table, one row a comparison, whose column `passed` says whether the row held.
-What a rung allows is a constant beside it, with its reason. This is the only room where both frameworks meet.
+A rung is a function that returns a tidy table with a row for each comparison; its column `passed` holds the verdicts.
+The limits are constants beside the rungs, with their reasons. Only this room and `bench` import both frameworks.
 """
 
-import lib.keras  # noqa: F401  (before TensorFlow, whose notes it keeps from the screen)
+import lib.keras
+import lib.pytorch  # noqa: F401  (both before TensorFlow and torchvision, whose imports they prepare)
 from lib.parity.weights import transplant
 
 __all__ = ["transplant"]

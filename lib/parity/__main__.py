@@ -1,4 +1,4 @@
-"""Climb the parity ladder: `python -m lib.parity [--model resnet50] [--rung gradients] [--size 64]`."""
+"""Climb the parity ladder: `python -m lib.parity [--model resnet50] [--rung gradients] [--size 64] [--fresh]`."""
 
 import argparse
 import sys
@@ -8,17 +8,17 @@ from collections.abc import Iterable
 import pandas as pd
 
 from lib.errors import one_line
-from lib.parity.architecture import STAGES
-from lib.parity.ladder import RUNGS, Found, climb, gathered, summary
+from lib.parity.ladder import Found, climb, gathered, summary
+from lib.parity.rungs import RUNGS
 from lib.parity.twins import FRAMEWORKS
 from lib.progress import duration
-from lib.study.models import SIZES
+from lib.study.models import SMALL, twins
 
 
 def show(found: Found, seconds: float) -> None:
-    """Print what a rung found: its verdict in a line, then its table."""
-    rung = RUNGS[found.rung]
-    print(f"\n{found.rung}: {rung.question} {found.model} at {found.size}x{found.size}, {seconds:.0f} s")
+    """Print the question of a rung, its limit and its table."""
+    rung, time_taken = RUNGS[found.rung], "from the cache" if found.cached else f"{seconds:.0f} s"
+    print(f"\n{found.rung}: {rung.question} {found.model} at {found.size}x{found.size}, {time_taken}")
     print(f"allowed: {rung.limit}")
     print(_text(found.table.drop(columns=["model", "input_size"], errors="ignore")), flush=True)
 
@@ -29,22 +29,24 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Read the command line, climb, and end with exit code 1 where a rung does not hold."""
+    """Read the command line and climb; the exit code is 1 where a rung does not hold."""
     parser = argparse.ArgumentParser(prog="python -m lib.parity", description="Are the two implementations the same?")
-    parser.add_argument("--model", choices=STAGES, help="one network (default: all)")
+    parser.add_argument("--model", choices=twins(), help="one network (default: all)")
     parser.add_argument("--rung", choices=RUNGS, help="one rung (default: all)")
-    parser.add_argument("--size", type=int, choices=SIZES, help="the images' height and width (default: both)")
+    parser.add_argument("--size", type=int, choices=SMALL, help="the images' height and width (default: both)")
     parser.add_argument("--reference", choices=FRAMEWORKS, default="pytorch", help="whose conventions the twins follow")
+    parser.add_argument("--fresh", action="store_true", help="compute every rung again, also those in the cache")
     arguments = parser.parse_args()
-    models = [arguments.model] if arguments.model else list(STAGES)
-    sizes = [arguments.size] if arguments.size else list(SIZES)
+    models = [arguments.model] if arguments.model else list(twins())
+    sizes = [arguments.size] if arguments.size else list(SMALL)
     rungs = [arguments.rung] if arguments.rung else list(RUNGS)
     with one_line():
-        sys.exit(0 if _climbed(climb(models, sizes, rungs, arguments.reference)) else 1)
+        steps = climb(models, sizes, rungs, arguments.reference, arguments.fresh)
+        sys.exit(0 if _climbed(steps) else 1)
 
 
 def _climbed(steps: Iterable[Found]) -> bool:
-    """Show every rung as it is climbed, then all of them together; return whether they held."""
+    """Show every rung as it is climbed, then the summary; return whether all rungs hold."""
     everything, begun = [], time.perf_counter()
     last = begun
     for found in steps:

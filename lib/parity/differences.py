@@ -1,6 +1,6 @@
-"""What the two libraries do differently, read from the built models and measured on the built optimizers.
+"""The differences between the two libraries, read from the built networks and measured on the built optimizers.
 
-No value is typed in: a new version of a library that does something else gives another row.
+No value is written here, so a new version of a library shows what it does.
 """
 
 import inspect
@@ -14,42 +14,37 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torchvision import ops
 
-from lib.keras import models as keras_models
-from lib.keras import optimizer as keras_optimizer
+from lib.keras import networks as keras_networks
+from lib.keras import optimizers as keras_optimizers
 from lib.keras.weights import flattened
 from lib.parity import weights
-from lib.pytorch import models as pytorch_models
-from lib.pytorch import optimizer as pytorch_optimizer
+from lib.parity.architecture import CHANNELS
+from lib.pytorch import networks as pytorch_networks
+from lib.pytorch import optimizers as pytorch_optimizers
 from lib.study.conventions import SWITCHES, Framework, Switch
-from lib.study.params import Settings
-
-from torchvision import ops  # isort: skip  (after lib.pytorch, which makes it importable)
+from lib.study.models import twins
+from lib.study.settings import SGD
 
 Value = str | tuple[float, ...]
-"""What a framework does: in words, or measured numbers that are the same where they are within `CLOSE`."""
+"""A framework's behaviour: in words, or in measured numbers."""
 
 CLOSE = 0.1
-"""Relative distance of two measured numbers that are the same: standard deviations of some hundred draws or more."""
-
-_LIBRARY = {
-    "mobilenetv2": ("keras.src.applications.mobilenet_v2", "torchvision.models.mobilenetv2"),
-    "resnet50": ("keras.src.applications.resnet", "torchvision.models.resnet"),
-    "convnext_tiny": ("keras.src.applications.convnext", "torchvision.models.convnext"),
-    "resnet20": ("lib.keras.models", "lib.pytorch.models"),
-}
+"""Largest relative distance of two measured numbers that count as equal: some are deviations of a few hundred draws."""
 
 
 def differences(model: str, size: int) -> pd.DataFrame:
-    """List every switch with what each framework does natively, for one model at one image size.
+    """List every switch with each framework's native behaviour, for one model at one image size.
 
     Returns:
         Columns `model`, `switch`, `keras`, `pytorch` (in words), `differs`, `keras_source`, `pytorch_source` (files of
-        the installed libraries). A measured pair of numbers differs by more than `CLOSE`.
+        the installed libraries). Measured numbers differ where they are further apart than `CLOSE`.
     """
     keras.utils.set_random_seed(0)
     torch.manual_seed(0)
-    networks = keras_models.build(model, size, 10), pytorch_models.build(model, size, 10)
+    shape = (size, size, CHANNELS)
+    networks = keras_networks.build(model, shape, 10), pytorch_networks.build(model, shape, 10)
     rows = []
     for switch in SWITCHES:
         ours, theirs = (read(network) for read, network in zip(_READERS[switch], networks, strict=True))
@@ -100,7 +95,7 @@ def _pytorch_bn_variance(network: nn.Module) -> str:
 
 
 def _divisor(variance: float) -> str:
-    """Say by what the squares of -1 and 1 were divided."""
+    """Return the divisor of the squares of -1 and 1, in words."""
     return {1.0: "squares / n", 2.0: "squares / (n - 1)"}[round(variance, 6)]
 
 
@@ -126,7 +121,7 @@ def _keras_padding(network: keras.Model) -> str:
 
 
 def _keras_sides(layer: keras.layers.Layer) -> tuple[int, int]:
-    """Return what a strided convolution is padded by, above and below, by itself ("same") or by the layer before it."""
+    """Return the padding of a strided convolution, above and below: its own ("same"), or that of the layer before."""
     if layer.padding == "same":
         total = max(layer.kernel_size[0] - layer.strides[0], 0)
         return total // 2, total - total // 2
@@ -139,7 +134,7 @@ def _pytorch_padding(network: nn.Module) -> str:
 
 
 def _sides(sides: Iterable[tuple[int, int]]) -> str:
-    """Say how strided convolutions pad; how much, is their kernel's to say."""
+    """Say whether strided convolutions pad symmetrically, and how where they do not."""
     return (
         "; ".join(sorted({f"{above} above, {below} below" for above, below in sides if above != below})) or "symmetric"
     )
@@ -164,16 +159,14 @@ def _initialisation(network: keras.Model | nn.Module) -> tuple[float, ...]:
     return float(np.median(scaled)), float(head.std() * np.sqrt(head.shape[0]))
 
 
-def _settings(**changes: float) -> Settings:
-    """Return what an optimizer needs to be built; the rest of the settings is not looked at."""
-    common = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.0, "learning_rate": 0.1}
-    return Settings.model_construct(**common | changes)
+def _settings(weight_decay: float) -> SGD:
+    return SGD(name="sgd", learning_rate=_RATES[0], momentum=0.9, nesterov=True, weight_decay=weight_decay)
 
 
-def _keras_course(settings: Settings, weight: float, gradient: float) -> float:
-    """Return where Keras' optimizer takes a weight from, by three steps with this gradient at rates that fall."""
+def _keras_course(settings: SGD, weight: float, gradient: float) -> float:
+    """Return a weight after three steps of Keras' optimizer with this gradient, at falling rates."""
     variable = keras.Variable([weight], dtype="float32")
-    optimizer = keras_optimizer.sgd(settings, keras_models.NATIVE)
+    optimizer = keras_optimizers.sgd(settings, keras_networks.NATIVE)
     optimizer.build([variable])
     for rate in _RATES:
         optimizer.learning_rate.assign(rate)
@@ -181,10 +174,10 @@ def _keras_course(settings: Settings, weight: float, gradient: float) -> float:
     return float(variable.numpy()[0])
 
 
-def _pytorch_course(settings: Settings, weight: float, gradient: float) -> float:
-    """Return where PyTorch's optimizer takes a weight, as `_keras_course`."""
+def _pytorch_course(settings: SGD, weight: float, gradient: float) -> float:
+    """Return the same for PyTorch's optimizer."""
     parameter = nn.Parameter(torch.tensor([weight]))
-    optimizer = pytorch_optimizer.sgd([parameter], settings, pytorch_models.NATIVE)
+    optimizer = pytorch_optimizers.sgd([parameter], settings, pytorch_networks.NATIVE)
     for rate in _RATES:
         optimizer.param_groups[0]["lr"] = rate
         parameter.grad = torch.tensor([gradient])
@@ -195,14 +188,14 @@ def _pytorch_course(settings: Settings, weight: float, gradient: float) -> float
 _RATES = (0.1, 0.05, 0.025)
 
 
-def _decayed(course: Callable[[Settings, float, float], float]) -> tuple[float]:
-    """Return what weight decay of 0.1 alone takes from a weight of 1 at a constant gradient of 0."""
+def _decayed(course: Callable[[SGD, float, float], float]) -> tuple[float]:
+    """Return the loss of a weight of 1 by a weight decay of 0.1 at a gradient of 0."""
     return (1 - course(_settings(weight_decay=0.1), 1.0, 0.0),)
 
 
-def _moved(course: Callable[[Settings, float, float], float]) -> tuple[float]:
-    """Return how far a gradient of 1 moves a weight while the rate falls."""
-    return (-course(_settings(), 0.0, 1.0),)
+def _moved(course: Callable[[SGD, float, float], float]) -> tuple[float]:
+    """Return the way of a weight at a gradient of 1."""
+    return (-course(_settings(weight_decay=0.0), 0.0, 1.0),)
 
 
 _READERS: dict[Switch, tuple[Callable[[keras.Model], Value], Callable[[nn.Module], Value]]] = {
@@ -233,7 +226,7 @@ _READERS: dict[Switch, tuple[Callable[[keras.Model], Value], Callable[[nn.Module
     "weight_decay": (lambda _: _decayed(_keras_course), lambda _: _decayed(_pytorch_course)),
     "momentum_form": (lambda _: _moved(_keras_course), lambda _: _moved(_pytorch_course)),
 }
-"""How each switch is read from a model of Keras and of PyTorch."""
+"""The functions that read each switch from a network of Keras and of PyTorch."""
 
 _ELSEWHERE: dict[tuple[Switch, Framework], object] = {
     ("bn_variance", "keras"): keras.layers.BatchNormalization,
@@ -244,12 +237,12 @@ _ELSEWHERE: dict[tuple[Switch, Framework], object] = {
     ("momentum_form", "keras"): keras.optimizers.SGD,
     ("momentum_form", "pytorch"): torch.optim.SGD,
 }
-"""Where a difference is not written in the model's own file."""
+"""The sources of differences outside the network's own file."""
 
 
 def _source(switch: Switch, model: str, framework: Framework) -> str:
-    """Return the file in which a framework says what it does, relative to where packages are installed."""
-    module = import_module(_LIBRARY[model][framework == "pytorch"])
+    """Return the file that defines a framework's behaviour, relative to the folder of installed packages."""
+    module = import_module(twins()[model].sources[framework == "pytorch"])
     path = Path(inspect.getsourcefile(_ELSEWHERE.get((switch, framework), module)))
     packages, project = Path(keras.__file__).parents[1], Path(__file__).parents[2]
     return path.relative_to(packages if path.is_relative_to(packages) else project).as_posix()

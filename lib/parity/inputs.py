@@ -1,4 +1,4 @@
-"""The rungs that look at what a network is given: pixels, the stream of an epoch, the learning rate of each step."""
+"""The rungs on a network's inputs: pixels, the stream of an epoch, the learning rate of each step."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
@@ -9,35 +9,34 @@ import pandas as pd
 from lib.data.store import Split, Store
 from lib.keras.data import evaluation_dataset
 from lib.keras.learner import KerasLearner
+from lib.keras.optimizers import OPTIMIZERS
 from lib.pytorch.data import evaluation_loader
 from lib.pytorch.learner import PyTorchLearner
+from lib.study.cells import Cell
 from lib.study.conventions import Framework
-from lib.study.params import Cell, Settings
-from lib.training.protocol import learning_rate
+from lib.study.models import MODELS
+from lib.study.settings import SGD, Cosine, Settings
+from lib.training.schedules import learning_rate
 
 Learner = KerasLearner | PyTorchLearner
 
 PIXEL_LIMIT = 1e-5
-"""Largest difference of a normalised pixel: some ten float32 roundings of values about 2. One grey level is 0.01."""
+"""Largest difference of a normalised pixel: about ten float32 roundings of values near 2. One grey level is 0.01."""
 
 RATE_LIMIT = 1e-6
-"""Largest difference of a learning rate: Keras holds it in float32, which rounds 0.1 by up to 4e-9."""
+"""Largest difference of a learning rate: Keras keeps it in float32, which rounds 0.1 by up to 4e-9."""
 
 LAST_RATE_LIMIT = 0.01
-"""Largest rate at the last step, as a share of the peak: the cosine is 0 one step later, and 16 steps reach this.
-
-A schedule with a shorter cosine is not held against it.
-"""
+"""Largest rate of a cosine at its last step, as a share of the peak: it is 0 one step later."""
 
 SHORTEST_COSINE = 16
-"""Steps of a cosine that can be close to 0 at its last one."""
+"""The fewest steps after which a cosine is below `LAST_RATE_LIMIT`; a shorter one is not compared with it."""
 
 
 def pixels(split: Split, store: Store, batch_size: int = 256) -> pd.DataFrame:
-    """Send the same images through both evaluation pipelines and compare what arrives, number by number.
+    """Send the same images through both evaluation pipelines and compare the results, number by number.
 
-    That both start from the same bytes is checked by taking the normalisation back: every pixel must come out as the
-    byte in the store, and every label as its label.
+    The normalisation is then inverted: every pixel must be the byte in the store again, and every label its label.
 
     Returns:
         One row with `dataset`, `images`, `largest_difference`, `limit`, `wrong_bytes`, `wrong_labels`, `passed`.
@@ -86,20 +85,26 @@ def stream(keras: Iterable, pytorch: Iterable) -> pd.DataFrame:
 def held_rates(cell: Cell, store: Store) -> pd.DataFrame:
     """Set the rate of every step of a cell's schedule on both learners, and read it back from the optimizers.
 
-    The learners take `resnet20` whatever the cell's model: the rate does not depend on it, and it is built quickly. And
-    they load without processes of their own, which must not be forked from one that holds TensorFlow's threads.
+    The rate depends neither on the network nor on the kind of optimizer: the first network that takes images of any
+    size replaces the cell's, and SGD an optimizer that Keras does not have.
 
     Returns:
         Columns `framework`, `step` (from 0), `planned`, `held`.
     """
-    alone = cell.settings.model_copy(update={"num_workers": 0})
-    cell = cell.model_copy(update={"model": "resnet20", "settings": alone})
+    model = next(name for name, model in MODELS.items() if model.twin and not model.sizes)
+    optimizer = cell.settings.optimizer
+    if optimizer.name not in OPTIMIZERS:
+        optimizer = SGD(name="sgd", learning_rate=optimizer.learning_rate)
+    # A worker must not be forked from a process with TensorFlow's threads.
+    changes = {"num_workers": 0, "network": {}, "optimizer": optimizer}
+    settings = cell.settings.model_copy(update=changes)
+    cell = cell.model_copy(update={"model": model, "settings": settings})
     learners = {"keras": KerasLearner(cell, store), "pytorch": PyTorchLearner(cell, store)}
-    return read_back(learners, cell.settings, learners["keras"].steps_per_epoch)
+    return read_back(learners, settings, learners["keras"].steps_per_epoch)
 
 
 def read_back(learners: Mapping[Framework, Learner], settings: Settings, steps: int) -> pd.DataFrame:
-    """Set the rate of every step of a schedule with so many steps an epoch, and return what `held_rates` does."""
+    """Set the rate of every step of a schedule with `steps` steps an epoch; the table is that of `held_rates`."""
     planned = [learning_rate(settings, steps, step) for step in range(settings.epochs * steps)]
     return pd.DataFrame(
         {"framework": framework, "step": step, "planned": rate, "held": _held(learner, rate)}
@@ -109,37 +114,44 @@ def read_back(learners: Mapping[Framework, Learner], settings: Settings, steps: 
 
 
 def learning_rates(cell: Cell, held: pd.DataFrame) -> pd.DataFrame:
-    """Hold what `held_rates` read against the schedule: at every step, and at the three steps that give it its shape.
+    """Compare the rates that `held_rates` read with the schedule: at every step, and where it has a known value.
 
     Returns:
         Columns `dataset`, `framework`, `check`, `measured`, `expected`, `limit`, `passed`.
     """
-    settings = cell.settings
     rows = []
     for framework, rates in held.groupby("framework", sort=False):
-        warmup = settings.warmup_epochs * len(rates) // settings.epochs
-        first = 0.0 if warmup else settings.learning_rate
-        checks = {
-            f"largest gap in {len(rates):,} steps": ((rates.held - rates.planned).abs().max(), 0.0, RATE_LIMIT),
-            "first step": (rates.held.iloc[0], first, RATE_LIMIT),
-            "end of the warm-up": (rates.held.iloc[warmup], settings.learning_rate, RATE_LIMIT),
-        }
-        if len(rates) - warmup >= SHORTEST_COSINE:
-            checks["last step"] = (rates.held.iloc[-1], 0.0, LAST_RATE_LIMIT * settings.learning_rate)
+        gap = (rates.held - rates.planned).abs().max()
+        checks = {f"largest gap in {len(rates):,} steps": (gap, 0.0, RATE_LIMIT)} | _known(cell.settings, rates.held)
         rows += [(cell.dataset, framework, check, *values) for check, values in checks.items()]
     table = pd.DataFrame(rows, columns=["dataset", "framework", "check", "measured", "expected", "limit"])
     table["passed"] = (table.measured - table.expected).abs() < table.limit
     return table
 
 
+def _known(settings: Settings, held: pd.Series) -> dict[str, tuple[float, float, float]]:
+    """Return the rates at the steps that give a cosine its shape: measured, expected, limit."""
+    if not isinstance(settings.schedule, Cosine):
+        return {}
+    peak = settings.optimizer.learning_rate
+    warmup = settings.schedule.warmup_epochs * len(held) // settings.epochs
+    checks = {
+        "first step": (held.iloc[0], 0.0 if warmup else peak, RATE_LIMIT),
+        "end of the warm-up": (held.iloc[warmup], peak, RATE_LIMIT),
+    }
+    if len(held) - warmup >= SHORTEST_COSINE:
+        checks["last step"] = (held.iloc[-1], 0.0, LAST_RATE_LIMIT * peak)
+    return checks
+
+
 def _arrays(batches: Iterable) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield images and labels as NumPy arrays, whichever framework's tensors they were."""
+    """Yield images and labels of either framework as NumPy arrays."""
     for images, labels in batches:
         yield np.asarray(images), np.asarray(labels)
 
 
 def _bytes(images: np.ndarray, store: Store) -> np.ndarray:
-    """Take the normalisation back: the bytes `(N, H, W, 3)` that the images were."""
+    """Invert the normalisation of images; return their bytes `(N, H, W, C)`."""
     return np.rint((images * store.std + store.mean) * 255).astype(np.uint8)
 
 

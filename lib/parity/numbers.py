@@ -1,10 +1,10 @@
-"""The rungs that compute: from the same weights and images, how far apart do the two frameworks come?
+"""The rungs on computed numbers: the distance of both frameworks after the same weights and images.
 
-Each shows the native difference and judges the aligned one. In float64 a limit is a number: room for rounding, and for
-nothing else. In float32 the limit is what rounding does to one framework by itself, times `ROUNDING`.
+Each rung shows the native difference and judges the aligned one. In float64 the limit is a number with room for
+rounding alone. In float32 the limit is `ROUNDING` times the effect of rounding on one framework alone.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras
@@ -13,23 +13,23 @@ import pandas as pd
 
 from lib.parity.architecture import tensor_table
 from lib.parity.twins import FRAMEWORKS, RATES, Twins, Values, twins
-from lib.study.conventions import DIFFERENCES, SWITCHES, Framework, Switch
+from lib.study.conventions import SWITCHES, Framework, Switch
 
 ROUNDING = 10
-"""In float32 the frameworks may differ by so many times what rounding does to one of them.
+"""The limit in float32, in multiples of the effect of rounding on one framework.
 
-Rounding is seen in a draw or two, which vary by some units; a convention differs by orders of magnitude.
+That effect is known from one draw or two, which vary by a small factor; a convention differs by orders of magnitude.
 """
 
 FAINT = 1e-6
-"""Below this share of the norm of all gradients, a tensor's is 0 but for rounding, and is not looked at by itself."""
+"""The share of the norm of all gradients below which a tensor's gradient is rounding, and is not compared alone."""
 
 Apart = tuple[float, str]
-"""How far apart the frameworks are, and where most."""
+"""The distance of the frameworks, and the place where it is largest."""
 
 
 def weights_apart(pair: Twins) -> Apart:
-    """Compare the weights that both learners start training from, which a shared pairing makes the same to the bit."""
+    """Compare the first weights of both learners."""
     ours, theirs = pair.first["keras"], pair.first["pytorch"]
     gaps = {name: float(np.abs(ours[name] - theirs[name]).max()) for name in ours.keys() & theirs.keys()}
     worst = max(sorted(gaps), key=gaps.get)
@@ -37,9 +37,9 @@ def weights_apart(pair: Twins) -> Apart:
 
 
 def maps_apart(pair: Twins) -> Apart:
-    """Compare the maps at the end of every stage, and the logits, in evaluation; name the stage where they part.
+    """Compare the maps at the end of every stage, and the logits, in evaluation.
 
-    That is the first one with a hundredth of the largest difference.
+    The named place is the first stage with at least a hundredth of the largest difference.
     """
     gaps = depth(pair)
     largest = max(gaps.values())
@@ -47,17 +47,17 @@ def maps_apart(pair: Twins) -> Apart:
 
 
 def depth(pair: Twins) -> dict[str, float]:
-    """Return how far apart the maps at the end of every stage are, relative to their largest number."""
+    """Return the largest difference of the maps at the end of every stage, relative to their largest number."""
     return _relative(pair.maps("keras"), pair.maps("pytorch"))
 
 
 def gradients_apart(pair: Twins) -> Apart:
-    """Compare the gradients in training mode: all of them together, relative to their norm; name what differs most."""
+    """Compare the gradients in training mode, all together, relative to their norm."""
     return _slopes_apart(pair.gradients("keras"), pair.gradients("pytorch"))
 
 
 def steps_apart(pair: Twins) -> Apart:
-    """Compare all weights and buffers after two steps: the first has no momentum yet, the second has another rate."""
+    """Compare all weights and buffers after two steps, of which the second has momentum and another rate."""
     after = {}
     for framework in FRAMEWORKS:
         pair.train(framework, steps=2)
@@ -73,9 +73,9 @@ def losses_apart(pair: Twins) -> Apart:
 
 
 class Measure(NamedTuple):
-    """What a rung measures, and the most that it allows between twins in float64.
+    """The measurement of a rung, and its limit between twins in float64.
 
-    `rounding` says what float32 does to one framework by itself, given its learner in float32 and in float64; a rung
+    `rounding` measures the effect of float32 on one framework, from its learners in float32 and in float64; a rung
     without it is not climbed in float32.
     """
 
@@ -99,11 +99,11 @@ MEASURES = {
     "step": Measure(steps_apart, 1e-9),
     "trajectory": Measure(losses_apart, 1e-6),
 }
-"""The rungs of this module but for the envelope; the reasons for the limits stand in `lib.parity.ladder`."""
+"""The rungs of this module except the envelope; `lib.parity.rungs` has the reasons for the limits."""
 
 
 def judged(rung: str, model: str, size: int, reference: Framework) -> pd.DataFrame:
-    """Climb a rung of `MEASURES`: natively, which is shown and not judged, aligned in float64, and some in float32.
+    """Climb a rung of `MEASURES`: natively, which is not judged, aligned in float64, and for some in float32.
 
     Returns:
         Columns `model`, `input_size`, `conventions`, `precision`, `measured`, `limit`, `worst`, `passed`.
@@ -121,23 +121,17 @@ def judged(rung: str, model: str, size: int, reference: Framework) -> pd.DataFra
     return pd.DataFrame({"model": model, "input_size": size} | dict(table[columns]))
 
 
-def alone(
-    model: str, size: int, reference: Framework = "pytorch", switches: Collection[Switch] | None = None
-) -> pd.DataFrame:
-    """Leave one switch after another native between twins in float64, and climb until a rung does not hold.
-
-    Without `switches`, those that change something in the model are tried.
+def alone(model: str, size: int, reference: Framework, switch: Switch) -> pd.DataFrame:
+    """Leave one switch native between twins in float64, and climb until a rung does not hold.
 
     Returns:
-        Columns `model`, `switch`, `found_by` (a rung), `measured` and `limit` (of that rung; for tensors, how many),
-        and `where`, the layer or tensor that it names. They are empty where every rung holds.
+        One row with `model`, `switch`, `found_by` (a rung), `measured` and `limit` (of that rung; for tensors, their
+        number), and `where`, the layer or tensor with the difference. The last four are empty where every rung holds.
     """
-    rows = []
-    for switch in switches or [one for one in SWITCHES if one in DIFFERENCES[model]]:
-        found = next(_broken(model, size, reference, switch), ("", np.nan, np.nan, ""))
-        rows.append((model, switch, *found))
-        keras.backend.clear_session()
-    return pd.DataFrame(rows, columns=["model", "switch", "found_by", "measured", "limit", "where"])
+    found = next(_broken(model, size, reference, switch), ("", np.nan, np.nan, ""))
+    keras.backend.clear_session()
+    columns = ["model", "switch", "found_by", "measured", "limit", "where"]
+    return pd.DataFrame([(model, switch, *found)], columns=columns)
 
 
 def _broken(model: str, size: int, reference: Framework, switch: Switch) -> Iterator[tuple[str, float, float, str]]:
@@ -146,7 +140,7 @@ def _broken(model: str, size: int, reference: Framework, switch: Switch) -> Iter
     table = tensor_table(model, size, aligned, reference)
     lost = table.layer[~table.passed].tolist()
     if lost:
-        yield "tensors", len(lost), 0, lost[0]
+        yield "tensors", float(len(lost)), 0.0, lost[0]
     pair = Twins(model, size, "fp64", aligned, reference)
     for rung, measure in MEASURES.items():
         gap, where = measure.apart(pair)
@@ -155,7 +149,7 @@ def _broken(model: str, size: int, reference: Framework, switch: Switch) -> Iter
 
 
 def depths(model: str, size: int, reference: Framework) -> pd.DataFrame:
-    """Return how far apart the two frameworks are, stage by stage: natively and aligned in float64, aligned in float32.
+    """Measure the difference of the maps stage by stage: natively and aligned in float64, aligned in float32.
 
     Returns:
         Columns `model`, `input_size`, `conventions`, `precision`, `stage`, `measured` (relative to the largest number).
@@ -170,10 +164,10 @@ def depths(model: str, size: int, reference: Framework) -> pd.DataFrame:
 
 
 def envelope(model: str, size: int, reference: Framework) -> pd.DataFrame:
-    """Hold two trainings in float32, one a framework, against what rounding does to either framework by itself.
+    """Compare the distance of two float32 trainings, one a framework, with the effect of rounding on either of them.
 
-    The noise moves every weight that they start from by up to four units in its last place. Until each step the
-    frameworks may come `ROUNDING` times as far apart as noise has brought one of them from itself.
+    Rounding is imitated by noise of up to four units in the last place of every first weight. Up to each step the limit
+    is `ROUNDING` times the largest effect of the noise.
 
     Returns:
         Columns `model`, `input_size`, `step` (from 1), `frameworks`, `keras_noise`, `pytorch_noise` (differences of the
@@ -196,9 +190,9 @@ def _parted(pair: Twins) -> pd.DataFrame:
 
 
 def _relative(first: Values, second: Values) -> dict[str, float]:
-    """Return, for what both have, the largest difference of each tensor relative to its largest number in either.
+    """Return the largest difference of each tensor that both have, relative to its largest number in either.
 
-    What is no number in one of them is infinitely far from any other, so that no comparison can pass it over.
+    NaN is infinitely far from any number.
     """
     gaps = {}
     for name in (name for name in second if name in first):

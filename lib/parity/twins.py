@@ -1,10 +1,10 @@
-"""Both frameworks' learners of one network, side by side, and what can be read from them.
+"""Both frameworks' learners of one network, side by side, and the numbers that the rungs read from them.
 
-What is compared is what trains: the learners themselves, with their own pipelines, optimizers and steps.
+The learners are those of the sweep, with their own pipelines, optimizers and steps.
 """
 
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import get_args
@@ -19,33 +19,35 @@ from lib.data import generated
 from lib.keras.learner import KerasLearner
 from lib.keras.weights import tensors
 from lib.parity import weights
-from lib.parity.architecture import STAGES, keras_output
+from lib.parity.architecture import keras_output
 from lib.parity.inputs import Learner
 from lib.pytorch.learner import PyTorchLearner
+from lib.study import models
+from lib.study.cells import Cell, Precision
 from lib.study.conventions import Framework, Switch
-from lib.study.params import Cell, Precision, Settings
+from lib.study.settings import SGD, Augmentation, Cosine, Pairing, Settings
 
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
 BATCH, CLASSES = 4, 10
 RATES = (2**-12, 2**-13, 2**-12, 2**-14, 2**-13)
-"""The learning rates of a short training: they change, as a schedule's do, and float32 holds them exactly.
+"""The learning rates of a short training: they change, as in a schedule, and are exact in float32.
 
-They are small, because ResNet-50 multiplies a rounding error a thousandfold in a single step at a rate of 0.01.
+They are small: at a rate of 0.01 ResNet-50 multiplies a rounding error a thousandfold in a single step.
 """
 
 NOISE_ULPS = 4
-"""Units in the last place, in float32, by which noise moves every weight at most."""
+"""The largest change of a weight by noise, in units of its last place in float32."""
 
 Values = dict[str, np.ndarray]
+Stages = Mapping[str, tuple[str, str]]
 
 
 class Twins:
     """One network in both frameworks on generated images, with some switches aligned and the pairing shared.
 
-    Aligned, both follow the reference's conventions.
-
-    `first` are the weights that each learner starts training from. `common` are those that the rungs compute with:
-    PyTorch's, moved away from the special values that batch normalisation and layer scale start at.
+    Aligned, both follow the reference's conventions. `first` are the first weights of each learner. `common` are the
+    weights that the rungs compute with: PyTorch's, moved away from the special first values of batch normalisation and
+    layer scale.
     """
 
     def __init__(
@@ -73,16 +75,16 @@ class Twins:
         return learner
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return one batch of images `(BATCH, size, size, 3)`, normal numbers in float32, and labels `(BATCH,)`."""
+        """Return one batch of images `(BATCH, H, W, C)`, normal numbers in float32, and labels `(BATCH,)`."""
         random = np.random.default_rng(self.size)
-        images = random.normal(size=(BATCH, self.size, self.size, 3)).astype(np.float32)
+        images = random.normal(size=(BATCH, *self.store.dataset.shape)).astype(np.float32)
         return images, random.integers(0, CLASSES, BATCH)
 
     def maps(self, framework: Framework) -> Values:
         """Return the map at the end of every stage, channels last, and the logits, in evaluation."""
         model, (images, _) = self.start(framework).model, self.images()
-        read = _keras_maps if framework == "keras" else _pytorch_maps
-        return read(model, images.astype(self._type()), self.model)
+        read, stages = _keras_maps if framework == "keras" else _pytorch_maps, models.find(self.model).twin.stages
+        return read(model, images.astype(self._type()), stages)
 
     def gradients(self, framework: Framework) -> Values:
         """Return the gradient of the mean loss for every parameter, by its name and in its layout in PyTorch."""
@@ -114,7 +116,7 @@ class Twins:
 
 @lru_cache(maxsize=3)
 def twins(model: str, size: int, precision: Precision, aligned: tuple[Switch, ...], reference: Framework) -> Twins:
-    """Return the twins, built once while the rungs of one network are climbed."""
+    """Return the twins, built once for all rungs of one network."""
     return Twins(model, size, precision, aligned, reference)
 
 
@@ -123,20 +125,14 @@ def _cell(model: str, precision: Precision, aligned: Collection[Switch], referen
         epochs=1,
         batch_size=BATCH,
         accumulation_steps=1,
-        learning_rate=RATES[0],
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=1e-4,
-        warmup_epochs=0,
-        crop_padding=4,
-        flip=True,
+        optimizer=SGD(name="sgd", learning_rate=RATES[0], momentum=0.9, nesterov=True, weight_decay=1e-4),
+        schedule=Cosine(name="cosine"),
+        augmentation=Augmentation(crop_padding=4, flip=True),
+        pairing=Pairing(shared=True, align=tuple(aligned), reference=reference),
         tf32=False,
-        num_workers=0,  # a process must not be forked from one that holds TensorFlow's threads
-        align=tuple(aligned),
-        reference=reference,
-        pairing="shared",
+        num_workers=0,  # a worker must not be forked from a process with TensorFlow's threads
     )
-    # The dataset's name is a label here: the images are generated.
+    # The dataset's name is a label alone: the images are generated.
     return Cell(framework=reference, dataset="cifar10", model=model, precision=precision, seed=0, settings=settings)
 
 
@@ -149,7 +145,7 @@ def _shaken(values: Values, seed: int) -> Values:
     }
 
 
-def _pytorch_maps(model: torch.nn.Module, images: np.ndarray, name: str) -> Values:
+def _pytorch_maps(model: torch.nn.Module, images: np.ndarray, stages: Stages) -> Values:
     found = {}
 
     def keep(stage: str) -> object:
@@ -157,9 +153,7 @@ def _pytorch_maps(model: torch.nn.Module, images: np.ndarray, name: str) -> Valu
             stage, output.numpy(force=True).transpose(0, 2, 3, 1).copy()
         )
 
-    hooks = [
-        model.get_submodule(module).register_forward_hook(keep(stage)) for stage, (module, _) in STAGES[name].items()
-    ]
+    hooks = [model.get_submodule(module).register_forward_hook(keep(stage)) for stage, (module, _) in stages.items()]
     with torch.inference_mode():
         logits = model.eval()(_on_device(model, images.transpose(0, 3, 1, 2)))
     for hook in hooks:
@@ -168,13 +162,13 @@ def _pytorch_maps(model: torch.nn.Module, images: np.ndarray, name: str) -> Valu
 
 
 def _on_device(model: torch.nn.Module, values: np.ndarray) -> torch.Tensor:
-    """Return values as a tensor where the model's parameters are."""
+    """Return values as a tensor on the device of the model."""
     return torch.from_numpy(values.copy()).to(next(model.parameters()).device)
 
 
-def _keras_maps(model: keras.Model, images: np.ndarray, name: str) -> Values:
-    outputs = {stage: keras_output(model, layer) for stage, (_, layer) in STAGES[name].items()}
-    found = keras.Model(model.inputs, outputs | {"logits": model.output})(images, training=False)
+def _keras_maps(model: keras.Model, images: np.ndarray, stages: Stages) -> Values:
+    outputs = {stage: keras_output(model, layer) for stage, (_, layer) in stages.items()}
+    found = keras.Model(model.input, outputs | {"logits": model.output})(images, training=False)
     return {stage: value.numpy() for stage, value in found.items()}
 
 

@@ -1,0 +1,92 @@
+"""The results of rungs, kept for all studies in `executed/.parity`.
+
+A result is valid as long as its digest: of the sources that compute it, the versions of the libraries, and the device.
+The sources are those of both frameworks' rooms, the rungs, and the model's own family: an edited family leaves the
+results of the others valid.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from lib import environment, files, imports, paths
+from lib.errors import DataError
+from lib.runs.digests import digest_of
+from lib.study.conventions import Framework
+from lib.study.models import find
+
+_ROOMS = ("lib.parity", "lib.keras", "lib.pytorch", "lib.training", "lib.data")
+_STUDY = ("lib.study.conventions", "lib.study.twins")
+_MACHINE = ("torch", "torchvision", "keras", "tensorflow", "numpy", "cpu", "gpu")
+_SOURCES = imports.modules()
+"""The sources at this process's start, which are those of the loaded modules."""
+
+
+class Key(NamedTuple):
+    """A result: a rung for one model at one size, with twins that follow the reference."""
+
+    rung: str
+    model: str
+    size: int
+    reference: Framework
+
+    @property
+    def path(self) -> Path:
+        """The file of the result; a later one overwrites it."""
+        return paths.EXECUTED / ".parity" / f"{'_'.join(map(str, self))}.json"
+
+
+def table(key: Key, answer: Callable[[], pd.DataFrame], fresh: bool = False) -> tuple[pd.DataFrame, bool]:
+    """Return a result and whether it was in the cache; one that was not, or is damaged, is computed and kept."""
+    digest = _digest(key.model)
+    if not fresh and (kept := _read(key.path, digest)) is not None:
+        return kept, True
+    found = answer()
+    files.write_sealed(key.path, {"digest": digest, "columns": _packed(found)})
+    return found, False
+
+
+def _read(path: Path, digest: str) -> pd.DataFrame | None:
+    try:
+        content = files.read_sealed(path)
+    except (OSError, DataError):
+        return None
+    return _unpacked(content["columns"]) if content.get("digest") == digest else None
+
+
+@cache
+def _digest(model: str) -> str:
+    """Return the digest of all that a model's results depend on."""
+    return digest_of(sources(model) | {"machine": repr(_machine()).encode()})
+
+
+def sources(model: str) -> dict[str, bytes]:
+    """Return the sources that compute a model's results, and the model's row, by name."""
+    row = find(model)
+    families = [f"lib.{room}.networks.{row.family}" for room in ("study", "keras", "pytorch")]
+    found = imports.closure(["lib.parity.rungs", *families], _SOURCES, _computes)
+    return found | {"row": repr((row.family, sorted(row.arguments.items()))).encode()}
+
+
+def _computes(name: str) -> bool:
+    return name.startswith(_ROOMS) or name in _STUDY
+
+
+def _machine() -> dict[str, str]:
+    described = environment.describe()
+    return {part: described[part] for part in _MACHINE} | {"gpu_wanted": str(environment.gpu_wanted())}
+
+
+def _packed(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return a table's columns as JSON can hold them; a missing value is None."""
+    return {
+        name: {"type": str(column.dtype), "values": column.astype(object).where(column.notna(), None).tolist()}
+        for name, column in table.items()
+    }
+
+
+def _unpacked(columns: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(column["values"], dtype=column["type"]) for name, column in columns.items()})
