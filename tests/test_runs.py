@@ -268,7 +268,7 @@ def test_a_comment_or_a_docstring_leaves_the_code_digest_and_a_number_changes_it
 
     before = digest(source)
     assert before == code_digest(cell)
-    text = source.replace('"""Return the learning rate', '# Why.\n    """Give the learning rate')
+    text = source.replace('    """Return', '    # Why.\n    """Give')
     assert text != source
     assert digest(text) == before
     assert digest(f'{text}\nNUMBER = 1\n"""What it is."""\n') == digest(f"{text}\nNUMBER = 1\n") != before
@@ -285,7 +285,7 @@ BOTH, KERAS, PYTORCH = {"keras", "pytorch"}, {"keras"}, {"pytorch"}
         *((f"training/{name}.py", BOTH) for name in ("protocol", "resume", "metrics", "seeds", "schedules", "learner")),
         ("training/first_weights.py", BOTH),
         *((f"data/{name}.py", BOTH) for name in ("store", "stream", "contents", "layout")),
-        ("study/conventions.py", BOTH),
+        *((f"study/{name}.py", BOTH) for name in ("conventions", "twins")),
         *((f"keras/{name}.py", KERAS) for name in ("__init__", "learner", "data", "normalization", "weights")),
         *((f"pytorch/{name}.py", PYTORCH) for name in ("learner", "data", "normalization")),
         *((f"data/{name}.py", set()) for name in ("__main__", "preparation", "sources", "formats/cifar", "checks")),

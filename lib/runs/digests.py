@@ -73,9 +73,10 @@ def code(framework: Framework, model: str, sources: Mapping[str, bytes]) -> dict
     """Return the sources that make the numbers of a model's runs in a framework, and the model's row, by name."""
     row = find(model)
     rooms = ("lib.training", "lib.data", f"lib.{framework}")
+    shared = ("lib.study.conventions", "lib.study.twins")
 
     def makes_numbers(name: str) -> bool:
-        return name.startswith(rooms) or name == "lib.study.conventions"
+        return name.startswith(rooms) or name in shared
 
     families = [f"lib.{room}.networks.{row.family}" for room in (framework, "study")]
     found = imports.closure([f"20_train_{framework}", *families], sources, makes_numbers)
