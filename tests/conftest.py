@@ -40,6 +40,7 @@ TINY = {
         "schedule": {"warmup_epochs": 1},
         "limits": {"train_samples": 96, "test_samples": 40},
     },
+    "chapters": ["01_data", "30_results"],
 }
 
 
