@@ -1,15 +1,16 @@
 """The resolved settings of a study as text: each value, and the layer of the parameters that it comes from."""
 
-from collections.abc import Iterator
-from itertools import combinations
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from itertools import chain, combinations
+from typing import Any, NamedTuple
 
 from lib.study.loading import layers
 from lib.study.resolution import origins
 from lib.study.study import Study
 
 _AXES = ("dataset", "model", "arm", "framework")
-"""The axes that settings can depend on, in the order of the sections; an attribution's switches need the framework."""
+_SETS_OF_AXES = list(chain.from_iterable(combinations(_AXES, size) for size in range(len(_AXES) + 1)))
+"""What a setting can depend on, the fewest axes first."""
 
 
 class _Origin(NamedTuple):
@@ -17,57 +18,59 @@ class _Origin(NamedTuple):
     layer: str
 
 
-Point = dict[str, str]
-"""A level of each axis."""
+class _Point(NamedTuple):
+    """A level of each axis, and the settings there by their dotted names."""
+
+    levels: dict[str, str]
+    settings: dict[str, _Origin]
 
 
 def settings_text(study: Study) -> str:
-    """Return the settings of a study as tables of `setting`, `value` and `from`.
+    """Return the settings of a study as tables of setting, value and layer.
 
-    The first table holds what all runs share. The others hold the rest, each setting under the levels of the fewest
-    axes that determine it.
+    The first table holds what all runs share. In the others each setting stands behind the levels of the fewest axes
+    that determine it.
     """
     points = list(_points(study))
-    sections: dict[tuple[tuple[str, str], ...], list[tuple[str, _Origin]]] = {}
-    for key in dict.fromkeys(key for _, found in points for key in found):
-        axes = _determining(points, key)
-        for point, found in points:
-            rows = sections.setdefault(tuple((axis, point[axis]) for axis in axes), [])
-            if key in found and (key, found[key]) not in rows:
-                rows.append((key, found[key]))
-    ordered = sorted(sections, key=lambda levels: (len(levels), [_AXES.index(axis) for axis, _ in levels]))
-    return "\n\n".join(_table(levels, sections[levels]) for levels in ordered if sections[levels])
+    axes = {key: _determining(points, key) for point in points for key in point.settings}
+    tables: dict[tuple[str, ...], dict[tuple[str, ...], None]] = {}
+    for levels, settings in points:
+        for key, origin in settings.items():
+            row = (*(levels[axis] for axis in axes[key]), key, *origin)
+            tables.setdefault(axes[key], {})[row] = None
+    return "\n\n".join(_table(axes, tables[axes]) for axes in _SETS_OF_AXES if axes in tables)
 
 
-def _points(study: Study) -> Iterator[tuple[Point, dict[str, _Origin]]]:
-    """Yield each point of the axes once, with its settings by dotted name."""
-    seen: list[Point] = []
-    for entry in study.entries:
-        point = {"arm": entry.arm} | {axis: getattr(entry.cell, axis) for axis in _AXES if axis != "arm"}
-        if point not in seen:
-            seen.append(point)
-            stated = layers(study, entry.cell.dataset, entry.cell.model, entry.arm)
-            found = origins(stated, entry.cell.settings)
-            yield point, {key: _Origin(str(value), layer) for key, (value, layer) in found.items()}
+def _points(study: Study) -> Iterator[_Point]:
+    seen: list[dict[str, str]] = []
+    for arm, cell in ((entry.arm, entry.cell) for entry in study.entries):
+        levels = {"dataset": cell.dataset, "model": cell.model, "arm": arm, "framework": cell.framework}
+        if levels not in seen:
+            seen.append(levels)
+            found = origins(layers(study, cell.dataset, cell.model, arm), cell.settings)
+            yield _Point(levels, {key: _Origin(_shown(value), layer) for key, (value, layer) in found.items()})
 
 
-def _determining(points: list[tuple[Point, dict[str, _Origin]]], key: str) -> tuple[str, ...]:
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _determining(points: list[_Point], key: str) -> tuple[str, ...]:
     """Return the fewest axes whose levels determine a setting's value and layer."""
-    choices = (axes for size in range(len(_AXES) + 1) for axes in combinations(_AXES, size))
-    return next(axes for axes in choices if _determine(axes, points, key))
+    return next(axes for axes in _SETS_OF_AXES if _determine(axes, points, key))
 
 
-def _determine(axes: tuple[str, ...], points: list[tuple[Point, dict[str, _Origin]]], key: str) -> bool:
+def _determine(axes: tuple[str, ...], points: list[_Point], key: str) -> bool:
     found: dict[tuple[str, ...], _Origin | None] = {}
     return all(
-        found.setdefault(tuple(point[axis] for axis in axes), settings.get(key)) == settings.get(key)
-        for point, settings in points
+        found.setdefault(tuple(levels[axis] for axis in axes), settings.get(key)) == settings.get(key)
+        for levels, settings in points
     )
 
 
-def _table(levels: tuple[tuple[str, str], ...], rows: list[tuple[str, _Origin]]) -> str:
-    title = ", ".join(f"{axis} {level}" for axis, level in levels) or "all runs"
-    width = max(len(key) for key, _ in rows)
-    values = max(len(origin.value) for _, origin in rows)
-    lines = [f"  {key:{width}}  {origin.value:{values}}  {origin.layer}" for key, origin in rows]
-    return "\n".join([title, *lines])
+def _table(axes: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([f"by {', '.join(axes)}" if axes else "all runs", *(f"  {line}".rstrip() for line in lines)])
