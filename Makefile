@@ -65,8 +65,8 @@ PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFE
 parity: env ## are the two implementations the same? [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras], or a study's chapter: STUDY=stage1
 	@$(if $(filter file,$(origin STUDY)),$(RUN) -m lib.parity $(PART),$(if $(PART),$(error parity takes STUDY, or $(PART), not both),$(RUN) -m lib.report $(STUDY) --chapter 02_parity))
 
-plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code]
-	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)"
+plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
+	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
 
 cost: env ## what a study costs on a GPU, on paper: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)

@@ -1,22 +1,22 @@
-# One job a run. Which runs are pending is read from their records by `lib.sweep`, which asks for them by name:
+# One job a run. `lib.sweep` reads from the records which runs are pending, and asks for them by name:
 #   make sweep STUDY=stage1
-# By itself, this file asks for every run of a study that is pending:
+# By itself, this file asks for every pending run of a study:
 #   snakemake --cores all --forceall --config study=stage1
-# The declared output is not the record but an empty file that says only that the job is over: Snakemake removes the
-# output of a job that failed, and will not go on where it was killed in the middle of one. A record is not its to lose.
+# The declared output of a job is an empty file, and not the record: Snakemake removes the output of a job that failed or
+# was killed.
 # On a cluster the same file runs through an executor plugin: make sweep STUDY=stage2 OPTIONS="--executor slurm --jobs 8"
 
 import sys
 
 from lib import processes
-from lib.study.params import load_study
+from lib.study.loading import load_study
 from lib.sweep.plan import pending
 
 study = load_study(config["study"])
 rerun = config.get("rerun") or ""
 
 
-# Snakemake itself would wait for the running jobs, which may take hours.
+# Without this, Snakemake waits for the running jobs, which may take hours.
 onstart:
     processes.interrupt_on_signals(processes.terminate_children)
 
@@ -26,7 +26,7 @@ rule all:
         [f"executed/.over/{cell.name}" for cell, _ in pending(study, rerun)],
 
 
-# A run takes the whole machine: two trainings at once would falsify each other's times.
+# A run takes the whole machine: of two trainings at once, each would falsify the other's times.
 rule train:
     output:
         touch("executed/.over/{run}"),

@@ -1,4 +1,4 @@
-"""What a run was made with: versions and hardware, as text for the record."""
+"""The environment of a run as text for its record: versions and hardware."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ _PACKAGES = ("tensorflow", "keras", "torch", "torchvision", "numpy", "scikit-lea
 
 
 def describe() -> dict[str, str]:
-    """Return the machine's and the packages' versions; nothing is imported for it."""
+    """Return the versions of the machine and of the packages, without importing them."""
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
@@ -26,9 +26,10 @@ def describe() -> dict[str, str]:
 
 
 def loaded_libraries() -> dict[str, str]:
-    """Return which CUDA runtime and which cuDNN this process has loaded: `cuda`, `cudnn`, and the CUDA of that cuDNN.
+    """Return the versions of the CUDA runtime and cuDNN that this process has loaded: `cuda`, `cudnn`, `cudnn_cuda`.
 
-    Each is a version, such as 12.8, or "none". On a machine without a GPU a framework may load nothing, or only cuDNN.
+    The last one is the CUDA that cuDNN was built for. Each is a version, such as 12.8, or "none". On a machine without
+    a GPU a framework may load nothing, or cuDNN alone.
 
     Source: cuDNN's API reference, `cudnnGetVersion` and `cudnnGetCudartVersion`; CUDA's, `cudaRuntimeGetVersion`.
     """
@@ -46,7 +47,7 @@ def loaded_libraries() -> dict[str, str]:
 
 
 def _loaded(name: str) -> ctypes.CDLL | None:
-    """Return a shared library that this process has loaded already, by the beginning of its file's name."""
+    """Return a shared library that this process has loaded, by the beginning of its file's name."""
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
     files = (line.split(maxsplit=5)[5] for line in lines if "/" in line)
@@ -58,20 +59,18 @@ def _cuda_version(number: int) -> str:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpu_wanted() -> bool:
-    """Return whether the machine has a GPU that is to be used; `CUDA_VISIBLE_DEVICES=-1` says that none is."""
+    """Return whether the machine has a GPU that is to be used; `CUDA_VISIBLE_DEVICES=-1` excludes all."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
     return not hidden and nvidia("name") not in ("none", "unknown")
 
 
 def require_gpu(seen: bool) -> None:
-    """Refuse to train on a CPU, days long and compared with a GPU, where there is a GPU to be used.
-
-    `seen` is whether the framework sees one.
+    """Refuse to train on the CPU of a machine with a GPU; `seen` is whether the framework sees the GPU.
 
     Raises:
         TrainingError: the machine has a GPU that the framework does not see.
@@ -98,14 +97,14 @@ def _cpu_name() -> str:
 
 
 def nvidia(query: str) -> str:
-    """Return what `nvidia-smi` says of the first GPU: "none" without that program, "unknown" where it fails."""
+    """Return the answer of `nvidia-smi` for the first GPU: "none" without that program, "unknown" where it fails."""
     if not shutil.which("nvidia-smi"):
         return "none"
     return next(iter(nvidia_all(query)), "unknown")
 
 
 def nvidia_all(query: str) -> list[str]:
-    """Return what `nvidia-smi` says of every GPU, one item each, or nothing where it fails."""
+    """Return the answers of `nvidia-smi` for every GPU, one item each, or nothing where it fails."""
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line.strip() for line in answer.stdout.splitlines()] if answer.returncode == 0 else []

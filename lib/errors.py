@@ -1,4 +1,4 @@
-"""The errors that a user can cause and mend, each shown as one clear message instead of a traceback."""
+"""The errors that a user can cause and correct, each shown as one message instead of a traceback."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from lib import processes
 
 
 class UserError(Exception):
-    """Something that the user can mend; the message names the thing and the choices."""
+    """An error that the user can correct; the message names its cause and the choices."""
 
 
 class ParameterError(UserError):
@@ -21,19 +21,19 @@ class DataError(UserError):
 
 
 class TrainingError(UserError):
-    """A training run cannot go on: the loss is no number any more, or the machine refused."""
+    """Training cannot continue: non-finite loss or hardware failure."""
 
 
 class ParityError(UserError):
-    """Weights cannot be carried from one framework's network into the other's."""
+    """Weights cannot be transplanted from one framework's network into the other's."""
 
 
 class ChapterError(UserError):
-    """A notebook stopped at an error, its kernel died, or it cannot be exported."""
+    """A notebook raised an error, its kernel died, or it cannot be exported."""
 
 
 def described(error: BaseException) -> str:
-    """Return an error as one would say it: a user's or the system's in its own words, any other with its name."""
+    """Return an error's message; errors that are neither a user's nor the system's are given with their names."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError):
@@ -45,7 +45,7 @@ def described(error: BaseException) -> str:
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """End the process with one message where the block raises what a user can mend, or where a signal ends it.
+    """End the process with a one-line message where the block raises a user's error, or where a signal ends it.
 
     The exit code is 1, or 130 after SIGINT, SIGTERM or SIGHUP.
     """
@@ -54,7 +54,7 @@ def one_line() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output, such as `head`, has seen enough; Python would complain once more while it ends.
+        # The reader, such as `head`, has closed the pipe; without this, Python prints an error while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (UserError, OSError, MemoryError) as error:
         sys.exit(f"error: {described(error)}")

@@ -1,4 +1,4 @@
-"""Run a notebook so that what it says of itself is true."""
+"""Execute a notebook with papermill, so that its metadata and its error messages are true."""
 
 import logging
 import signal
@@ -23,14 +23,14 @@ _OURS = {error.__name__ for error in UserError.__subclasses__()}
 
 
 class TruthfulEngine(NBClientEngine):
-    """Papermill's engine, but a killed kernel leaves a notebook that says so.
+    """Papermill's engine, with the cell in which a kernel died marked as failed.
 
-    Papermill marks the cell a kernel died in as `completed`, with no exception; only the exit code differs.
+    Papermill itself marks that cell as `completed`, without an exception.
     """
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> None:
-        """Execute, and mark the last cell that was started as failed where the kernel did not answer any more."""
+        """Execute, and mark the last started cell as failed where the kernel died."""
         try:
             super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
         except DeadKernelError as error:
@@ -41,9 +41,11 @@ class TruthfulEngine(NBClientEngine):
 
 
 def _told(error: PapermillExecutionError, notebook: Path) -> str:
-    """Return the error of a notebook's cell as `lib.errors.described` would."""
+    """Return the error of a notebook's cell in the form of `lib.errors.described`."""
     name = error.ename
-    if name == "CellExecutionError":  # papermill's word where IPython could not show the error, and printed its name
+    if (
+        name == "CellExecutionError"
+    ):  # papermill's name where IPython could not show the error, and printed its name alone
         cells = nbformat.read(notebook, as_version=4).cells
         failed = next(cell for cell in cells if cell.metadata.get("papermill", {}).get("exception"))
         name = "".join(output.get("text", "") for output in failed.outputs).strip().rpartition("\n")[2]
@@ -53,12 +55,10 @@ def _told(error: PapermillExecutionError, notebook: Path) -> str:
 
 
 class KernelManager(AsyncKernelManager):
-    """A kernel that ends with this process, and whose stderr goes into a file beside its sockets.
+    """A kernel that ends with this process and writes its stderr into a file beside its sockets.
 
-    `environment` is added to the variables that it starts with.
-
-    What a notebook writes to stderr comes back with its outputs; the rest is shown
-    only where the kernel died, since a kernel that is stopped makes noise of its own.
+    `environment` is added to its environment variables. The file is shown where the kernel died; stderr of the
+    notebook's cells is part of their outputs.
     """
 
     environment = Dict().tag(config=True)
@@ -83,13 +83,13 @@ def execute(
     console: TextIO | None = None,
     environment: dict[str, str] | None = None,
 ) -> None:
-    """Execute a chapter's `.py` half with parameters and save the notebook, as far as it came, at `target`.
+    """Execute a chapter's `.py` half with parameters and save the notebook at `target`, after an error too.
 
-    What the notebook prints goes to `console` while it runs, and `environment` is added to the kernel's. The kernel is
-    reached through sockets in a folder of its own, since TCP ports can collide where several kernels start at once.
+    The notebook's output goes to `console` while it runs, and `environment` is added to the kernel's. The kernel uses
+    sockets in a folder of its own, since TCP ports can collide where several kernels start at once.
 
     Raises:
-        ChapterError: a cell raised, or the kernel died; the message is the cell's own.
+        ChapterError: a cell raised an error, whose message it has, or the kernel died.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as sockets:
@@ -113,10 +113,10 @@ def execute(
         except PapermillExecutionError as error:
             raise ChapterError(f"{source.name}: {_told(error, target)}") from None
         except KeyboardInterrupt:
-            # The cell's task ends by it too, and asyncio would report at length that nobody asked it how it ended.
+            # The cell's task ends too, and asyncio would log that its exception was never retrieved.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise
-        except RuntimeError as error:  # a DeadKernelError, or jupyter_client's where the kernel never replied
+        except RuntimeError as error:  # a DeadKernelError, or jupyter_client's error where the kernel never replied
             if "Kernel died" not in str(error):
                 raise
             last_words = _stderr_beside(connection).read_text(errors="replace").strip().splitlines()[-1:]

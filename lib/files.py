@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and that show it when they were damaged afterwards."""
+"""Files that are written whole or not at all, with checksums that reveal later damage."""
 
 import fcntl
 import hashlib
@@ -16,10 +16,10 @@ from lib.errors import DataError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes `path`'s place when the block ends well, and goes when it fails.
+    """Yield a temporary path that replaces `path` when the block ends well, and is removed when it fails.
 
-    The temporary name keeps the suffix, since several libraries choose the format by it. It is the same each time: a
-    file that a killed process left there is overwritten by the next one.
+    The temporary name keeps the suffix, by which several libraries choose the format. It is the same each time, so that
+    the next process overwrites what a killed one left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or a folder is on the disk: without that, a renamed file may be empty after a power cut."""
+    """Wait until a file or a folder is on the disk; otherwise a renamed file may be empty after a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -45,7 +45,7 @@ def sync(path: Path) -> None:
 def held(path: Path, refusal: Exception, seconds: float = 0) -> Iterator[None]:
     """Hold a lock file during the block, or raise `refusal` where another process holds it for longer than `seconds`.
 
-    The system lets go of it when the process ends, however it ends.
+    The operating system releases it when the process ends, even if it is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -60,7 +60,7 @@ def held(path: Path, refusal: Exception, seconds: float = 0) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds a lock file; looking takes no more than the right to read it."""
+    """Return whether a process holds a lock file, which has to be readable and not writable."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -84,7 +84,7 @@ def sha256(path: Path) -> str:
 
 
 def is_intact(path: Path, checksum: str) -> bool:
-    """Return whether a file is there and has this SHA-256."""
+    """Return whether a file exists and has this SHA-256."""
     return path.is_file() and sha256(path) == checksum
 
 
@@ -98,7 +98,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: there is no such file, or it cannot be read.
-        DataError: the file is not JSON, or its content is not what its seal was made for.
+        DataError: the file is not JSON, or its content does not match its seal.
     """
     try:
         content = json.loads(path.read_bytes())

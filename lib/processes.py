@@ -1,4 +1,4 @@
-"""Processes that end together: a signal reaches the children, and no child outlives its parent."""
+"""Processes that end together: signals are passed on to children, and no child outlives its parent."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ from types import FrameType
 import psutil
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals by which a user, a terminal or a machine that shuts down asks a process to end."""
+"""The signals with which a user, a terminal or a shutdown ends a process."""
 
 _PR_SET_PDEATHSIG = 1
 """From Linux's `sys/prctl.h`."""
@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 def interrupt_on_signals(before: Callable[[], None] = lambda: None) -> None:
     """Make SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, after calling `before`.
 
-    A signal that the process was started to ignore stays ignored, as `nohup` asks it of SIGHUP.
+    A signal that was ignored at the process's start stays ignored: `nohup` does so with SIGHUP.
     """
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -44,9 +44,9 @@ def terminate_children() -> None:
 def end_group(leader: subprocess.Popen, patience: float = 20) -> None:
     """End a process group, whose leader may have ended already, and return when none of its processes is left.
 
-    SIGTERM goes to the leader, which ends the others; every five seconds to all that are left, since Python drops an
-    interrupt that it meets in a destructor or a hook; and after `patience` seconds they are killed. From now on this
-    process ignores signals itself. A process in a session of its own, as a kernel is, has to be `bound` to its parent.
+    The leader gets SIGTERM and ends the others. All that are left get SIGTERM every five seconds, since Python drops an
+    interrupt inside a destructor or a hook, and SIGKILL after `patience` seconds. From the call on, this process
+    ignores signals itself. A process in its own session, such as a kernel, has to be `bound` to its parent.
     """
     for ending in _ENDINGS:
         signal.signal(ending, signal.SIG_IGN)
@@ -54,7 +54,7 @@ def end_group(leader: subprocess.Popen, patience: float = 20) -> None:
     start, sent = time.monotonic(), 1
     with suppress(ProcessLookupError):
         while (waited := time.monotonic() - start) < patience + 5:
-            leader.poll()  # an ended leader counts as a member of its group until it is waited for
+            leader.poll()  # an ended leader is a member of its group until it is waited for
             os.killpg(leader.pid, 0)
             if waited > 5 * sent:
                 os.killpg(leader.pid, signal.SIGTERM if waited < patience else signal.SIGKILL)
@@ -63,10 +63,10 @@ def end_group(leader: subprocess.Popen, patience: float = 20) -> None:
 
 
 def bound(command: Sequence[str], ending: signal.Signals = signal.SIGTERM) -> list[str]:
-    """Return a command that runs `command` and sends it the signal `ending` when this process ends, even if killed.
+    """Return a command that runs `command`, which gets the signal `ending` when this process ends, even if killed.
 
-    It has to be started by this process itself, from a thread that lives as long as the command. On systems other than
-    Linux the command runs without that signal.
+    This process has to start it itself, from a thread that lives as long as the command. On systems other than Linux
+    the command gets no signal.
 
     Source: the manual page prctl(2), PR_SET_PDEATHSIG.
     """
@@ -77,7 +77,7 @@ def _run_bound(parent: int, ending: int, command: Sequence[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ending)
         if os.getppid() != parent:
-            sys.exit("the parent ended before this process had begun")
+            sys.exit("the parent process ended before this one started")
     os.execvp(command[0], command)
 
 

@@ -1,12 +1,14 @@
-"""How far a training is, and how long it will still take: plain lines, which every log can hold."""
+"""Progress of a training and its remaining time, in plain lines that every log can hold."""
 
 import time
+
+from lib.clock import duration
 
 _QUIET_SECONDS = 30
 
 
 class Progress:
-    """Print a line an epoch, and within a long epoch one every half minute."""
+    """Prints a line an epoch, and within a long epoch one every half minute."""
 
     def __init__(self, name: str, done: int, epochs: int, steps: int) -> None:
         self._name, self._epoch, self._epochs, self._steps = name, done, epochs, steps
@@ -16,7 +18,7 @@ class Progress:
             print(f"{name}: goes on after epoch {done} of {epochs}", flush=True)
 
     def step(self) -> None:
-        """Count a step; speak if the epoch has been silent for long."""
+        """Count a step; print a line if the last one is half a minute old."""
         self._step += 1
         if time.monotonic() - self._spoke > _QUIET_SECONDS:
             self._say(f"epoch {self._epoch + 1}/{self._epochs}, step {self._step} of {self._steps}")
@@ -31,13 +33,3 @@ class Progress:
         epochs_made = self._epoch - self._first + self._step / self._steps
         left = (self._spoke - self._start) / epochs_made * (self._epochs - self._epoch - self._step / self._steps)
         print(f"{self._name}: {text}, {duration(left)} left", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in the two units a reader would use: `48 s`, `12 min 5 s`, `3 h 20 min`."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

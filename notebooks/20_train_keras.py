@@ -15,14 +15,16 @@
 # # One run in Keras
 #
 # What does one run of the study do, from its settings to its record? This chapter trains it. The sweep executes the
-# chapter once for each run, and the copy it leaves in the run's folder is the run's own report. Opened by hand it
-# trains the run named below, and a run that is done already is only shown.
+# chapter once for each run, and the executed copy in the run's folder is the run's own report. Opened by hand it
+# trains the run named below. A run that has a result is shown and not trained; with `rerun = "code"` it is trained
+# again if other code made the result.
 #
 # Its twin, `20_train_pytorch`, has the same cells in the same order; only the learner differs.
 
 # %% tags=["parameters"]
 study = "quickstart"
 run = "keras_digits_resnet20_fp32_seed42-quick"
+rerun = ""
 
 # %% tags=["setup"]
 import pandas as pd
@@ -30,7 +32,7 @@ from IPython.display import display
 
 from lib.analysis.results import settings_table
 from lib.data.store import open_store
-from lib.figures.style import curves
+from lib.figures.training import curves
 from lib.keras.learner import KerasLearner
 from lib.study.loading import load_study
 from lib.training import protocol as training
@@ -42,7 +44,8 @@ from lib.training import protocol as training
 # `params/train.yaml`, and what the study departs from.
 
 # %%
-cell = load_study(study).cell(run)
+experiment = load_study(study)
+cell = experiment.cell(run)
 display(settings_table(cell))
 
 # %% [markdown]
@@ -57,8 +60,8 @@ print(f"{len(store.train_indices):,} train, {len(store.val_indices):,} val and {
 # %% [markdown]
 # ## The learner
 #
-# A model with Keras' own initialisation, its optimizer and its input pipelines. The learner is all that the
-# training protocol knows of the framework.
+# A model with Keras' own initialisation, its optimizer and its input pipelines. The training protocol knows the
+# framework by this learner alone.
 
 # %%
 learner = KerasLearner(cell, store)
@@ -68,20 +71,21 @@ print(f"device: {learner.describe()['device']}")
 # %% [markdown]
 # ## Training
 #
-# The protocol of `lib/training/protocol.py`, the same for both frameworks: an epoch is seeded from the seed and its
-# number, timed without its validation, and kept, so that a run that is stopped goes on from its last whole epoch.
+# The protocol of `lib/training/protocol.py` is the same for both frameworks: an epoch is seeded from the seed and its
+# number, timed without its validation, and kept, so that a stopped run goes on from its last whole epoch.
 
 # %%
-log = training.fit(cell, learner, store.digest)
+log = training.fit(cell, learner, store.digest, rerun)
 
 # %%
-display(curves(log.frame().assign(framework=cell.framework, seed=cell.seed)))
+epochs = log.frame().assign(**cell.model_dump(exclude={"settings"}))
+display(curves(epochs, experiment.main))
 
 # %% [markdown]
 # ## The test
 #
-# The weights of the epoch with the best val accuracy are loaded again and meet the test set, which nothing before
-# has looked at.
+# The weights of the epoch with the best val accuracy are loaded again and evaluated on the test set, which nothing
+# before has used.
 
 # %%
 result = training.test(cell, learner, log)
@@ -92,8 +96,8 @@ print(f"n = {result['test_images']:,} test images")
 # %% [markdown]
 # ## The record
 #
-# The last thing that a run writes. By it the run is done; the analysis reads records and epoch logs, and nothing
-# else.
+# The record is the last file that a run writes, and makes it done. The analysis reads records, epoch logs and logits,
+# and nothing else.
 
 # %%
 record = training.finish(cell, learner, store.digest, log, result)

@@ -34,7 +34,13 @@ TINY = {
     "precisions": ["fp32"],
     "seeds": [42],
     "variant": "tiny",
-    "settings": {"epochs": 3, "batch_size": 32, "warmup_epochs": 1, "train_samples": 96, "test_samples": 40},
+    "settings": {
+        "epochs": 3,
+        "batch_size": 32,
+        "schedule": {"warmup_epochs": 1},
+        "limits": {"train_samples": 96, "test_samples": 40},
+    },
+    "chapters": ["01_data", "30_results"],
 }
 
 
@@ -43,8 +49,10 @@ def tiny_study():
     """Returns a function that writes a variation of the tiny study into the scratch project."""
     import yaml
 
+    from lib.study.settings import merged
+
     def write(name="tiny", settings=None, **changes):
-        content = TINY | {"variant": name} | changes | {"settings": TINY["settings"] | (settings or {})}
+        content = TINY | {"variant": name} | changes | {"settings": merged(TINY["settings"], settings or {})}
         (SCRATCH / f"params/studies/{name}.yaml").write_text(yaml.safe_dump(content))
         return name
 

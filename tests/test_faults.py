@@ -14,9 +14,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from lib.runs import state as runs
+from lib.runs import records, state
 from lib.runs.state import Kind
-from lib.study.params import load_study
+from lib.study.loading import load_study
 from tests.faults import Sweep
 
 pytestmark = pytest.mark.usefixtures("digits")
@@ -26,16 +26,16 @@ TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGK
 
 def began(study):
     """The cells of a study whose run was started and has no record."""
-    return [cell for cell in study.cells if (runs.folder(cell) / "status.json").exists()]
+    return [cell for cell in study.cells if (records.folder(cell) / "status.json").exists()]
 
 
 def kept_an_epoch(study):
-    return any((runs.unfinished(cell) / "progress.json").exists() for cell in study.cells)
+    return any((records.unfinished(cell) / "progress.json").exists() for cell in study.cells)
 
 
 def results(cell):
     """All that a run leaves and that has to be the same each time."""
-    folder = runs.folder(cell)
+    folder = records.folder(cell)
     log = pd.read_csv(folder / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
     with np.load(folder / "logits.npz") as file:
         return log, json.loads((folder / "test.json").read_text()), file["logits"].tobytes(), file["labels"].tobytes()
@@ -63,7 +63,7 @@ def study(tiny_study):
 def test_a_signal_ends_everything_in_seconds_and_starts_nothing(study, victim, how):
     """Ctrl-C and a closed terminal reach the whole foreground group; `kill` reaches one process."""
     for cell in study.cells:
-        shutil.rmtree(runs.folder(cell), ignore_errors=True)
+        shutil.rmtree(records.folder(cell), ignore_errors=True)
     sweep = Sweep(study.name)
     sweep.wait_for(lambda: kept_an_epoch(study))
     assert len(sweep.processes()) > 5, "the loading processes are counted too"
@@ -74,8 +74,8 @@ def test_a_signal_ends_everything_in_seconds_and_starts_nothing(study, victim, h
     seconds, printed = sweep.end()
     assert seconds < 20
     assert "Traceback" not in printed
-    assert [runs.state(cell).kind for cell in began(study)] == [Kind.INTERRUPTED]
-    with runs.claimed(study.cells[0]), runs.claimed(study.cells[1]):
+    assert [state.state(cell).kind for cell in began(study)] == [Kind.INTERRUPTED]
+    with state.claimed(study.cells[0]), state.claimed(study.cells[1]):
         pass
 
 
@@ -94,14 +94,14 @@ def test_a_finished_run_outlives_its_cell(faultless, tiny_study):
     study = load_study(tiny_study("outlived", frameworks=["pytorch"]))
     (cell,) = study.cells
     sweep = Sweep(study.name)
-    sweep.wait_for((runs.folder(cell) / "record.json").exists)
+    sweep.wait_for((records.folder(cell) / "record.json").exists)
     sweep.find("lib.sweep.cell").kill()
     sweep.end()
-    assert runs.state(cell).kind == Kind.DONE
+    assert state.state(cell).kind == Kind.DONE
     again = Sweep(study.name)
     assert "1 runs (1 done); 0 to run" in again.end()[1]
     assert results(cell) == faultless["pytorch"]
-    assert not runs.unfinished(cell).exists()
+    assert not records.unfinished(cell).exists()
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.thorough)])
@@ -109,9 +109,9 @@ def test_kills_at_random_moments_change_no_result_and_leave_no_process(faultless
     study = load_study(tiny_study(f"killed-{kills}"))
     chance, killed = random.Random(kills), 0
     while killed < kills:
-        if all(runs.state(cell).kind == Kind.DONE for cell in study.cells):
+        if all(state.state(cell).kind == Kind.DONE for cell in study.cells):
             for cell in study.cells:
-                shutil.rmtree(runs.folder(cell))
+                shutil.rmtree(records.folder(cell))
         sweep = Sweep(study.name)
         while killed < kills:
             time.sleep(chance.uniform(0, 12))
@@ -126,7 +126,7 @@ def test_kills_at_random_moments_change_no_result_and_leave_no_process(faultless
     _, printed = last.end(300)
     assert last.make.returncode == 0, printed
     for cell in study.cells:
-        assert runs.state(cell).kind == Kind.DONE
+        assert state.state(cell).kind == Kind.DONE
         assert results(cell) == faultless[cell.framework]
 
 
@@ -142,10 +142,12 @@ def kill_one(sweep, chance):
 def assert_status_is_true(study, faultless):
     """No process is left, so nothing is running; what is done is right; what is not says so."""
     for cell in study.cells:
-        kind = runs.state(cell).kind
-        if (runs.folder(cell) / "record.json").exists():
+        kind = state.state(cell).kind
+        if (records.folder(cell) / "record.json").exists():
             assert kind == Kind.DONE
             assert results(cell) == faultless[cell.framework]
         else:
             assert kind in (Kind.MISSING, Kind.INTERRUPTED, Kind.FAILED)
-        assert [path for path in Path(runs.folder(cell)).glob(".*") if path.name != ".lock"] == [] or kind != Kind.DONE
+        assert [
+            path for path in Path(records.folder(cell)).glob(".*") if path.name != ".lock"
+        ] == [] or kind != Kind.DONE

@@ -1,21 +1,27 @@
 """What is on disk decides how a run stands; nothing else does."""
 
 import contextlib
+import dataclasses
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lib import files, paths
+from lib import files, imports, paths
 from lib.errors import ChapterError, DataError, TrainingError
-from lib.runs import digests
+from lib.runs import digests, log, logits, records
 from lib.runs import state as runs
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
+from lib.runs.records import Record
 from lib.runs.state import Kind
-from lib.study.params import load_study
+from lib.study.loading import load_study
+from lib.study.models import MODELS
+from lib.study.settings import AdamW, Constant
 from lib.sweep.plan import pending, time_left
 
 
@@ -29,13 +35,13 @@ def cell(monkeypatch, tmp_path):
 
 
 def write_record(cell, **changes):
-    runs.write_record(
-        runs.Record(
+    records.write_record(
+        Record(
             **{
                 "run": cell.name,
                 "cell": cell,
                 "inputs_digest": inputs_digest(cell, "content"),
-                "code_digest": code_digest(cell.framework),
+                "code_digest": code_digest(cell),
                 "environment": {"python": "3.11"},
                 "started": "2026-01-01T00:00:00+00:00",
                 "finished": "2026-01-01T00:01:30+00:00",
@@ -55,6 +61,10 @@ def write_record(cell, **changes):
             | changes
         )
     )
+
+
+def with_settings(cell, **settings):
+    return cell.model_copy(update={"settings": cell.settings.model_copy(update=settings)})
 
 
 def test_a_run_without_a_folder_is_missing(cell):
@@ -79,8 +89,13 @@ def test_the_time_left_is_the_mean_of_the_runs_of_the_same_kind_without_their_pa
 
 def test_a_changed_setting_makes_a_run_stale_and_is_named(cell):
     write_record(cell)
-    changed = cell.model_copy(update={"settings": cell.settings.model_copy(update={"epochs": 9})})
-    assert runs.state(changed) == (Kind.STALE, "changed: epochs 8 -> 9")
+    sgd = cell.settings.optimizer
+    assert runs.state(with_settings(cell, epochs=9)) == (Kind.STALE, "changed: epochs 8 -> 9")
+    changed = with_settings(cell, optimizer=sgd.model_copy(update={"weight_decay": 0.0}))
+    assert runs.state(changed) == (Kind.STALE, "changed: optimizer.weight_decay 0.0001 -> 0.0")
+    changed = with_settings(cell, schedule=Constant(name="constant"))
+    reason = "changed: schedule.name cosine -> constant, schedule.warmup_epochs 1 -> absent"
+    assert runs.state(changed) == (Kind.STALE, reason)
 
 
 def test_changed_data_make_a_run_stale(cell):
@@ -92,12 +107,12 @@ def test_changed_data_make_a_run_stale(cell):
 def test_a_run_made_by_other_code_is_shown_as_such_and_kept(cell):
     write_record(cell, code_digest="other")
     assert runs.state(cell).kind == Kind.OTHER_CODE
-    assert runs.finished(cell, "content") is not None
+    assert records.matching_record(cell, "content") is not None
 
 
 def test_a_record_that_cannot_be_read_is_neither_done_nor_run_over(cell):
     write_record(cell)
-    path = runs.folder(cell) / "record.json"
+    path = records.folder(cell) / "record.json"
     path.write_text(path.read_text()[:-100])
     kind, reason = runs.state(cell)
     assert kind == Kind.UNREADABLE
@@ -107,17 +122,17 @@ def test_a_record_that_cannot_be_read_is_neither_done_nor_run_over(cell):
 
 def test_a_record_of_an_earlier_version_can_still_be_read(cell):
     write_record(cell)
-    path = runs.folder(cell) / "record.json"
+    path = records.folder(cell) / "record.json"
     content = files.read_sealed(path)
     del content["accumulation_steps"], content["working_seconds"], content["products"]
     files.write_sealed(path, content)
     assert runs.state(cell).kind == Kind.DONE
-    assert runs.read_record(cell).seconds == 90
+    assert records.read_record(cell).seconds == 90
 
 
 def test_a_run_on_another_machine_is_running_as_long_as_it_gives_signs(cell):
     runs.write_status(cell, "running")
-    status = runs.folder(cell) / "status.json"
+    status = records.folder(cell) / "status.json"
     status.write_text(status.read_text().replace(platform.node(), "elsewhere"))
     assert runs.state(cell).kind == Kind.RUNNING
     assert f"on elsewhere, as process {os.getpid()} (executed/{cell.name}/status.json)" in runs.state(cell).reason
@@ -132,6 +147,29 @@ def test_a_run_on_another_machine_is_running_as_long_as_it_gives_signs(cell):
 def test_a_failed_run_keeps_its_reason(cell):
     runs.write_status(cell, "failed", "the loss became nan")
     assert runs.state(cell) == (Kind.FAILED, "the loss became nan")
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"), [("failed", "failed: the loss became nan"), ("interrupted", "was interrupted")]
+)
+def test_a_rerun_that_did_not_finish_keeps_the_result_and_is_named(cell, ending, told):
+    write_record(cell, code_digest="other")
+    runs.write_status(cell, ending, "the loss became nan" if ending == "failed" else "")
+    reason = f"made by other code than today's; the new training {told}"
+    for _ in range(2):
+        assert runs.state(cell) == (Kind.OTHER_CODE, reason)
+        assert [entry.cell for entry, _ in records.finished(load_study("quickstart"))] == [cell]
+        runs.tidy(cell)
+    write_record(cell)
+    runs.tidy(cell)
+    assert not (records.folder(cell) / "status.json").exists()
+
+
+def test_the_status_of_the_training_that_made_a_record_says_nothing_of_a_later_one(cell):
+    """As a process leaves it that was killed after its record was written; the code was edited since."""
+    runs.write_status(cell, "running")
+    write_record(cell, code_digest="other", finished="2999-01-01T00:00:00+00:00")
+    assert runs.state(cell) == (Kind.OTHER_CODE, "made by other code than today's")
 
 
 def test_a_run_that_a_process_holds_is_running_and_can_be_held_by_no_other(cell):
@@ -151,7 +189,7 @@ def test_a_run_that_a_process_holds_is_running_and_can_be_held_by_no_other(cell)
 @pytest.mark.parametrize("pid", [1, 0, -1, 2**70, "a zombie"])
 def test_a_process_id_that_now_belongs_to_another_process_or_to_none_keeps_no_run_running(cell, pid):
     runs.write_status(cell, "running")
-    status = runs.folder(cell) / "status.json"
+    status = records.folder(cell) / "status.json"
     with subprocess.Popen(["true"]) as child:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         number = child.pid if pid == "a zombie" else pid
@@ -162,47 +200,75 @@ def test_a_process_id_that_now_belongs_to_another_process_or_to_none_keeps_no_ru
 
 
 def test_a_product_is_the_file_that_the_record_names(cell):
-    path = runs.folder(cell) / "epochs.csv"
+    path = records.folder(cell) / "epochs.csv"
     files.write_text(path, "epoch\n1\n")
     write_record(cell, products={"epochs.csv": files.sha256(path)})
-    assert runs.product(cell, "epochs.csv") == path
+    assert records.product(cell, "epochs.csv") == path
     path.write_text("epoch\n2\n")
     with pytest.raises(DataError, match=r"epochs.csv is damaged: put back the file .* or remove record.json"):
-        runs.product(cell, "epochs.csv")
+        records.product(cell, "epochs.csv")
     path.unlink()
     with pytest.raises(DataError, match="epochs.csv is gone"):
-        runs.product(cell, "epochs.csv")
+        records.product(cell, "epochs.csv")
 
 
 def test_a_digit_that_changed_in_a_record_is_seen(cell):
     write_record(cell)
-    path = runs.folder(cell) / "record.json"
+    path = records.folder(cell) / "record.json"
     path.write_text(path.read_text().replace('"test_accuracy": 0.5', '"test_accuracy": 0.6'))
     assert runs.state(cell).kind == Kind.UNREADABLE
 
 
-def test_a_digest_ignores_the_variant_s_name_and_settings_at_their_default(cell):
-    assert inputs_digest(cell, "content") == inputs_digest(cell.model_copy(update={"variant": "other"}), "content")
-    patient = cell.settings.model_copy(update={"on_oom": "accumulate"})
-    assert inputs_digest(cell.model_copy(update={"settings": patient}), "content") == inputs_digest(cell, "content")
-    limited = cell.settings.model_copy(update={"max_steps_train": 3})
-    assert inputs_digest(cell.model_copy(update={"settings": limited}), "content") != inputs_digest(cell, "content")
+def test_a_digest_ignores_names_and_settings_at_their_default(cell):
+    digest = inputs_digest(cell, "content")
+    assert inputs_digest(cell.model_copy(update={"variant": "other", "arm": "some"}), "content") == digest
+    assert inputs_digest(with_settings(cell, on_oom="accumulate"), "content") == digest
+    for group, departure in {
+        "limits": {"max_steps_train": 3},
+        "pairing": {"shared": True},
+        "regularisation": {"label_smoothing": 0.1},
+        "optimizer": {"momentum": 0.0, "nesterov": False},
+    }.items():
+        changed = getattr(cell.settings, group).model_copy(update=departure)
+        assert inputs_digest(with_settings(cell, **{group: changed}), "content") != digest
 
 
-def test_a_comment_or_a_docstring_leaves_the_code_digest_and_a_number_changes_it(monkeypatch, tmp_path):
+def test_the_names_of_optimizer_and_schedule_are_part_of_the_inputs(cell, monkeypatch):
+    seen = []
+    monkeypatch.setattr(digests.json, "dumps", lambda content, **_: seen.append(content[0]["settings"]) or "")
+    inputs_digest(with_settings(cell, optimizer=AdamW(name="adamw", learning_rate=0.001)), "content")
+    assert seen[0]["optimizer"] == {"name": "adamw", "learning_rate": 0.001}
+    assert seen[0]["schedule"] == {"name": "cosine", "warmup_epochs": 1}
+    assert not {"regularisation", "pairing", "limits", "network", "on_oom"} & seen[0].keys()
+
+
+@pytest.fixture
+def library(monkeypatch, tmp_path):
+    """A copy of `lib` that may be edited."""
     copy = tmp_path / "lib"
     shutil.copytree(paths.LIB, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(paths, "LIB", copy)
-    schedules = copy / "schedules.py"
+    return copy
+
+
+def code_digests():
+    """The code digest of each model in each of its frameworks, from what is on disk."""
+    sources = digests.sources()
+    found = [(framework, model.name) for model in MODELS.values() for framework in model.frameworks]
+    return {one: digests.digest_of(digests.code(*one, sources)) for one in found}
+
+
+def test_a_comment_or_a_docstring_leaves_the_code_digest_and_a_number_changes_it(cell, library):
+    schedules = library / "training/schedules.py"
     source = schedules.read_text()
 
     def digest(text):
         schedules.write_text(text)
-        return digests.digest_of(digests.sources("pytorch"))
+        return code_digests()[cell.framework, cell.model]
 
     before = digest(source)
-    assert before == code_digest("pytorch")
-    text = source.replace('"""Return the learning rate', '# Why.\n    """Give the learning rate')
+    assert before == code_digest(cell)
+    text = source.replace('    """Return', '    # Why.\n    """Give')
     assert text != source
     assert digest(text) == before
     assert digest(f'{text}\nNUMBER = 1\n"""What it is."""\n') == digest(f"{text}\nNUMBER = 1\n") != before
@@ -210,25 +276,123 @@ def test_a_comment_or_a_docstring_leaves_the_code_digest_and_a_number_changes_it
     assert digest("def half(") != before
 
 
-def test_code_that_was_edited_after_it_was_loaded_trains_nothing(monkeypatch, tmp_path):
-    copy = tmp_path / "lib"
-    shutil.copytree(paths.LIB, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(paths, "LIB", copy)
-    with (copy / "training.py").open("a") as source:
+BOTH, KERAS, PYTORCH = {"keras", "pytorch"}, {"keras"}, {"pytorch"}
+
+
+@pytest.mark.parametrize(
+    ("file", "frameworks"),
+    [
+        *((f"training/{name}.py", BOTH) for name in ("protocol", "resume", "metrics", "seeds", "schedules", "learner")),
+        ("training/first_weights.py", BOTH),
+        *((f"data/{name}.py", BOTH) for name in ("store", "stream", "contents", "layout")),
+        *((f"study/{name}.py", BOTH) for name in ("conventions", "twins")),
+        *((f"keras/{name}.py", KERAS) for name in ("__init__", "learner", "data", "normalization", "weights")),
+        *((f"pytorch/{name}.py", PYTORCH) for name in ("learner", "data", "normalization")),
+        *((f"data/{name}.py", set()) for name in ("__main__", "preparation", "sources", "formats/cifar", "checks")),
+        *((f"{framework}/probe.py", set()) for framework in ("keras", "pytorch")),
+        ("parity/ladder.py", set()),
+        ("bench/cost.py", set()),
+        ("figures/style.py", set()),
+        ("analysis/results.py", set()),
+        ("sweep/plan.py", set()),
+        ("report/chapter.py", set()),
+        ("report/freshness.py", set()),
+        ("doctor/checks.py", set()),
+        ("runs/state.py", set()),
+        ("study/models.py", set()),
+        ("study/settings.py", set()),
+        ("files.py", set()),
+    ],
+)
+def test_an_edit_changes_the_code_of_the_runs_whose_numbers_it_can_change(library, file, frameworks):
+    before = code_digests()
+    with (library / file).open("a") as source:
+        source.write("NUMBER = 1\n")
+    after = code_digests()
+    assert {one for one in before if before[one] != after[one]} == {one for one in before if one[0] in frameworks}
+
+
+FAMILIES = sorted({model.family for model in MODELS.values()})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("room", ["keras", "pytorch", "study"])
+def test_a_family_s_file_concerns_its_own_models_alone(library, room, family):
+    before = code_digests()
+    with (library / room / "networks" / f"{family}.py").open("a") as source:
+        source.write("NUMBER = 1\n")
+    after = code_digests()
+    own = {name for name, model in MODELS.items() if model.family == family}
+    changed = {one for one in before if before[one] != after[one]}
+    assert changed == {one for one in before if one[1] in own and room in (one[0], "study")}
+
+
+def test_a_new_family_and_a_new_model_concern_no_run(library, monkeypatch):
+    before = code_digests()
+    for room in ("keras", "pytorch", "study"):
+        (library / room / "networks" / "new.py").write_text("NUMBER = 1\n")
+    monkeypatch.setitem(MODELS, "new", dataclasses.replace(MODELS["resnet50"], name="new", family="new"))
+    after = code_digests()
+    assert {one: after[one] for one in before} == before
+    assert after.keys() - before.keys() == {("keras", "new"), ("pytorch", "new")}
+
+
+def test_the_arguments_in_a_model_s_row_are_code(monkeypatch):
+    before = code_digests()
+    monkeypatch.setitem(MODELS, "resnet20", dataclasses.replace(MODELS["resnet20"], arguments={"depth": 26}))
+    after = code_digests()
+    assert {model for (_, model), digest in before.items() if after[_, model] != digest} == {"resnet20"}
+
+
+def test_a_training_notebook_is_code_of_its_framework(monkeypatch, tmp_path):
+    before = code_digests()
+    shutil.copytree(paths.NOTEBOOKS, tmp_path / "notebooks")
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
+    with (paths.NOTEBOOKS / "20_train_keras.py").open("a") as source:
+        source.write("number = 1\n")
+    after = code_digests()
+    assert {one[0] for one in before if before[one] != after[one]} == {"keras"}
+
+
+def test_the_closure_follows_imports_wherever_they_stand_and_takes_the_packages_with_it():
+    sources = {
+        "lib": b"",
+        "lib.room": b"import lib.base",
+        "lib.room.a": b"from lib.room import b",
+        "lib.room.b": b"def f():\n    from lib.other import c",
+        "lib.other": b"",
+        "lib.other.c": b"import lib.base as base",
+        "lib.base": b"",
+        "lib.unused": b"import lib.room.a",
+    }
+    assert list(imports.closure(["lib.room.a"], sources)) == sorted(sources.keys() - {"lib.unused"})
+    followed = imports.closure(["lib.room.a"], sources, lambda name: name.startswith("lib.room"))
+    assert list(followed) == ["lib.room", "lib.room.a", "lib.room.b"]
+    assert imports.closure(["lib.absent"], sources) == {}
+
+
+def test_the_project_imports_by_absolute_names():
+    """A relative import would be missing from a closure."""
+    for path in paths.LIB.rglob("*.py"):
+        assert not re.search(r"^\s*from \.", path.read_text(), re.MULTILINE), path
+
+
+def test_code_that_was_edited_after_it_was_loaded_trains_nothing(cell, library):
+    with (library / "training/protocol.py").open("a") as source:
         source.write("# a comment changes nothing\n")
-    refuse_edited_code("pytorch")
-    with (copy / "training.py").open("a") as source:
+    refuse_edited_code(cell)
+    with (library / "training/protocol.py").open("a") as source:
         source.write("NUMBER = 1\n")
     with pytest.raises(TrainingError, match="the code was edited after it had been loaded"):
-        refuse_edited_code("pytorch")
+        refuse_edited_code(cell)
 
 
-def test_a_kernel_refuses_other_code_than_its_cell_found(monkeypatch):
-    monkeypatch.setenv("PAIRED_CODE", code_digest("pytorch"))
-    refuse_edited_code("pytorch")
+def test_a_kernel_refuses_other_code_than_its_cell_found(cell, monkeypatch):
+    monkeypatch.setenv("PAIRED_CODE", code_digest(cell))
+    refuse_edited_code(cell)
     monkeypatch.setenv("PAIRED_CODE", "other")
     with pytest.raises(TrainingError, match="edited"):
-        refuse_edited_code("pytorch")
+        refuse_edited_code(cell)
 
 
 def test_a_renamed_file_is_on_the_disk_before_it_is_renamed_and_its_folder_after(monkeypatch, tmp_path):
@@ -258,3 +422,19 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_epoch_log_is_read_as_it_was_written(tmp_path):
+    rows = [dict.fromkeys(log.COLUMNS, 0.1 + epoch / 3) | {"epoch": epoch} for epoch in (1, 2)]
+    log.write(tmp_path / "epochs.csv", rows)
+    assert log.read(tmp_path / "epochs.csv").to_dict("records") == rows
+
+
+def test_logits_are_kept_in_float16_and_read_in_float32(cell):
+    written = logits.Predictions(np.linspace(-3, 3, 20).reshape(2, 10), np.array([3, 9]))
+    logits.write(records.folder(cell) / "logits.npz", written)
+    write_record(cell)
+    found = logits.read(cell)
+    assert found.logits.dtype == np.float32
+    np.testing.assert_array_equal(found.logits, written.logits.astype(np.float16))
+    np.testing.assert_array_equal(found.labels, written.labels)

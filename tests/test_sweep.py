@@ -1,6 +1,7 @@
 """The whole way of a run: real Snakemake, real papermill, real kernels, real training in both frameworks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from filelock import FileLock
 
 import lib.sweep.cell
 from lib import paths
-from lib.errors import UserError
-from lib.runs import state as runs
+from lib.clock import now
+from lib.errors import ChapterError, UserError
+from lib.runs import records, state
 from lib.runs.state import Kind
-from lib.study.params import load_study
+from lib.study.loading import load_study
 from lib.sweep.plan import pending
 
 pytestmark = pytest.mark.usefixtures("digits")
@@ -28,7 +30,7 @@ def run(*arguments, **options):
 
 
 def log_without_times(cell):
-    return pd.read_csv(runs.folder(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
+    return pd.read_csv(records.folder(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +45,19 @@ def swept(tiny_study):
 def test_a_sweep_leaves_every_run_with_its_record_and_its_notebook(swept):
     study, printed = swept
     for cell in study.cells:
-        assert runs.state(cell).kind == Kind.DONE
-        names = {path.name for path in runs.folder(cell).iterdir()}
+        assert state.state(cell).kind == Kind.DONE
+        names = {path.name for path in records.folder(cell).iterdir()}
         best = "best.pt" if cell.framework == "pytorch" else "best.weights.h5"
         products = {"epochs.csv", "test.json", "logits.npz", best}
         assert names == {"notebook.ipynb", "record.json", "console.log", "doctor.json", ".lock", *products}
-        assert set(runs.read_record(cell).products) == products
+        assert set(records.read_record(cell).products) == products
         assert f"{cell.name}: epoch 3/3" in printed
-        environment = runs.read_record(cell).environment
+        environment = records.read_record(cell).environment
         assert all(
             environment[item]
             for item in ["python", "tensorflow", "keras", "torch", "cuda", "cudnn", "driver", "gpu", "device"]
         )
-        notebook = nbformat.read(runs.folder(cell) / "notebook.ipynb", 4)
+        notebook = nbformat.read(records.folder(cell) / "notebook.ipynb", 4)
         assert all(part.execution_count for part in notebook.cells if part.cell_type == "code")
 
 
@@ -77,17 +79,17 @@ def test_another_process_with_no_loading_processes_gives_the_same_log(swept, tin
 
 
 def test_a_failed_run_is_told_in_one_line_and_does_not_stop_the_others(swept, tiny_study):
-    name = tiny_study("broken", settings={"learning_rate": 1e30}, frameworks=["pytorch"], seeds=[1, 2])
+    name = tiny_study("broken", settings={"optimizer": {"learning_rate": 1e30}}, frameworks=["pytorch"], seeds=[1, 2])
     result = run("lib.sweep", "run", name)
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
     for cell in load_study(name).cells:
         assert f"error: {cell.name} failed: 20_train_pytorch.py: {cell.name}: train_loss became nan" in result.stderr
-        state = runs.state(cell)
-        assert state.kind == Kind.FAILED
-        assert "lower `learning_rate`" in state.reason
-        assert runs.read_record(cell) is None
-        notebook = nbformat.read(runs.folder(cell) / "notebook.ipynb", 4)
+        kind, reason = state.state(cell)
+        assert kind == Kind.FAILED
+        assert "lower `optimizer.learning_rate`" in reason
+        assert records.read_record(cell) is None
+        notebook = nbformat.read(records.folder(cell) / "notebook.ipynb", 4)
         outputs = [output for part in notebook.cells for output in part.get("outputs", [])]
         assert any(output.output_type == "error" for output in outputs)
     assert "2 failed" in run("lib.sweep", "status", name).stdout
@@ -108,7 +110,7 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
     name = tiny_study(f"stopped{how.value}", frameworks=["pytorch"], models=["mobilenetv2"])
     cell = load_study(name).cells[0]
     command = [sys.executable, "-W", "ignore", "-m", "lib.sweep.cell", name, cell.name]
-    progress = runs.folder(cell) / "last/progress.json"
+    progress = records.folder(cell) / "last/progress.json"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not progress.exists() and time.monotonic() < deadline:
@@ -116,8 +118,8 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
         process.send_signal(how)
         _, errors = process.communicate()
     assert "Traceback" not in errors
-    assert runs.state(cell).kind == Kind.INTERRUPTED
-    assert runs.read_record(cell) is None
+    assert state.state(cell).kind == Kind.INTERRUPTED
+    assert records.read_record(cell) is None
     result = run("lib.sweep.cell", name, cell.name)
     assert f"{cell.name}: goes on after epoch" in result.stdout
     assert log_without_times(cell) == log_without_times(whole)
@@ -126,8 +128,8 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
 def test_a_run_that_runs_already_is_refused(swept, tiny_study):
     name = tiny_study("busy", frameworks=["pytorch"])
     cell = load_study(name).cells[0]
-    with runs.claimed(cell):
-        runs.write_status(cell, "running")
+    with state.claimed(cell):
+        state.write_status(cell, "running")
         for command in (("lib.sweep.cell", name, cell.name), ("lib.sweep", "run", name)):
             result = run(*command)
             assert result.returncode == 1
@@ -138,38 +140,87 @@ def test_a_run_that_runs_already_is_refused(swept, tiny_study):
 
 def test_a_done_run_is_left_as_it_is(swept):
     study, _ = swept
-    record = (runs.folder(study.cells[1]) / "record.json").read_bytes()
+    record = (records.folder(study.cells[1]) / "record.json").read_bytes()
     result = run("lib.sweep.cell", study.name, study.cells[1].name)
     assert result.returncode == 0
     assert "is done" in result.stdout
-    assert (runs.folder(study.cells[1]) / "record.json").read_bytes() == record
+    assert (records.folder(study.cells[1]) / "record.json").read_bytes() == record
+
+
+def older(done, cell, finished="2026-01-01T00:00:00+00:00"):
+    """Give a cell the result of another one, made by other code; return its record."""
+    record = records.read_record(done)
+    records.folder(cell).mkdir(parents=True, exist_ok=True)
+    for name in record.products:
+        shutil.copy(records.folder(done) / name, records.folder(cell))
+    changes = {"run": cell.name, "cell": cell, "code_digest": "older", "finished": finished}
+    records.write_record(record.model_copy(update=changes))
+    return records.read_record(cell)
 
 
 def test_a_run_made_by_other_code_is_kept_unless_it_is_asked_for_again(swept, tiny_study):
     name = tiny_study("older", frameworks=["pytorch"])
     cell = load_study(name).cells[0]
-    record = runs.read_record(swept[0].cells[1]).model_copy(update={"cell": cell, "code_digest": "older"})
-    runs.write_record(record)
+    record = older(swept[0].cells[1], cell)
     for command in (("lib.sweep.cell", name, cell.name), ("lib.sweep", "run", name)):
         result = run(*command)
         assert result.returncode == 0, result.stderr
-        assert runs.read_record(cell) == record
+        assert records.read_record(cell) == record
     told = "is kept: made by other code than today's; --rerun code trains it again"
     assert told in run("lib.sweep.cell", name, cell.name).stdout
     result = run("lib.sweep", "run", name, "--rerun", "code", "--no-such-option")
     assert result.returncode == 1
     assert "error: 1 runs are not finished" in result.stderr
-    assert runs.read_record(cell) == record
+    assert records.read_record(cell) == record
     result = run("lib.sweep", "run", name, "--rerun", "code")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert runs.state(cell).kind == Kind.DONE
-    assert runs.read_record(cell).code_digest != "older"
+    assert state.state(cell).kind == Kind.DONE
+    assert records.read_record(cell).code_digest != "older"
+
+
+def test_a_rerun_that_is_stopped_keeps_the_old_result_and_goes_on_when_asked_again(swept, tiny_study):
+    name = tiny_study("again", frameworks=["pytorch"])
+    cell = load_study(name).cells[0]
+    record = older(swept[0].cells[1], cell)
+    log = log_without_times(cell)
+    command = [sys.executable, "-W", "ignore", "-m", "lib.sweep.cell", name, cell.name, "--rerun", "code"]
+    progress = records.unfinished(cell) / "progress.json"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not progress.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    reason = "made by other code than today's; the new training was interrupted"
+    assert state.state(cell) == (Kind.OTHER_CODE, reason)
+    assert run("lib.sweep", "run", name).returncode == 0
+    assert records.read_record(cell) == record
+    assert log_without_times(cell) == log
+    result = run("lib.sweep", "run", name, "--rerun", "code")
+    assert f"{cell.name}: goes on after epoch" in result.stdout
+    assert state.state(cell).kind == Kind.DONE
+    assert log_without_times(cell) == log
+
+
+def test_a_rerun_that_fails_keeps_the_old_result_and_says_why(swept, tiny_study, monkeypatch):
+    cell = load_study(tiny_study("doomed", frameworks=["pytorch"])).cells[0]
+    record = older(swept[0].cells[1], cell)
+
+    def execute(*_):
+        raise ChapterError("20_train_pytorch.py: the loss became nan")
+
+    monkeypatch.setattr("lib.sweep.cell.execute", execute)
+    with pytest.raises(ChapterError, match="the loss became nan"):
+        lib.sweep.cell.run("doomed", cell, rerun="code")
+    kind, reason = state.state(cell)
+    assert kind == Kind.OTHER_CODE
+    assert reason.endswith(f"the new training failed: {cell.name} failed: 20_train_pytorch.py: the loss became nan")
+    assert records.read_record(cell) == record
 
 
 def test_a_machine_that_the_doctor_refuses_costs_no_record(swept, tiny_study, monkeypatch):
     cell = load_study(tiny_study("refused", frameworks=["pytorch"])).cells[0]
-    record = runs.read_record(swept[0].cells[1]).model_copy(update={"cell": cell, "code_digest": "older"})
-    runs.write_record(record)
+    record = older(swept[0].cells[1], cell)
 
     def refuse():
         raise UserError("make doctor says NO")
@@ -177,7 +228,7 @@ def test_a_machine_that_the_doctor_refuses_costs_no_record(swept, tiny_study, mo
     monkeypatch.setattr("lib.sweep.cell.examination.require", refuse)
     with pytest.raises(UserError, match="says NO"):
         lib.sweep.cell.run("refused", cell, rerun="code")
-    assert runs.read_record(cell) == record
+    assert records.read_record(cell) == record
 
 
 def test_trouble_after_the_record_was_written_does_not_cost_the_run(swept, tiny_study, monkeypatch):
@@ -186,20 +237,19 @@ def test_trouble_after_the_record_was_written_does_not_cost_the_run(swept, tiny_
     cell = load_study(tiny_study("late", frameworks=["pytorch"])).cells[0]
 
     def execute(*_):
-        runs.write_record(runs.read_record(done).model_copy(update={"cell": cell}))
+        older(done, cell, finished=now())
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lib.sweep.cell.execute", execute)
     lib.sweep.cell.run("late", cell)
-    assert runs.state(cell).kind != Kind.INTERRUPTED
-    assert runs.read_record(cell) is not None
+    assert state.state(cell) == (Kind.OTHER_CODE, "made by other code than today's")
 
 
 def test_a_run_that_cannot_be_read_is_named_and_counted_as_unfinished(swept, tiny_study):
     name = tiny_study("damaged", frameworks=["pytorch"])
     cell = load_study(name).cells[0]
-    runs.folder(cell).mkdir(parents=True)
-    (runs.folder(cell) / "record.json").write_text("{")
+    records.folder(cell).mkdir(parents=True)
+    (records.folder(cell) / "record.json").write_text("{")
     result = run("lib.sweep", "run", name)
     assert result.returncode == 1
     assert f"{cell.name}  unreadable" in result.stdout
@@ -221,8 +271,8 @@ def test_two_sweeps_at_once_are_refused(tiny_study):
 
 @pytest.mark.usefixtures("swept")
 def test_a_changed_setting_is_named_as_the_reason_to_run_again(tiny_study):
-    changed = load_study(tiny_study(settings={"weight_decay": 0.0}))
-    assert [state.reason for _, state in pending(changed)] == ["changed: weight_decay 0.0001 -> 0.0"] * 2
+    changed = load_study(tiny_study(settings={"optimizer": {"weight_decay": 0.0}}))
+    assert [reason for _, (_, reason) in pending(changed)] == ["changed: optimizer.weight_decay 0.0001 -> 0.0"] * 2
     assert pending(load_study(tiny_study())) == []
 
 
@@ -230,6 +280,33 @@ def test_the_plan_names_each_run_its_reason_and_the_time(tiny_study):
     more = run("lib.sweep", "plan", tiny_study("more", settings={"epochs": 4})).stdout
     assert "more: 2 runs (2 missing); 2 to run" in more
     assert "never run" in more
+
+
+def test_the_plan_shows_what_all_share_once_and_then_what_each_axis_decides(tiny_study):
+    name = tiny_study(
+        "arms",
+        frameworks=["pytorch"],
+        datasets=["cifar10", "tiny_imagenet"],
+        arms={
+            "base": {},
+            "adamw": {"optimizer": {"name": "adamw", "learning_rate": 0.001}},
+            "plain": {"network": {"skip": False}},
+        },
+    )
+    shown = run("lib.sweep", "plan", name, "--settings").stdout
+    titles = [line for line in shown.splitlines() if line and not line.startswith(" ")]
+    assert titles == ["all runs", "by dataset", "by arm"]
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["epochs", "3", "study"] in rows
+    assert ["tf32", "False", "common"] in rows
+    assert ["regularisation.label_smoothing", "0.0", "default"] in rows
+    assert ["tiny_imagenet", "augmentation.crop_padding", "8", "dataset", "tiny_imagenet"] in rows
+    assert ["adamw", "optimizer.name", "adamw", "arm", "adamw"] in rows
+    assert ["plain", "network.skip", "False", "arm", "plain"] in rows
+    assert [row[0] for row in rows if "optimizer.momentum" in row] == ["base", "plain"]
+    plan = run("lib.sweep", "plan", name).stdout
+    assert "6 runs (6 missing); 6 to run" in plan
+    assert "pytorch_cifar10_resnet20_fp32_seed42-arms-adamw" in plan
 
 
 def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):

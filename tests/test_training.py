@@ -1,6 +1,7 @@
 """The protocol, driven with a learner small enough to foresee what it must do."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,12 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib import files, paths
 from lib.errors import ParameterError, TrainingError
 from lib.progress import Progress
-from lib.runs import state as runs
-from lib.study.params import load_study
+from lib.runs import records, state
+from lib.runs.digests import code_digest
+from lib.runs.logits import Predictions
+from lib.runs.state import Kind
+from lib.study.loading import load_study
+from lib.study.settings import Limits
+from lib.training import learner as learners
 from lib.training import protocol as training
-from lib.training.protocol import EpochSums, Predictions
+from lib.training.learner import EpochSums
+from lib.training.schedules import learning_rate
 
 
 class CountingLearner:
@@ -80,7 +88,8 @@ class CountingLearner:
 @pytest.fixture
 def cell(monkeypatch, tmp_path):
     """A cell of four epochs, whose run lives in a folder of the test's own."""
-    monkeypatch.setattr("lib.paths.EXECUTED", tmp_path)
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
+    monkeypatch.setattr(paths, "DATA", tmp_path)
     cell = load_study("quickstart").cell("pytorch_digits_resnet20_fp32_seed42-quick")
     return cell.model_copy(update={"settings": cell.settings.model_copy(update={"epochs": 4})})
 
@@ -88,9 +97,15 @@ def cell(monkeypatch, tmp_path):
 ACCURACIES = [0.2, 0.9, 0.9, 0.5]
 
 
+def run(cell, learner, data="data", rerun=""):
+    """All that the training notebook does with a learner."""
+    log = training.fit(cell, learner, data, rerun)
+    return training.finish(cell, learner, data, log, training.test(cell, learner, log))
+
+
 def test_the_log_has_the_protocol_s_columns_and_a_row_an_epoch(cell):
-    training.fit(cell, CountingLearner(ACCURACIES), "data")
-    log = pd.read_csv(runs.folder(cell) / "epochs.csv")
+    run(cell, CountingLearner(ACCURACIES))
+    log = pd.read_csv(records.folder(cell) / "epochs.csv")
     expected = "epoch train_loss train_accuracy val_loss val_accuracy val_macro_f1 epoch_time_seconds learning_rate"
     assert list(log) == expected.split()
     assert list(log.epoch) == [1, 2, 3, 4]
@@ -102,7 +117,7 @@ def test_the_log_has_the_protocol_s_columns_and_a_row_an_epoch(cell):
 def test_the_rate_of_every_step_is_the_schedule_s_and_the_log_keeps_the_epoch_s_last(cell):
     learner = CountingLearner(ACCURACIES)
     log = training.fit(cell, learner, "data")
-    expected = [training.warmup_cosine(step, 16, 4, 0.1) for step in range(16)]
+    expected = [learning_rate(cell.settings, 4, step) for step in range(16)]
     assert learner.rates == expected
     assert [row["learning_rate"] for row in log.rows] == expected[3::4]
 
@@ -126,9 +141,9 @@ def test_the_first_of_the_best_epochs_is_kept_and_tested(cell):
     assert log.best["epoch"] == 2
     assert learner.weight == 8
     assert result["test_accuracy"] == 0.9
-    written = json.loads((runs.folder(cell) / "test.json").read_text())
+    written = json.loads((records.unfinished(cell) / "test.json").read_text())
     assert written == result | {"epoch_best": 2, "checkpoint": "best.txt"}
-    with np.load(runs.folder(cell) / "logits.npz") as kept:
+    with np.load(records.unfinished(cell) / "logits.npz") as kept:
         assert kept["logits"].dtype == np.float16
         assert (kept["logits"].argmax(1) == kept["labels"]).mean() == 0.9
 
@@ -137,11 +152,13 @@ def test_the_record_is_what_makes_a_run_done(cell):
     learner = CountingLearner(ACCURACIES)
     log = training.fit(cell, learner, "data")
     result = training.test(cell, learner, log)
-    assert runs.finished(cell, "data") is None
+    assert records.matching_record(cell, "data") is None
+    assert not (records.folder(cell) / "epochs.csv").exists()
     record = training.finish(cell, learner, "data", log, result)
-    assert runs.finished(cell, "data") == record
+    assert records.matching_record(cell, "data") == record
     assert (record.epoch_best, record.acc_best, record.skipped_steps) == (2, 0.9, 4)
-    assert not (runs.folder(cell) / "last").exists()
+    assert set(record.products) == {"epochs.csv", "best.txt", "test.json", "logits.npz"}
+    assert {path.name for path in records.folder(cell).iterdir()} == {"record.json", *record.products}
 
 
 def test_a_finished_run_is_not_trained_again(cell):
@@ -167,27 +184,127 @@ def test_a_stopped_run_loses_only_the_epoch_it_was_in(cell, stop_in_epoch):
     assert log.skipped_steps == 4
 
 
-@pytest.mark.parametrize("writes", range(1, 13))
-def test_whatever_file_an_epoch_was_writing_when_it_was_killed_no_whole_epoch_is_lost(cell, monkeypatch, writes):
-    """Each epoch writes its log, its weights if they are the best yet, its state, and what names both."""
+WRITES_AN_EPOCH, WRITES_TO_FINISH, MOVES = 4, 5, 5
+"""Log, weights, state, and what names both; weights, logits, result, log, record; the four products, the record."""
+
+STAGED = 4 * WRITES_AN_EPOCH + WRITES_TO_FINISH
+
+
+def killed_at(monkeypatch, write, function):
+    """Call a function and kill it at one of its writes or moves; return whether it was killed."""
     made, replace = [], Path.replace
 
     def killed(path, target):
         made.append(target)
-        if len(made) == writes:
+        if len(made) == write:
             raise KeyboardInterrupt
         return replace(path, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            training.fit(cell, CountingLearner([0.5, 0.6, 0.7, 0.8]), "data")
-    whole = sum(path.name == "progress.json" for path in made[:-1])
-    learner = CountingLearner([0.5, 0.6, 0.7, 0.8])
-    log = training.fit(cell, learner, "data")
-    assert learner.seeds == [(42, epoch) for epoch in range(whole + 1, 5)]
-    assert log.best["epoch"] == 4
-    assert training.test(cell, learner, log)["test_accuracy"] == 0.8
+        try:
+            function()
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def whole_result(cell):
+    """The record of a run, and all its products with their content."""
+    record = records.read_record(cell)
+    return record, {name: records.product(cell, name).read_bytes() for name in record.products}
+
+
+LEARNING = [0.5, 0.6, 0.7, 0.8]
+
+
+@pytest.mark.parametrize("write", range(1, STAGED + MOVES + 1))
+def test_whatever_file_a_run_was_writing_when_it_was_killed_no_whole_epoch_is_lost(cell, monkeypatch, write):
+    assert killed_at(monkeypatch, write, lambda: run(cell, CountingLearner(LEARNING)))
+    done = records.read_record(cell) is not None
+    assert done == (write > STAGED)
+    whole = min((write - 1) // WRITES_AN_EPOCH, 4)
+    learner = CountingLearner(LEARNING)
+    record = run(cell, learner)
+    assert learner.seeds == ([] if done else [(42, epoch) for epoch in range(whole + 1, 5)])
+    assert (record.epoch_best, record.test_accuracy) == (4, 0.8)
+    assert whole_result(cell)[0] == record
+    assert {path.name for path in records.folder(cell).iterdir()} == {"record.json", *record.products}
+
+
+def test_a_run_that_is_not_killed_has_no_more_writes(cell, monkeypatch):
+    assert not killed_at(monkeypatch, STAGED + MOVES + 1, lambda: run(cell, CountingLearner(LEARNING)))
+
+
+@pytest.fixture
+def older(cell, monkeypatch):
+    """The result of a run that other code made, from the data of today."""
+    files.write_sealed(paths.manifest(cell.dataset), {"digest": "data"})
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "code_digest", lambda cell: "older")
+        patch.setattr(training, "now", lambda: "2026-01-01T00:00:00+00:00")
+        run(cell, CountingLearner(ACCURACIES))
+    assert state.state(cell).kind == Kind.OTHER_CODE
+    return whole_result(cell)
+
+
+def again(cell, learner):
+    return run(cell, learner, rerun="code")
+
+
+@pytest.mark.parametrize("write", range(1, STAGED + MOVES + 1))
+def test_a_rerun_killed_at_any_write_leaves_the_old_result_whole_or_the_new_one(cell, monkeypatch, older, write):
+    assert killed_at(monkeypatch, write, lambda: again(cell, CountingLearner(LEARNING)))
+    left = whole_result(cell)
+    if write <= STAGED:
+        assert left == older
+    else:
+        assert left[0].code_digest == code_digest(cell)
+    state.tidy(cell)
+    assert whole_result(cell) == left
+    learner = CountingLearner(LEARNING)
+    record = again(cell, learner)
+    assert len(learner.seeds) == max(4 - (write - 1) // WRITES_AN_EPOCH, 0)
+    assert (record.code_digest, record.epoch_best, record.test_accuracy) == (code_digest(cell), 4, 0.8)
+    assert whole_result(cell)[0] == record
+    assert state.state(cell).kind == Kind.DONE
+
+
+def test_a_rerun_that_was_stopped_ends_with_the_same_numbers(cell, older):
+    with pytest.raises(KeyboardInterrupt):
+        again(cell, CountingLearner(LEARNING, stop_in_epoch=3))
+    learner = CountingLearner(LEARNING)
+    again(cell, learner)
+    resumed = pd.read_csv(records.product(cell, "epochs.csv")).drop(columns="epoch_time_seconds")
+    shutil.rmtree(records.folder(cell))
+    run(cell, CountingLearner(LEARNING))
+    expected = pd.read_csv(records.product(cell, "epochs.csv")).drop(columns="epoch_time_seconds")
+    pd.testing.assert_frame_equal(resumed, expected, check_exact=True)
+    assert learner.seeds == [(42, 3), (42, 4)]
+
+
+def test_a_rerun_that_fails_keeps_the_old_result(cell, older):
+    with pytest.raises(TrainingError, match="train_loss became nan in epoch 2"):
+        again(cell, CountingLearner(LEARNING, losses={2: float("nan")}))
+    assert whole_result(cell) == older
+
+
+def test_an_unfinished_rerun_is_kept_until_it_is_of_no_use(cell, older, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        again(cell, CountingLearner(LEARNING, stop_in_epoch=3))
+    state.tidy(cell)
+    assert (records.unfinished(cell) / "progress.json").exists()
+    monkeypatch.setattr("lib.runs.digests.code_digest", lambda cell: "a third code")
+    state.tidy(cell)
+    assert not records.unfinished(cell).exists()
+    assert whole_result(cell) == older
+
+
+def test_a_run_made_by_other_code_is_shown_unless_it_is_asked_for_again(cell, older):
+    learner = CountingLearner(LEARNING)
+    assert run(cell, learner) == older[0]
+    assert learner.rates == []
+    assert whole_result(cell) == older
 
 
 def test_a_pause_is_no_part_of_a_run_s_seconds(cell, monkeypatch):
@@ -243,7 +360,7 @@ DAMAGES = {
 def test_a_damaged_attempt_is_told_and_the_run_begins_afresh(cell, capsys, damage):
     with pytest.raises(KeyboardInterrupt):
         training.fit(cell, CountingLearner(ACCURACIES, stop_in_epoch=3), "data")
-    damage(runs.folder(cell))
+    damage(records.folder(cell))
     learner = CountingLearner(ACCURACIES)
     log = training.fit(cell, learner, "data")
     assert "starting afresh" in capsys.readouterr().out
@@ -255,7 +372,7 @@ def test_a_damaged_attempt_is_told_and_the_run_begins_afresh(cell, capsys, damag
 def test_best_weights_that_were_damaged_meet_no_test(cell):
     learner = CountingLearner(ACCURACIES)
     log = training.fit(cell, learner, "data")
-    flip(runs.unfinished(cell) / "best0002.txt")
+    flip(records.unfinished(cell) / "best0002.txt")
     with pytest.raises(TrainingError, match=r"best0002.txt was damaged after it was written: run the cell again"):
         training.test(cell, learner, log)
 
@@ -263,11 +380,11 @@ def test_best_weights_that_were_damaged_meet_no_test(cell):
 def test_an_epoch_log_that_was_damaged_before_the_record_is_written_again(cell):
     learner = CountingLearner(ACCURACIES)
     log = training.fit(cell, learner, "data")
-    expected = runs.folder(cell).joinpath("epochs.csv").read_bytes()
-    (runs.folder(cell) / "epochs.csv").unlink()
+    expected = records.unfinished(cell).joinpath("epochs.csv").read_bytes()
+    (records.unfinished(cell) / "epochs.csv").unlink()
     again = training.fit(cell, learner, "data")
     training.finish(cell, learner, "data", again, training.test(cell, learner, again))
-    assert runs.product(cell, "epochs.csv").read_bytes() == expected
+    assert records.product(cell, "epochs.csv").read_bytes() == expected
     assert again.rows == log.rows
 
 
@@ -275,21 +392,21 @@ def test_an_epoch_log_that_was_damaged_before_the_record_is_written_again(cell):
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_epoch_and_rate(cell, loss):
     with pytest.raises(TrainingError, match=f"train_loss became {loss} in epoch 3 at learning rate .*lower"):
         training.fit(cell, CountingLearner(ACCURACIES, losses={3: loss}), "data")
-    assert runs.read_record(cell) is None
-    assert len(pd.read_csv(runs.folder(cell) / "epochs.csv")) == 2
+    assert records.read_record(cell) is None
+    assert len(pd.read_csv(records.unfinished(cell) / "epochs.csv")) == 2
 
 
 def test_limits_shorten_an_epoch_and_an_evaluation(cell):
     def limited(**limits):
-        return cell.settings.model_copy(update=limits)
+        return cell.settings.model_copy(update={"limits": Limits(**limits)})
 
-    assert training.steps_per_epoch(limited(), 1_293) == 20
-    assert training.steps_per_epoch(limited(max_steps_train=7), 1_293) == 7
-    assert training.evaluation_images(limited()) is None
-    assert training.evaluation_images(limited(max_steps_test=2)) == 128
-    assert training.evaluation_images(limited(max_steps_test=2, test_samples=100)) == 100
+    assert learners.steps_per_epoch(limited(), 1_293) == 20
+    assert learners.steps_per_epoch(limited(max_steps_train=7), 1_293) == 7
+    assert learners.evaluation_images(limited()) is None
+    assert learners.evaluation_images(limited(max_steps_test=2)) == 128
+    assert learners.evaluation_images(limited(max_steps_test=2, test_samples=100)) == 100
     with pytest.raises(ParameterError, match="batch_size 64 is above the 63 training images"):
-        training.steps_per_epoch(limited(), 63)
+        learners.steps_per_epoch(limited(), 63)
 
 
 def with_settings(cell, **settings):
@@ -302,7 +419,7 @@ def test_out_of_memory_says_which_setting_to_change(cell):
         match="out of memory with 64 images at a time: set `on_oom: accumulate`, or `accumulation_steps: 2`",
     ):
         training.fit(cell, CountingLearner(ACCURACIES, fits=2), "data")
-    assert runs.read_record(cell) is None
+    assert records.read_record(cell) is None
 
 
 def test_out_of_memory_begins_again_with_more_micro_batches_if_asked_to_and_records_it(cell, capsys):

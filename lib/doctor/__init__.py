@@ -1,4 +1,4 @@
-"""Whether an environment and a machine can be trusted: what is installed, what each framework loads, what it computes.
+"""Checks of an environment and a machine: installed packages, loaded libraries, and what each framework computes.
 
-Each framework is asked in a process of its own, by the `probe` module of its room.
+Each framework runs the `probe` module of its room in a process of its own.
 """

@@ -1,4 +1,4 @@
-"""`python -m lib.doctor`: can this environment and this machine be trusted? Exit code 1 where the answer is no."""
+"""`python -m lib.doctor`: check this environment and this machine. The exit code is 1 where a check says NO."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from lib.doctor import examination
 
 
 def main() -> None:
-    """Read the command line, look at everything, and print it as a table or as JSON."""
+    """Read the command line, make all checks, and print them as a table or as JSON."""
     parser = argparse.ArgumentParser(prog="python -m lib.doctor", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()

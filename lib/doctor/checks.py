@@ -1,4 +1,4 @@
-"""Each thing that the doctor looks at, with what it found and what to do about it."""
+"""The checks of the doctor, each with what it found and the remedy for a fault."""
 
 import platform
 import re
@@ -13,17 +13,17 @@ from lib.doctor import installed
 OK, NO, NOT_HERE = "ok", "NO", "not here"
 
 DRIVERS = {"12": (525, 60), "13": (580, 65)}
-"""By CUDA's major version, the oldest Linux driver that it runs with.
+"""The oldest Linux driver for each major version of CUDA.
 
 Source: NVIDIA, CUDA Toolkit Release Notes, "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version
 Compatibility".
 """
 
 LEAST_FREE = 1e9
-"""Bytes on a disk below which not even the quick start can be finished."""
+"""The fewest free bytes on a disk with which the quick start can be finished."""
 
 EXACT, COARSE = 5e-5, 0.05
-"""Errors, as shares of the largest value: float32 stays below the first, TF32 and float16 between the two."""
+"""Limits of errors, as shares of the largest value: float32 is below the first, TF32 and float16 between the two."""
 
 NO_GPU = "set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
 
@@ -40,7 +40,7 @@ class Check(NamedTuple):
 
 
 def checks(probes: dict[str, dict[str, Any]]) -> list[Check]:
-    """Return every check, given what each framework's probe said."""
+    """Return every check, given the output of each framework's probe."""
     return [*_machine(), *_installation(), *_libraries(probes), *_gpu(probes), *_computing(probes)]
 
 
@@ -68,7 +68,7 @@ def _installation() -> Iterator[Check]:
 
 
 def _owners(shared: dict[str, list[str]]) -> str:
-    """Name the packages that own the same files, how many files they are, and one of them: a library if possible."""
+    """Return the packages that own the same files as text, with their number and one of them: a library if possible."""
     pairs: dict[str, list[str]] = {}
     for path, names in shared.items():
         pairs.setdefault(" and ".join(names), []).append(path)
@@ -88,7 +88,7 @@ def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
             continue
         found = f"cuDNN {loaded['cudnn']} for CUDA {loaded['cudnn_cuda']}, {title} for CUDA {probe.get('built_for')}"
         fits = loaded["cudnn_cuda"].partition(".")[0] == major
-        remedy = "another CUDA's cuDNN lies where this one belongs: remove .venv, then: make env"
+        remedy = "a cuDNN for another CUDA is installed in its place: remove .venv, then: make env"
         yield _judged(f"cuDNN of {title}", fits, found, remedy)
 
 
@@ -98,7 +98,7 @@ def _driver(title: str, driver: str, major: str) -> Check:
         return Check(check, NOT_HERE, "no GPU" if driver == "none" else "built without CUDA")
     least = DRIVERS.get(major)
     if least is None or not re.match(r"\d+\.\d+", driver):
-        return Check(check, NO, f"driver {driver}, CUDA {major}", "nvidia-smi has to name a driver for this CUDA")
+        return Check(check, NO, f"driver {driver}, CUDA {major}", "nvidia-smi must name a driver for this CUDA")
     found = f"{driver}; CUDA {major} runs from {least[0]}.{least[1]:02} on"
     number = tuple(int(part) for part in driver.split(".")[:2])
     remedy = f"update the driver; or make env SET=gpu, which has CUDA 12; or {NO_GPU}"
@@ -121,7 +121,7 @@ def _gpu(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
     yield _judged(names[1], grows, "on" if grows else "off", "unset TF_FORCE_GPU_ALLOW_GROWTH")
     values = [environment.nvidia(query) for query in ("clocks.sm", "power.draw")]
     readable = all(re.match(r"\d", value) for value in values)
-    yield _judged(names[2], readable, ", ".join(values), "nvidia-smi has to be allowed to read both")
+    yield _judged(names[2], readable, ", ".join(values), "nvidia-smi needs the right to read both")
 
 
 def _computing(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
@@ -136,8 +136,8 @@ def _computing(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
         found = f"two steps twice: other bits in {', '.join(repeats)}" if repeats else "two steps twice: the same bits"
         yield _judged(f"{title} repeats itself", not repeats, found, "report this GPU, driver and set")
     workspace = probes["pytorch"].get("workspace", "")
-    yield _judged("CUBLAS_WORKSPACE_CONFIG", workspace == ":4096:8", workspace or "not set", "it is set by the learner")
-    loaders = probes["pytorch"].get("loaders", "they were not started")
+    yield _judged("CUBLAS_WORKSPACE_CONFIG", workspace == ":4096:8", workspace or "not set", "the learner sets it")
+    loaders = probes["pytorch"].get("loaders", "not started")
     shared = f"{shutil.disk_usage('/dev/shm').total / 1e9:.1f} GB shared memory" if sys.platform == "linux" else ""
     remedy = "give /dev/shm 1 GB or more (docker run --shm-size=8g), or set num_workers: 0"
     yield _judged("loading processes", loaders == "ok", f"{loaders}, {shared}", remedy)
@@ -148,11 +148,11 @@ def _precisions(title: str, probe: dict[str, Any]) -> Iterator[Check]:
         check, found = f"{title} in {name}", ", ".join(f"{what} {error:.1e}" for what, error in errors.items())
         low, high = min(errors.values()), max(errors.values())
         if name == "float32":
-            yield _judged(check, high < EXACT, found, "TF32 is on though it was switched off: report this GPU and set")
+            yield _judged(check, high < EXACT, found, "TF32 is used though it is switched off: report this GPU and set")
         elif probe["gpu"] is None:
             yield Check(check, NOT_HERE, "no GPU")
         elif name == "tf32" and probe["gpu"]["capability"] < [8, 0]:
             yield Check(check, NOT_HERE, "this GPU has no TF32")
         else:
-            remedy = f"{name} is not what computes when it is switched on: report this GPU and set"
+            remedy = f"{name} is switched on but not used: report this GPU and set"
             yield _judged(check, low > EXACT and high < COARSE, found, remedy)

@@ -1,4 +1,4 @@
-"""One examination: both frameworks are asked, everything is judged, and the result is kept for the runs."""
+"""An examination: the probes of both frameworks, the checks of their answers, and a result for the runs to keep."""
 
 import json
 import os
@@ -9,31 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from lib import environment, files, paths, processes
+from lib.clock import now
 from lib.doctor import installed
 from lib.doctor.checks import FRAMEWORKS, NO, Check, checks
 from lib.errors import DataError, UserError
-from lib.runs import state as runs
 
 _PATIENCE_SECONDS = 600
 
 
 def examine() -> dict[str, Any]:
-    """Look at everything, keep what was found, and return it as plain values.
+    """Make all checks, keep the result, and return it as plain values.
 
     Raises:
-        UserError: another process does so on this machine, and does not end.
+        UserError: another process examines this machine for too long.
     """
-    refusal = UserError("another process is looking at this machine; wait for it, or stop it")
+    refusal = UserError("another process is examining this machine; wait for it, or stop it")
     with files.held(result().with_suffix(".lock"), refusal, _PATIENCE_SECONDS):
         probes = {framework: _ask(framework) for framework in FRAMEWORKS}
         rows = [one._asdict() for one in checks(probes)]
-        found = {"date": runs.now()} | _examined() | {"checks": rows, "probes": probes}
+        found = {"date": now()} | _examined() | {"checks": rows, "probes": probes}
         files.write_sealed(result(), found)
     return found
 
 
 def require() -> None:
-    """Make sure that an examination of this environment and machine found no fault; examine where there was none yet.
+    """Require an examination of this environment and machine without a fault; make one where there is none yet.
 
     Raises:
         UserError: a check says NO.
@@ -44,7 +44,7 @@ def require() -> None:
         found = {}
     examined = _examined()
     if failed(found) or not examined.items() <= found.items():
-        print("make doctor: looking at the environment and the machine", flush=True)
+        print("make doctor: examining the environment and the machine", flush=True)
         found = examine()
     if faults := failed(found):
         lines = "".join(f"\n  {one.check}: {one.found}; {one.remedy}" for one in faults)
@@ -52,7 +52,7 @@ def require() -> None:
 
 
 def result() -> Path:
-    """Return where the newest examination of this machine is kept."""
+    """Return the path of this machine's newest examination."""
     return paths.EXECUTED / f"doctor-{platform.node()}.json"
 
 
@@ -72,13 +72,13 @@ def show(found: dict[str, Any]) -> None:
 
 
 def _examined() -> dict[str, Any]:
-    """Return what an examination holds for: versions, hardware, which GPUs are hidden, and what is installed."""
+    """Return what an examination is valid for: versions, hardware, hidden GPUs, and installed packages."""
     hidden = {name: os.environ.get(name, "") for name in ("CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH")}
     return {"environment": environment.describe() | hidden, "installed": installed.versions()}
 
 
 def _ask(framework: str) -> dict[str, Any]:
-    """Return what a framework's probe printed, or an error with the last line that it wrote to stderr."""
+    """Return the output of a framework's probe, or an error with the last line of its stderr."""
     command = processes.bound([sys.executable, "-W", "ignore", "-m", f"lib.{framework}.probe"])
     nothing = {"loaded": dict.fromkeys(("cuda", "cudnn", "cudnn_cuda"), "none")}
     try:

@@ -1,4 +1,4 @@
-"""What pip has installed here: which versions, against which pins, and whether two packages own one file."""
+"""The packages that pip has installed: their versions and pins, and files that two of them own."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from lib import paths
 
 LOCKS = paths.LIB.parent
-"""Where `requirements.lock` and, beside it, one lock for each set lie."""
+"""The folder of `requirements.lock` and of one lock for each set."""
 
 SETS = ("cpu", "gpu")
 """The two sets of frameworks: for machines without and with an NVIDIA GPU."""
@@ -22,7 +22,7 @@ def versions() -> dict[str, str]:
 
 
 def pins(name: str) -> dict[str, str]:
-    """Return the versions that a lock file, such as `requirements.lock`, names for this Python, by normalised name."""
+    """Return the versions in a lock file, such as `requirements.lock`, for this Python, by normalised name."""
     lines = (LOCKS / name).read_text(encoding="utf-8").splitlines()
     named = (Requirement(line) for line in lines if line and not line.startswith("#"))
     here = (one for one in named if one.marker is None or one.marker.evaluate())
@@ -30,25 +30,25 @@ def pins(name: str) -> dict[str, str]:
 
 
 def framework_set() -> str:
-    """Return the set that is installed, `cpu` or `gpu`, or the one that comes nearest."""
+    """Return the set with the most pins installed: `cpu` or `gpu`."""
     found = versions()
     return max(SETS, key=lambda one: sum(found.get(name) == pin for name, pin in _frameworks(one).items()))
 
 
 def _frameworks(name: str) -> dict[str, str]:
-    """Return a set's pins of what stands in every set, the frameworks."""
+    """Return a set's pins of the packages that every set has: the frameworks."""
     shared = set.intersection(*(set(pins(f"requirements-{one}.lock")) for one in SETS))
     return {package: pin for package, pin in pins(f"requirements-{name}.lock").items() if package in shared}
 
 
 def differing_pins() -> dict[str, tuple[str, str]]:
-    """Return what the sets pin differently: by package, the version on a machine without and with a GPU."""
+    """Return the frameworks' pins by package: the version on a machine without and with a GPU."""
     cpu, gpu = (_frameworks(one) for one in SETS)
     return {package: (cpu[package], gpu[package]) for package in cpu}
 
 
 def unpinned() -> list[str]:
-    """Return what is installed in another version than its pin, as `package version, not pin`."""
+    """Return the packages in another version than their pin, as `package version, not pin`."""
     found, pinned = versions(), pins("requirements.lock") | pins(f"requirements-{framework_set()}.lock")
     return [f"{name} {found[name]}, not {pin}" for name, pin in pinned.items() if found.get(name, pin) != pin]
 
@@ -62,7 +62,7 @@ def missing() -> list[str]:
 def shared_files() -> dict[str, list[str]]:
     """Return the files that several distributions installed with different contents: path, and their names.
 
-    The one that was installed last has won. Every wheel lists its files and their hashes.
+    The distribution that was installed last has overwritten the others. Every wheel lists its files and their hashes.
 
     Source: the packaging user guide, "Recording installed projects", the RECORD file.
     """

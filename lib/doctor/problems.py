@@ -1,4 +1,4 @@
-"""The small problems that both frameworks solve for the doctor, with their exact answers, and what a probe reports."""
+"""Small problems with exact answers that both frameworks solve for the doctor, and the output of a probe."""
 
 import json
 import sys
@@ -13,10 +13,10 @@ from lib import environment
 _RANDOM = np.random.RandomState(42)
 
 FACTORS = _RANDOM.standard_normal((2, 256, 256))
-"""Two matrices to be multiplied."""
+"""Two matrices for a product."""
 
 IMAGES = _RANDOM.standard_normal((8, 18, 18, 16))
-"""A batch to be convolved without padding, (N, H, W, C)."""
+"""A batch for a convolution without padding, (N, H, W, C)."""
 
 KERNEL = _RANDOM.standard_normal((3, 3, 16, 32))
 """The convolution's weights, (H, W, in, out)."""
@@ -26,7 +26,7 @@ LABELS = np.arange(len(IMAGES)) % 10
 
 
 class Arithmetic(NamedTuple):
-    """One way to compute: a name, the type of the numbers, and whether TensorFloat-32 may be used."""
+    """A kind of arithmetic: its name, the type of its numbers, and whether TensorFloat-32 may be used."""
 
     name: str
     type: str
@@ -41,12 +41,12 @@ ARITHMETICS = (
 
 
 def product_error(product: np.ndarray) -> float:
-    """Return how far a product of the factors is from the exact one, as a share of its largest entry."""
+    """Return the largest error of a product of the factors, as a share of its largest entry."""
     return _error(product, FACTORS[0] @ FACTORS[1])
 
 
 def convolution_error(maps: np.ndarray) -> float:
-    """Return how far convolved images, (N, H, W, C), are from the exact ones, as a share of the largest value."""
+    """Return the largest error of convolved images (N, H, W, C), as a share of their largest value."""
     windows = sliding_window_view(IMAGES, (3, 3), axis=(1, 2))
     return _error(maps, np.einsum("nhwcij,ijco->nhwo", windows, KERNEL))
 
@@ -56,7 +56,7 @@ def _error(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 def answer(ask: Callable[[], dict[str, Any]]) -> None:
-    """Print what a probe found as one line of JSON, or the error that it met, with the libraries it has loaded."""
+    """Print a probe's results, or its error, as one line of JSON with the libraries that it has loaded."""
     try:
         found = ask()
     except Exception as error:

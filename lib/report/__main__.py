@@ -1,7 +1,7 @@
-"""`python -m lib.report STUDY`: execute what is stale of a study's chapters, and export its report.
+"""`python -m lib.report STUDY`: execute a study's stale chapters, and export its report.
 
-With `--chapter` one chapter is executed, if it is stale, and nothing is exported. Where nothing is to be done,
-nothing heavy is imported.
+With `--chapter` one chapter is executed, if it is stale, and nothing is exported. Heavy imports wait until they are
+needed.
 """
 
 import argparse
@@ -10,18 +10,19 @@ import time
 from lib import files, paths
 from lib.errors import ChapterError, one_line
 from lib.report import freshness
-from lib.runs import state as runs
-from lib.study.params import Study, load_study
+from lib.runs import records
+from lib.study.loading import load_study
+from lib.study.study import Study
 
 
 def main() -> None:
     """Read the command line and act."""
     parser = argparse.ArgumentParser(prog="python -m lib.report", description="Execute and export a study's report.")
-    parser.add_argument("study", help="a file in params/studies, without .yaml")
+    parser.add_argument("study_name", metavar="study", help="a file in params/studies, without .yaml")
     parser.add_argument("--chapter", help="execute this chapter alone, and export nothing")
     arguments = parser.parse_args()
     with one_line():
-        study = load_study(arguments.study)
+        study = load_study(arguments.study_name)
         refusal = ChapterError(f"another process is writing the report of {study.name}; wait for it, or stop it")
         with files.held(paths.REPORT / f".{study.name}.lock", refusal):
             if arguments.chapter:
@@ -39,7 +40,7 @@ def refresh_one(study: Study, stem: str) -> None:
 
 
 def refresh(study: Study, stem: str) -> bool:
-    """Execute a chapter if it is stale, and say whether it was."""
+    """Execute a chapter if it is stale, and return whether it was."""
     target = freshness.notebook(study, stem)
     stamp, digest = target.with_suffix(".json"), freshness.chapter_digest(study, stem)
     if freshness.is_fresh(stamp, digest, target):
@@ -70,8 +71,8 @@ def report(study: Study) -> None:
     start = time.perf_counter()
     build(study)
     freshness.mark(stamp, digest)
-    done = sum(runs.state(cell).kind in runs.WITH_RESULTS for cell in study.cells)
-    print(f"{time.perf_counter() - start:.1f} s, {done} of {len(study.cells)} runs have results", flush=True)
+    done = {entry.cell for entry, _ in records.finished(study)}
+    print(f"{time.perf_counter() - start:.1f} s, {len(done)} of {len(study.cells)} runs have results", flush=True)
 
 
 if __name__ == "__main__":

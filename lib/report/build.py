@@ -21,8 +21,9 @@ from lib import files
 from lib.errors import ChapterError
 from lib.report import freshness
 from lib.report.exporter import TEMPLATES, ChapterExporter, escaped
-from lib.runs import state as runs
-from lib.study.params import Study
+from lib.runs import records
+from lib.runs.state import WITH_RESULTS, Kind, State, state
+from lib.study.study import Study
 
 _NAMED_RUNS = 12
 _PANDOC = (
@@ -81,31 +82,29 @@ def title_block(study: Study) -> dict[str, str]:
 
     The date is not today's, so that the same runs give the same bytes.
     """
-    states = {cell.name: runs.state(cell) for cell in study.cells}
-    records = [record for cell in study.cells if (record := runs.read_record(cell))]
-    done = sum(state.kind in runs.WITH_RESULTS for state in states.values())
+    states = {cell.name: state(cell) for cell in study.cells}
+    finished = {record.run: record.finished for _, record in records.finished(study)}
     block = {
         "title": study.title,
         "description": study.description,
-        "runs": f"{done} of {len(states)} runs done",
-        "problems": _problems(states),
+        "runs": f"{len(finished)} of {len(states)} runs done",
+        "problems": _problems(states, absent=len(states) - len(finished)),
     }
-    if records:
-        newest = datetime.fromisoformat(max(record.finished for record in records))
+    if finished:
+        newest = datetime.fromisoformat(max(finished.values()))
         block["date"] = f"{newest.day} {newest:%B %Y}"
     return block
 
 
-def _problems(states: dict[str, runs.State]) -> str:
+def _problems(states: dict[str, State], absent: int) -> str:
     """Return a box with the runs without results and those made by other code, by reason; empty without such runs."""
     groups = defaultdict(list)
-    for name, state in states.items():
-        if state.kind != runs.Kind.DONE:
-            groups[state].append(name)
+    for name, found in states.items():
+        if found.kind != Kind.DONE:
+            groups[found].append(name)
     if not groups:
         return ""
-    absent = sum(len(names) for state, names in groups.items() if state.kind not in runs.WITH_RESULTS)
-    ordered = sorted(groups.items(), key=lambda group: group[0].kind in runs.WITH_RESULTS)
+    ordered = sorted(groups.items(), key=lambda group: group[0].kind in WITH_RESULTS)
     opening = f"{absent} of {len(states)} runs have no results in this report." if absent else "Mixed code."
     lines = [f"- {kind}, {escaped(why)} ({len(names)}): {_some(names)}" for (kind, why), names in ordered]
     return "\n".join(["::: problems", f"**{opening}**", "", *lines, "", ":::\n"])

@@ -1,26 +1,30 @@
-"""What a chapter and a report were made from, as digests stored beside them: nothing is made twice."""
+"""What a chapter and a report were made from, as digests stored beside them, so that nothing is made twice."""
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lib import files, paths
-from lib.doctor import installed
+from lib import files, imports, paths
 from lib.errors import ChapterError
-from lib.runs import state as runs
-from lib.study.params import Cell, Study
+from lib.runs import records
+from lib.runs.state import state
+from lib.study.cells import Cell
+from lib.study.models import find
+from lib.study.study import Study
 
 _FIRST_RESULTS_CHAPTER = 30
+_INSTALLED = "lib.doctor.installed"
+"""The module that reads the locks."""
 
 
 def notebook(study: Study, stem: str) -> Path:
-    """Return where a study's executed chapter lies."""
+    """Return the path of a study's executed chapter."""
     return paths.REPORT / study.name / "chapters" / f"{stem}.ipynb"
 
 
 def outputs(study: Study) -> tuple[Path, Path]:
-    """Return where a study's report lies: the HTML file and the PDF."""
+    """Return the paths of a study's report: the HTML file and the PDF."""
     return paths.REPORT / f"{study.name}.html", paths.REPORT / f"{study.name}.pdf"
 
 
@@ -33,23 +37,26 @@ def source(stem: str) -> Path:
 
 
 def chapter_digest(study: Study, stem: str) -> str:
-    """Return the digest of a chapter's source, all code, the study's parameters, its data, and its runs' results.
+    """Return the digest of a chapter's source and imports, the study's parameters, its data, and its runs' results.
 
     Chapters below 30 read no results, and do not depend on them.
     """
-    made_from = [source(stem), *_code(), *map(paths.manifest, study.datasets)]
+    parts = _code(study, {stem: source(stem).read_bytes()}) | _contents(map(paths.manifest, study.datasets))
     if int(stem.split("_")[0]) >= _FIRST_RESULTS_CHAPTER:
-        return _digest(study, made_from, _results(study))
-    return _digest(study, made_from)
+        parts["results"] = _results(study)
+    return _digest(study, parts)
 
 
 def report_digest(study: Study) -> str:
-    """Return the digest of all that the report is made from: its chapters, and its runs for the title page."""
-    return _digest(study, [], _results(study), *(chapter_digest(study, stem) for stem in study.chapters))
+    """Return the digest of a report: its chapters, its runs for the title page, and the export with its templates."""
+    chapters = {stem: chapter_digest(study, stem).encode() for stem in study.chapters}
+    export = imports.closure(["lib.report.build"], imports.modules())
+    templates = _contents((paths.LIB / "report" / "templates").iterdir())
+    return _digest(study, chapters | export | templates | {"results": _results(study)})
 
 
 def is_fresh(stamp: Path, digest: str, *products: Path) -> bool:
-    """Whether all products are there and their stamp names this digest."""
+    """Return whether all products are there and their stamp names this digest."""
     try:
         return json.loads(stamp.read_text(encoding="utf-8"))["digest"] == digest and all(p.exists() for p in products)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -57,24 +64,37 @@ def is_fresh(stamp: Path, digest: str, *products: Path) -> bool:
 
 
 def mark(stamp: Path, digest: str) -> None:
-    """Write the stamp: what lies beside it was made from this digest."""
+    """Write the stamp of products that were made from this digest."""
     files.write_text(stamp, json.dumps({"digest": digest}) + "\n")
 
 
-def _code() -> list[Path]:
-    locks = installed.LOCKS.glob("requirements*.lock")  # which a report names where machines differ in them
-    return sorted([*paths.LIB.rglob("*.py"), *(paths.LIB / "report" / "templates").iterdir(), *locks])
+def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:
+    """Return a chapter's source with all modules that it needs.
+
+    A framework imports the file of a model's family by its computed name: those of the study's models belong to a
+    chapter that needs the framework. The locks belong to one that needs the module that reads them.
+    """
+    sources = imports.modules() | chapter
+    needed = imports.closure(chapter, sources)
+    rooms = [room for room in ("lib.keras", "lib.pytorch") if room in needed]
+    families = [f"{room}.networks.{find(model).family}" for room in rooms for model in study.models]
+    found = imports.closure([*chapter, *families], sources)
+    return found | (_contents(paths.LIB.parent.glob("requirements*.lock")) if _INSTALLED in found else {})
 
 
-def _results(study: Study) -> str:
-    """Return how each run stands, with its record and its products: what a chapter on results can show of it."""
-    return "\n".join(_result(cell) for cell in study.cells)
+def _contents(found: Iterable[Path]) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() if path.exists() else b"absent" for path in sorted(found)}
+
+
+def _results(study: Study) -> bytes:
+    """Return how each run stands, with its record and its products: all that a chapter can show of results."""
+    return "\n".join(_result(cell) for cell in study.cells).encode()
 
 
 def _result(cell: Cell) -> str:
-    record = runs.read_record(cell)
-    products = [_stamp(runs.folder(cell) / name) for name in (record.products if record else ())]
-    return f"{cell.name} {runs.state(cell)} {record} {products}"
+    record = records.read_record(cell)
+    products = [_stamp(records.folder(cell) / name) for name in (record.products if record else ())]
+    return f"{cell.name} {state(cell)} {record} {products}"
 
 
 def _stamp(path: Path) -> str:
@@ -85,10 +105,8 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _digest(study: Study, contents: Iterable[Path], *parts: str) -> str:
+def _digest(study: Study, parts: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256(study.model_dump_json().encode())
-    for path in contents:
-        digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.exists() else b"absent"))
-    for part in parts:
-        digest.update(part.encode())
+    for name, content in sorted(parts.items()):
+        digest.update(f"\0{name}\0".encode() + content)
     return digest.hexdigest()

@@ -1,85 +1,103 @@
-"""Digests: what a run was made from, in two parts.
+"""The two digests of a run: one of its inputs, one of the code that makes its numbers.
 
-**Inputs** are the resolved parameters and the dataset's content: where they differ, a run is stale and is run again.
-**Code** is what makes the numbers: where it differs, a run is shown as made by other code, and kept.
+**Inputs** are the resolved parameters and the dataset's content. A run with other inputs is stale and is run again.
+**Code** is the training notebook, the modules of training, data and framework that it imports, and the files of the
+model's own family. A run with other code is kept and named as such.
 """
 
 import ast
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
-from typing import get_args
 
-from lib import paths
-from lib.errors import TrainingError
-from lib.study.params import Cell, Framework
+from lib import files, imports, paths
+from lib.errors import DataError, TrainingError
+from lib.study.cells import Cell
+from lib.study.conventions import Framework
+from lib.study.models import find
 
-_SHARED_CODE = (
-    "study/conventions.py",
-    "training/seeds.py",
-    "training/first_weights.py",
-    "training/schedules.py",
-    "training/metrics.py",
-    "training/protocol.py",
-    "training/resume.py",
-    "data/store.py",
-    "data/contents.py",
-    "data/stream.py",
-)
-
-_MAKE_NO_NUMBERS = ("probe",)
-"""Modules of a framework's room that no run uses."""
+EXPECTED_CODE = "PAIRED_CODE"
+"""The environment variable that tells a kernel the code digest of the process that started it."""
 
 
-def inputs_digest(cell: Cell, dataset_digest: str) -> str:
+def inputs_digest(cell: Cell, dataset_digest: str | None) -> str:
     """Return the digest of a cell's resolved parameters and its dataset's content.
 
-    The variant is left out: it names a departure, it does not make one. So is `on_oom`: a run that did not need it is
-    the same with it, and one that did says so in its record.
+    Settings at their default are left out, and so are the variant and the arm, which name departures, and `on_oom`: a
+    run that never ran out of memory is the same with it, and the record tells the others by their `accumulation_steps`.
     """
-    left_out = {"variant": True, "settings": {"on_oom"}}
+    left_out = {"variant": True, "arm": True, "settings": {"on_oom"}}
     parameters = cell.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
     return _sha256(json.dumps([parameters, dataset_digest], sort_keys=True))
 
 
-def sources(framework: Framework) -> list[bytes]:
-    """Read the modules and the notebook that make a framework's numbers; one that is not there counts as empty."""
-    shared = [paths.LIB / name for name in _SHARED_CODE]
-    own = sorted(path for path in (paths.LIB / framework).glob("*.py") if path.stem not in _MAKE_NO_NUMBERS)
-    notebook = paths.NOTEBOOKS / f"20_train_{framework}.py"
-    return [path.read_bytes() if path.exists() else b"" for path in (*shared, *own, notebook)]
+def dataset_digest(dataset: str) -> str | None:
+    """Return a dataset's content digest from its store's manifest, or None where there is no good manifest."""
+    try:
+        return files.read_sealed(paths.manifest(dataset))["digest"]
+    except (OSError, DataError, KeyError):
+        return None
 
 
-EXPECTED_CODE = "PAIRED_CODE"
-"""The environment variable by which a cell tells its kernel the digest of the code that it found itself."""
-
-_AT_START = {framework: sources(framework) for framework in get_args(Framework)}
-"""The sources as this process found them: they may be edited while it goes on loading, or while a run lasts."""
+def code_digest(cell: Cell) -> str:
+    """Return the digest of the code that makes a cell's numbers, from the sources at this process's start."""
+    return _code_at_start(cell.framework, cell.model)
 
 
-@cache
-def code_digest(framework: Framework) -> str:
-    """Return the digest of what makes a framework's numbers, as this process found it when it began."""
-    return digest_of(_AT_START[framework])
+def made_from(cell: Cell, dataset_digest: str | None) -> dict[str, str]:
+    """Return both digests of what a run is made from today, as `inputs` and `code`."""
+    return {"inputs": inputs_digest(cell, dataset_digest), "code": code_digest(cell)}
 
 
-def refuse_edited_code(framework: Framework) -> None:
-    """Refuse to train with modules, or a notebook, that may not be those of the digest.
+def refuse_edited_code(cell: Cell) -> None:
+    """Refuse to train where the loaded modules, or the notebook, may differ from those of the code digest.
 
     Raises:
-        TrainingError: a source was edited since this process found it, or since the cell that started it found it.
+        TrainingError: a source was edited after this process, or the process that started it, had begun.
     """
-    loaded = code_digest(framework)
-    if {digest_of(sources(framework)), os.environ.get(EXPECTED_CODE, loaded)} != {loaded}:
+    loaded = code_digest(cell)
+    today = digest_of(code(cell.framework, cell.model, sources()))
+    if {today, os.environ.get(EXPECTED_CODE, loaded)} != {loaded}:
         raise TrainingError("the code was edited after it had been loaded: start the run, or the kernel, again")
 
 
-def digest_of(sources: list[bytes]) -> str:
-    """Return the digest of sources, parsed and without docstrings: a comment or a line break changes nothing."""
-    return _sha256("\n".join(_parsed(source) for source in sources))
+def sources() -> dict[str, bytes]:
+    """Read every module of `lib` and the training notebooks, each by its name."""
+    notebooks = paths.NOTEBOOKS.glob("20_train_*.py")
+    return imports.modules() | {path.stem: path.read_bytes() for path in notebooks}
 
 
+def code(framework: Framework, model: str, sources: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the sources that make the numbers of a model's runs in a framework, and the model's row, by name."""
+    row = find(model)
+    rooms = ("lib.training", "lib.data", f"lib.{framework}")
+    shared = ("lib.study.conventions", "lib.study.twins")
+
+    def makes_numbers(name: str) -> bool:
+        return name.startswith(rooms) or name in shared
+
+    families = [f"lib.{room}.networks.{row.family}" for room in (framework, "study")]
+    found = imports.closure([f"20_train_{framework}", *families], sources, makes_numbers)
+    return found | {"row": repr((row.family, sorted(row.arguments.items()))).encode()}
+
+
+def digest_of(sources: Mapping[str, bytes]) -> str:
+    """Return the digest of named sources, parsed and without docstrings: comments and line breaks change nothing."""
+    return _sha256("\n".join(f"{name}\n{_parsed(source)}" for name, source in sources.items()))
+
+
+_AT_START = sources()
+"""The sources at the start of this process. They may be edited while it loads modules, or while a run lasts."""
+
+
+@cache
+def _code_at_start(framework: Framework, model: str) -> str:
+    return digest_of(code(framework, model, _AT_START))
+
+
+@cache
 def _parsed(source: bytes) -> str:
     try:
         tree = ast.parse(source)
@@ -92,7 +110,7 @@ def _parsed(source: bytes) -> str:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """Whether a statement is a string alone: a docstring, or one below a constant."""
+    """Return whether a statement is a string alone: a docstring, or one below a constant."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

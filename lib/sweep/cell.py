@@ -1,6 +1,6 @@
-"""Run one cell: its training notebook under papermill, and the truth about how it ended.
+"""Run one cell: execute its training notebook with papermill, and write how it ended.
 
-`python -m lib.sweep.cell STUDY RUN` is what the sweep calls for each run; it may be called by hand just as well.
+A sweep calls `python -m lib.sweep.cell STUDY RUN` for each run. Calling it by hand does the same.
 """
 
 import argparse
@@ -15,15 +15,16 @@ from lib import errors, files, paths
 from lib.doctor import examination
 from lib.errors import ChapterError, DataError, described
 from lib.execution import execute
-from lib.runs import state as runs
-from lib.runs.digests import EXPECTED_CODE, code_digest
+from lib.runs import records, state
+from lib.runs.digests import EXPECTED_CODE, code_digest, dataset_digest
 from lib.runs.state import Kind
-from lib.study.params import Cell, load_study
+from lib.study.cells import Cell
+from lib.study.loading import load_study
 from lib.sweep.plan import pending, time_left
 
 
 class Tee:
-    """Passes text on to several streams, so that a log holds what the terminal shows."""
+    """A stream that writes to several others, so that a log holds what the terminal shows."""
 
     def __init__(self, *streams: TextIO) -> None:
         self._streams = streams
@@ -39,21 +40,21 @@ class Tee:
             stream.flush()
 
 
-def run(study: str, cell: Cell, rerun: str = "") -> None:
-    """Train a cell and leave its record, or no record and a status that says why.
+def run(study_name: str, cell: Cell, rerun: str = "") -> None:
+    """Train a cell and leave its new record, or a status with the reason why there is none.
 
-    A done run is left as it is, and so is one made by other code unless `rerun` is "code". What goes wrong after the
-    record is written costs nothing: the run is done.
+    A done run is kept, and so is one made by other code unless `rerun` is "code". An error after the record was written
+    leaves the run done.
 
     Raises:
         DataError: the dataset has no store.
         ChapterError: another process trains the run, or its notebook failed; the message names the run and the cause.
-        KeyboardInterrupt: the run was stopped; it goes on from its last whole epoch when it is asked for again.
+        KeyboardInterrupt: the run was stopped; the next call goes on from its last whole epoch.
     """
-    if runs.dataset_digest(cell.dataset) is None:
+    if dataset_digest(cell.dataset) is None:
         raise DataError(f"{cell.dataset} is not prepared, or damaged: make data DATASET={cell.dataset}")
-    with runs.claimed(cell):
-        kind, reason = runs.at_rest(cell)
+    with state.claimed(cell):
+        kind, reason = state.at_rest(cell)
         if kind == Kind.UNREADABLE:
             raise ChapterError(f"{cell.name} is unreadable: {reason}")
         if kind == Kind.DONE:
@@ -61,37 +62,38 @@ def run(study: str, cell: Cell, rerun: str = "") -> None:
         elif kind == Kind.OTHER_CODE and rerun != "code":
             print(f"{cell.name} is kept: {reason}; --rerun code trains it again")
         else:
-            _train(study, cell)
-        runs.tidy(cell)
+            _train(study_name, cell, rerun)
+        state.tidy(cell)
 
 
-def _train(study: str, cell: Cell) -> None:
+def _train(study_name: str, cell: Cell, rerun: str) -> None:
     examination.require()
-    with files.replacing(runs.folder(cell) / "doctor.json") as temporary:
+    with files.replacing(records.folder(cell) / "doctor.json") as temporary:
         shutil.copyfile(examination.result(), temporary)
-    runs.forget_record(cell)
-    runs.write_status(cell, "running")
+    old = records.read_record(cell)
+    state.write_status(cell, "running")
     try:
         with _signs_of_life(cell):
-            _execute(study, cell)
+            _execute(study_name, cell, rerun)
+        if records.read_record(cell) == old:
+            raise ChapterError(f"{cell.name} failed: its notebook ended without a record")
     except BaseException as error:
-        if runs.read_record(cell) is None:
+        if records.read_record(cell) == old:
             with suppress(OSError):  # a full disk must not hide why the run ended
-                runs.write_status(cell, *_ending(error))
+                state.write_status(cell, *_ending(error))
             raise
         print(f"{cell.name}: after its record was written: {described(error)}", file=sys.stderr)
 
 
-def _execute(study: str, cell: Cell) -> None:
-    folder, source = runs.folder(cell), paths.NOTEBOOKS / f"20_train_{cell.framework}.py"
+def _execute(study_name: str, cell: Cell, rerun: str) -> None:
+    folder, source = records.folder(cell), paths.NOTEBOOKS / f"20_train_{cell.framework}.py"
+    parameters = {"study": study_name, "run": cell.name, "rerun": rerun}
     with (folder / "console.log").open("a", encoding="utf-8") as log:
         try:
-            parameters, expected = {"study": study, "run": cell.name}, {EXPECTED_CODE: code_digest(cell.framework)}
-            execute(source, folder / "notebook.ipynb", parameters, Tee(sys.stdout, log), expected)
+            environment = {EXPECTED_CODE: code_digest(cell)}
+            execute(source, folder / "notebook.ipynb", parameters, Tee(sys.stdout, log), environment)
         except ChapterError as error:
             raise ChapterError(f"{cell.name} failed: {error}") from None
-    if runs.read_record(cell) is None:
-        raise ChapterError(f"{cell.name} failed: {source.name} ended without a record")
 
 
 def _ending(error: BaseException) -> tuple[Literal["failed", "interrupted"], str]:
@@ -102,13 +104,13 @@ def _ending(error: BaseException) -> tuple[Literal["failed", "interrupted"], str
 
 @contextmanager
 def _signs_of_life(cell: Cell) -> Iterator[None]:
-    """Touch the run's status every half minute, so that another machine can tell a running run from a killed one."""
+    """Touch the run's status every half minute, so that other machines can tell a running run from a killed one."""
     ended = threading.Event()
 
     def touch() -> None:
         while not ended.wait(30):
             with suppress(OSError):  # the next touch may succeed
-                runs.touch_status(cell)
+                state.touch_status(cell)
 
     thread = threading.Thread(target=touch, daemon=True)
     thread.start()
@@ -122,13 +124,13 @@ def _signs_of_life(cell: Cell) -> Iterator[None]:
 def main() -> None:
     """Read the command line and run the cell."""
     parser = argparse.ArgumentParser(prog="python -m lib.sweep.cell", description="Train one run of a study.")
-    parser.add_argument("study", help="a file's stem in params/studies")
+    parser.add_argument("study_name", metavar="study", help="a file's stem in params/studies")
     parser.add_argument("run", help="a run's name, as `make plan` lists them")
     parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also a run made by other code")
     arguments = parser.parse_args()
     with errors.one_line():
-        study = load_study(arguments.study)
-        run(arguments.study, study.cell(arguments.run), arguments.rerun)
+        study = load_study(arguments.study_name)
+        run(study.name, study.cell(arguments.run), arguments.rerun)
         left = [cell for cell, _ in pending(study)]
         if left:
             print(f"{study.name}: {len(left)} of {len(study.cells)} runs left, {time_left(study, left)}", flush=True)

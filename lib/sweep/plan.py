@@ -1,29 +1,36 @@
-"""What a study still has to run, why, and how long that will take."""
+"""The runs of a study that are pending, why, and how long they will take."""
 
 from collections import defaultdict
 from statistics import mean
 
-from lib.progress import duration
-from lib.runs import state as runs
-from lib.runs.state import Kind, State
-from lib.study.params import Cell, Study
+from lib.clock import duration
+from lib.runs import records
+from lib.runs.state import WITH_RESULTS, Kind, State, state
+from lib.study.cells import AXES, Cell
+from lib.study.study import Study
+
+
+def states(study: Study) -> list[tuple[Cell, State]]:
+    """Return how each run of a study stands."""
+    return [(cell, state(cell)) for cell in study.cells]
 
 
 def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
     """Return the cells that a sweep would run, with the reason; `rerun="code"` adds those made by other code."""
-    keep = {*runs.WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
+    keep = {*WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
     if rerun == "code":
         keep.remove(Kind.OTHER_CODE)
-    return [(cell, state) for cell in study.cells if (state := runs.state(cell)).kind not in keep]
+    return [(cell, found) for cell, found in states(study) if found.kind not in keep]
 
 
 def time_left(study: Study, cells: list[Cell]) -> str:
-    """Estimate how long the cells take one after another, from the study's results of runs of the same kind."""
+    """Estimate how long the cells take one after another, from the study's results of the same kind.
+
+    Runs are of one kind where they differ in the seed alone.
+    """
     seconds = defaultdict(list)
-    for cell in study.cells:
-        record = runs.read_record(cell)
-        if record and runs.state(cell).kind in runs.WITH_RESULTS:
-            seconds[_kind(cell)].append(record.seconds)
+    for cell, record in {entry.cell: record for entry, record in records.finished(study)}.items():
+        seconds[_kind(cell)].append(record.seconds)
     known = [mean(seconds[_kind(cell)]) for cell in cells if _kind(cell) in seconds]
     unknown = len(cells) - len(known)
     if not known:
@@ -32,5 +39,5 @@ def time_left(study: Study, cells: list[Cell]) -> str:
     return f"about {duration(sum(known))}{more}"
 
 
-def _kind(cell: Cell) -> tuple[str, ...]:
-    return cell.framework, cell.dataset, cell.model, cell.precision
+def _kind(cell: Cell) -> tuple[str | None, ...]:
+    return tuple(getattr(cell, axis) for axis in AXES)

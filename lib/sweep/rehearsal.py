@@ -1,8 +1,8 @@
 """A project in miniature, `rehearsal/`, in which a study's whole matrix can run on little data.
 
-`python -m lib.sweep.rehearsal` copies the chapters and parameters there and writes small stores in the right shapes:
-some images of each class from the stores that are prepared, generated ones where none is. With `PAIRED_ROOT` on that
-folder every command works on it, and nothing it leaves can be taken for a result.
+`python -m lib.sweep.rehearsal` copies the chapters and parameters there, and writes small stores: some images of each
+class from a prepared store, or generated images where there is none. With `PAIRED_ROOT` set to that folder every
+command works in it, so that its runs and reports stay apart from the real ones.
 """
 
 import shutil
@@ -21,7 +21,7 @@ TRAIN_PER_CLASS, TEST_PER_CLASS = 5, 2
 
 
 def prepare() -> None:
-    """Make the folder, or bring its chapters and parameters up to date; its stores and runs stay."""
+    """Make the folder, or update its chapters and parameters; its stores and runs stay."""
     for name in ("notebooks", "params"):
         shutil.copytree(paths.ROOT / name, FOLDER / name, dirs_exist_ok=True)
     shutil.copy(paths.ROOT / "Snakefile", FOLDER)

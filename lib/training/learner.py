@@ -1,4 +1,4 @@
-"""What the protocol asks of a framework, and what every learner computes alike."""
+"""The interface between the training protocol and a framework, and what every learner computes alike."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from lib.study.settings import Settings
 
 
 class EpochSums(NamedTuple):
-    """What an epoch's steps added up on the device: the sum of the images' losses, hits, and updates really made."""
+    """An epoch's sums: the losses of its images, its hits, and the updates that no loss scale skipped."""
 
     loss: float
     correct: int
@@ -20,7 +20,7 @@ class EpochSums(NamedTuple):
 
 
 class Learner(Protocol):
-    """What the protocol asks of a framework: a model, its optimizer and its input pipelines, for one cell."""
+    """A model, its optimizer and its input pipelines, for one cell."""
 
     weights_suffix: str
     state_suffix: str
@@ -30,7 +30,7 @@ class Learner(Protocol):
     out_of_memory: type[Exception]
 
     def restart(self, accumulation_steps: int) -> None:
-        """Begin again from the cell's first weights, with so many micro-batches an update."""
+        """Begin again from the cell's first weights, with this number of micro-batches an update."""
 
     def reseed(self, seed: int, epoch: int) -> None:
         """Seed every random number of the epoch."""
@@ -42,10 +42,10 @@ class Learner(Protocol):
         """Make one update at this learning rate; losses and hits stay on the device."""
 
     def take_sums(self) -> EpochSums:
-        """Read back what the steps added up, and start again from zero."""
+        """Read back the sums of the steps, and start again from zero."""
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that it was given."""
+        """Wait until the device has finished its work."""
 
     def predict(self, split: str) -> Predictions:
         """Return the model's logits on `val` or `test`."""
@@ -57,7 +57,7 @@ class Learner(Protocol):
         """Read what `save_weights` wrote."""
 
     def save_state(self, path: Path) -> None:
-        """Write all that the next epoch starts from: weights, buffers, optimizer, loss scale."""
+        """Write the state that the next epoch starts from: weights, buffers, optimizer, loss scale."""
 
     def load_state(self, path: Path) -> None:
         """Read what `save_state` wrote."""
@@ -66,14 +66,14 @@ class Learner(Protocol):
         """Return the largest memory in use so far, in MiB: the GPU's where there is one, else the process's."""
 
     def describe(self) -> dict[str, str]:
-        """Return what only the framework knows of the environment: its device, CUDA and cuDNN."""
+        """Return the part of the environment that the framework knows: its device, CUDA and cuDNN."""
 
 
 def steps_per_epoch(settings: Settings, images: int) -> int:
-    """Return the updates of one epoch over so many images; the incomplete last batch is dropped.
+    """Return the number of updates in one epoch of this many images; the incomplete last batch is dropped.
 
     Raises:
-        ParameterError: there are fewer images than one batch has.
+        ParameterError: there are fewer images than in one batch.
     """
     if images < settings.batch_size:
         raise ParameterError(f"batch_size {settings.batch_size} is above the {images} training images")
@@ -81,20 +81,20 @@ def steps_per_epoch(settings: Settings, images: int) -> int:
 
 
 def evaluation_images(settings: Settings) -> int | None:
-    """Return how many images of val and of test are evaluated at most; None where nothing limits them."""
+    """Return the largest number of val and of test images that are evaluated; None where nothing limits them."""
     limits = settings.limits
     by_steps = limits.max_steps_test and limits.max_steps_test * settings.batch_size
     return min((limit for limit in (by_steps, limits.test_samples) if limit), default=None)
 
 
 def evaluation_batch(settings: Settings) -> int:
-    """Return how many images are evaluated at a time: a micro-batch, of which training has shown that it fits."""
+    """Return the number of images evaluated at a time: a micro-batch, which fits into memory as training shows."""
     return settings.batch_size // settings.accumulation_steps
 
 
 @contextmanager
 def the_network_fits(cell: Cell, out_of_memory: type[Exception]) -> Iterator[None]:
-    """Build or load a network in the block; smaller micro-batches would not help it.
+    """Name the cause where memory runs out while the block builds or loads a network, before any micro-batch.
 
     Raises:
         TrainingError: memory ran out.

@@ -1,55 +1,50 @@
-"""The training protocol, written once; a framework's learner obeys it.
+"""One training protocol, driven through each framework's `Learner`.
 
-An epoch is reseeded from the seed and its number, timed alone, logged, and kept: a run that is stopped goes on from
-its last whole epoch, and ends as if it had never been stopped.
+Each epoch is reseeded from the seed and its number, timed without its validation, logged, and kept. A stopped run goes
+on from its last whole epoch and ends with the same numbers as one that was never stopped.
 """
 
 import json
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
 
 from lib import environment, files
-from lib.errors import ParameterError, TrainingError
+from lib.clock import now
+from lib.errors import TrainingError
 from lib.progress import Progress
-from lib.runs import state as runs
+from lib.runs import log as epoch_log
+from lib.runs import logits, records
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
-from lib.study.params import Cell, Settings
+from lib.runs.logits import Predictions
+from lib.runs.records import Record
+from lib.study.cells import Cell
 from lib.training import metrics
+from lib.training.learner import Learner, the_network_fits
 from lib.training.resume import Log, Resume, checkpoint
-from lib.training.schedules import warmup_cosine
-
+from lib.training.schedules import learning_rate
 
 TEST_RESULTS = ("test_loss", "test_accuracy", "test_macro_f1", "test_images")
-"""What a test gives: the loss in nats, shares in [0, 1], and the number of images."""
+"""The results of a test: the loss in nats, shares in [0, 1], and the number of images."""
 
 
-def learning_rate(settings: Settings, steps: int, step: int) -> float:
-    """Return the rate of a run's step, counted from 0, where an epoch has `steps` steps."""
-    return warmup_cosine(step, settings.epochs * steps, settings.warmup_epochs * steps, settings.learning_rate)
+def fit(cell: Cell, learner: Learner, dataset_digest: str, rerun: str = "") -> Log:
+    """Train the cell's epochs, from the start or from where an earlier attempt was stopped, and return their log.
 
-
-def fit(cell: Cell, learner: Learner, dataset_digest: str) -> Log:
-    """Train the cell's epochs, from the start or from where an earlier attempt came to.
-
-    The log stays in `epochs.csv`, the best epoch's weights and what a resume needs in `last/`. A run that is
-    finished is not trained again: its log is returned. Where memory runs out and the settings say so, the run begins
-    again with micro-batches of half the size.
+    A run that has a result is shown and not trained, unless other code made it and `rerun` is "code": its log is
+    returned with its record. A new result replaces an older one only when it is whole. Where memory runs out and the
+    settings allow it, the run begins again with micro-batches of half the size.
 
     Raises:
         TrainingError: the loss is not finite, memory ran out, or the code was edited after it was loaded.
     """
-    if record := runs.finished(cell, dataset_digest):
+    records.settle(cell)
+    record = records.matching_record(cell, dataset_digest)
+    if record and (rerun != "code" or record.code_digest == code_digest(cell)):
         print(f"{cell.name} is done, finished {record.finished}: nothing is trained")
         return Log.of(record)
-    refuse_edited_code(cell.framework)
-    runs.forget_record(cell)
+    refuse_edited_code(cell)
     resume = Resume(cell, dataset_digest)
     with the_network_fits(cell, learner.out_of_memory):
         log = resume.load(learner)
@@ -69,7 +64,6 @@ def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
         row = {"epoch": epoch} | row | _validate(learner)
         _refuse_non_finite(cell, row)
         log.append(row, skipped=learner.steps_per_epoch - updates)
-        log.write(cell)
         resume.save(learner, log)
         progress.epoch(_summary(row, learner.steps_per_epoch - updates))
     return log
@@ -81,7 +75,7 @@ def _summary(row: dict[str, float], skipped: int) -> str:
 
 
 def _more_micro_batches(cell: Cell, parts: int) -> int:
-    """Return twice as many micro-batches an update; `TrainingError` where that is not asked for, or not possible."""
+    """Return twice as many micro-batches an update; `TrainingError` where that is not allowed, or not possible."""
     batch, more = cell.settings.batch_size, 2 * parts
     problem = f"{cell.name}: out of memory with {batch // parts} images at a time"
     if batch % more:
@@ -93,9 +87,9 @@ def _more_micro_batches(cell: Cell, parts: int) -> int:
 
 
 def _train_epoch(cell: Cell, learner: Learner, epoch: int, progress: Progress) -> tuple[dict[str, float], int]:
-    """Train one epoch; the clock runs from the first batch asked for until the device has done the last step.
+    """Train one epoch; the clock runs from the request for the first batch to the end of the device's last step.
 
-    What builds the pipeline comes before it, and so does Keras' tracing, which PyTorch has not.
+    Pipeline construction and Keras tracing are not timed.
     """
     settings, steps = cell.settings, learner.steps_per_epoch
     learner.reseed(cell.seed, epoch)
@@ -137,53 +131,56 @@ def _refuse_non_finite(cell: Cell, row: dict[str, float]) -> None:
         if not math.isfinite(row[name]):
             raise TrainingError(
                 f"{cell.name}: {name} became {row[name]} in epoch {row['epoch']} at learning rate "
-                f"{row['learning_rate']:.4g}: lower `learning_rate` or lengthen `warmup_epochs`"
+                f"{row['learning_rate']:.4g}: lower `optimizer.learning_rate`, or warm up for longer"
             )
 
 
 def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
-    """Evaluate the best epoch's weights on the test set.
+    """Evaluate the best epoch's weights on the test set, and return the `TEST_RESULTS`.
 
-    They are kept as `best.*`, the result as `test.json`, and the logits, in float16, as `logits.npz`. Of a finished
-    run, what its record says is returned.
+    Stages the weights as `best.*`, the results as `test.json` and the logits as `logits.npz`. For a run that is shown
+    and not trained, the results of its record are returned.
 
     Raises:
         TrainingError: the weights were damaged since they were written, or the test loss is not finite.
     """
-    if record := runs.read_record(cell):
-        return {name: getattr(record, name) for name in TEST_RESULTS}
-    weights = checkpoint(cell, learner, log)
+    if log.record:
+        return {name: getattr(log.record, name) for name in TEST_RESULTS}
+    weights, best = checkpoint(cell, learner, log), _best(cell, learner)
     if not files.is_intact(weights, log.checkpoint):
         raise TrainingError(f"{cell.name}: {weights.name} was damaged after it was written: run the cell again")
     learner.load_weights(weights)
-    with files.replacing(_best(cell, learner)) as temporary:
+    with files.replacing(best) as temporary:
         shutil.copyfile(weights, temporary)
     predictions = learner.predict("test")
     result = {f"test_{name}": value for name, value in _score(predictions, learner.classes).items()}
     result |= {"test_images": len(predictions.labels)}
     if not math.isfinite(result["test_loss"]):
         raise TrainingError(f"{cell.name}: test_loss is {result['test_loss']} with the weights of the best epoch")
-    with files.replacing(runs.folder(cell) / "logits.npz") as temporary:
-        np.savez_compressed(temporary, logits=predictions.logits.astype(np.float16), labels=predictions.labels)
-    content = result | {"epoch_best": log.best["epoch"], "checkpoint": _best(cell, learner).name}
-    files.write_text(runs.folder(cell) / "test.json", json.dumps(content, indent=2) + "\n")
+    logits.write(best.with_name("logits.npz"), predictions)
+    content = result | {"epoch_best": log.best["epoch"], "checkpoint": best.name}
+    files.write_text(best.with_name("test.json"), json.dumps(content, indent=2) + "\n")
     return result
 
 
-def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: dict[str, float]) -> runs.Record:
-    """Write the record, by which the run is done, and drop what only a resume needed; a finished run keeps its own."""
-    if record := runs.read_record(cell):
-        return record
+def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: dict[str, float]) -> Record:
+    """Write the record, by which the run is done, and put it in place with all products.
+
+    The record of a run that is shown and not trained is returned as it is.
+    """
+    if log.record:
+        return log.record
     log.count_seconds()
-    log.write(cell)
-    record = runs.Record(
+    products = _products(cell, learner)
+    epoch_log.write(products["epochs.csv"], log.rows)
+    record = Record(
         run=cell.name,
         cell=cell,
         inputs_digest=inputs_digest(cell, dataset_digest),
-        code_digest=code_digest(cell.framework),
+        code_digest=code_digest(cell),
         environment=environment.describe() | learner.describe(),
         started=log.started,
-        finished=runs.now(),
+        finished=now(),
         parameters=learner.parameters,
         steps_per_epoch=learner.steps_per_epoch,
         accumulation_steps=log.accumulation_steps,
@@ -193,19 +190,18 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
         skipped_steps=log.skipped_steps,
         peak_memory_mb=learner.peak_memory_mb(),
         working_seconds=log.seconds,
-        products={path.name: files.sha256(path) for path in _products(cell, learner)},
+        products={name: files.sha256(path) for name, path in products.items()},
         **result,
     )
-    runs.write_record(record)
-    Resume(cell, dataset_digest).drop()
+    records.write_record(record)
     return record
 
 
 def _best(cell: Cell, learner: Learner) -> Path:
-    return runs.folder(cell) / f"best{learner.weights_suffix}"
+    return records.unfinished(cell) / f"best{learner.weights_suffix}"
 
 
-def _products(cell: Cell, learner: Learner) -> list[Path]:
-    """Return the files that a finished run is read from."""
-    names = ("epochs.csv", "logits.npz", "test.json")
-    return [_best(cell, learner), *(runs.folder(cell) / name for name in names)]
+def _products(cell: Cell, learner: Learner) -> dict[str, Path]:
+    """Return the staged files that a finished run is read from, by name."""
+    best = _best(cell, learner)
+    return {name: best.with_name(name) for name in (best.name, "epochs.csv", "logits.npz", "test.json")}

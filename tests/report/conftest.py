@@ -46,7 +46,7 @@ def project(tmp_path_factory):
 def study(tmp_path, monkeypatch):
     """The study `quickstart` with one chapter, and folders of its own for data, runs and report."""
     from lib import paths
-    from lib.study.params import load_study
+    from lib.study.loading import load_study
 
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
     monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")

@@ -6,8 +6,9 @@ from lib import files, paths
 from lib.errors import ChapterError
 from lib.report import freshness
 from lib.report.build import build, title_block
-from lib.runs import state as runs
+from lib.runs import records, state
 from lib.runs.digests import code_digest, inputs_digest
+from lib.runs.records import Record
 
 from .conftest import chapter_of
 
@@ -55,12 +56,12 @@ def test_a_table_without_caption_takes_no_number(study):
 
 
 def finish(cell, finished, code=None, products=None):
-    runs.write_record(
-        runs.Record(
+    records.write_record(
+        Record(
             run=cell.name,
             cell=cell,
             inputs_digest=inputs_digest(cell, "content"),
-            code_digest=code or code_digest(cell.framework),
+            code_digest=code or code_digest(cell),
             environment={},
             started="2026-01-31T10:00:00+00:00",
             finished=finished,
@@ -100,8 +101,8 @@ def test_a_whole_study_has_no_box_and_the_date_of_its_newest_run(finished):
 
 def test_a_failed_run_and_one_made_by_other_code_are_named_with_their_reasons(finished):
     failed, other = finished.cells[:2]
-    (runs.folder(failed) / "record.json").unlink()
-    runs.write_status(failed, "failed", "the loss is [nan]\nat step 7")
+    (records.folder(failed) / "record.json").unlink()
+    state.write_status(failed, "failed", "the loss is [nan]\nat step 7")
     finish(other, "2026-02-01T10:00:00+00:00", code="another")
     block = title_block(finished)
     box = block["problems"]

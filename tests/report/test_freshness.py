@@ -1,11 +1,13 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
-from lib import files, paths
+from lib import files, imports, paths
 from lib.errors import ChapterError
 from lib.report import __main__ as command
 from lib.report import freshness
+from lib.runs import records
 from lib.runs import state as runs
 from tests.report.test_build import finish
 
@@ -47,7 +49,7 @@ def test_a_new_result_concerns_the_chapters_that_read_results(study, executed):
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"damaged")])
 def test_a_run_s_damaged_or_lost_file_concerns_the_chapters_that_read_results(study, executed, damage):
-    path = runs.folder(study.cells[0]) / "logits.npz"
+    path = records.folder(study.cells[0]) / "logits.npz"
     files.write_text(path, "logits")
     finish(study.cells[0], "2026-01-31T10:00:00+00:00", products={path.name: files.sha256(path)})
     refresh(study)
@@ -88,7 +90,7 @@ def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
         patch.setattr("lib.execution.execute", fail)
         with pytest.raises(ChapterError):
             command.refresh(study, "30_results")
-    (runs.folder(study.cells[0]) / "status.json").unlink()
+    (records.folder(study.cells[0]) / "status.json").unlink()
     assert refresh(study) == ["30_results"]
 
 
@@ -96,3 +98,73 @@ def test_a_chapter_without_a_source_is_one_clear_message(study, executed):
     (paths.NOTEBOOKS / "01_data.py").unlink()
     with pytest.raises(ChapterError, match="there is no chapter"):
         refresh(study)
+
+
+CHAPTERS = ("01_data", "02_parity", "30_results", "31_statistics", "32_figures", "34_predictions", "35_gates")
+ALL = {*CHAPTERS, "report"}
+
+
+@pytest.fixture
+def whole(study, tmp_path, monkeypatch):
+    """The real chapters, and a copy of the project's sources beside a lock."""
+    shutil.copytree(paths.LIB, tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "requirements.lock").write_text("numpy==1.0")
+    monkeypatch.setattr(paths, "LIB", tmp_path / "lib")
+    return study.model_copy(update={"chapters": CHAPTERS})
+
+
+def digests(study):
+    chapters = {stem: freshness.chapter_digest(study, stem) for stem in study.chapters}
+    return chapters | {"report": freshness.report_digest(study)}
+
+
+def stale_after(study, path, text):
+    """What an edit makes stale, the state of the runs aside."""
+    before = digests(study)
+    with path.open("a") as source:
+        source.write(text)
+    after = digests(study)
+    return {name for name in before if before[name] != after[name]}
+
+
+def drawing(module):
+    """The chapters that import a module of figures themselves."""
+    sources = {stem: (paths.NOTEBOOKS / f"{stem}.py").read_bytes() for stem in CHAPTERS}
+    return {stem for stem, source in sources.items() if f"lib.figures.{module}" in imports.imported(source)}
+
+
+@pytest.mark.parametrize("module", ["data", "training", "predictions", "parity"])
+def test_an_edited_figure_concerns_the_chapters_that_draw_it(whole, module):
+    assert drawing(module)
+    assert stale_after(whole, paths.LIB / f"figures/{module}.py", "NUMBER = 1\n") == drawing(module) | {"report"}
+
+
+def test_a_module_below_concerns_every_chapter_that_needs_it_in_the_end(whole):
+    found = stale_after(whole, paths.LIB / "figures/style.py", "NUMBER = 1\n")
+    assert found >= drawing("data") | drawing("training") | drawing("predictions")
+    assert not found & {"30_results", "35_gates"}
+    assert stale_after(whole, paths.LIB / "errors.py", "NUMBER = 1\n") == ALL
+
+
+@pytest.mark.parametrize("file", ["style.css", "report.html", "report.typ", "filter.lua"])
+def test_a_template_concerns_the_report_alone(whole, file):
+    assert stale_after(whole, paths.LIB / "report/templates" / file, "\n") == {"report"}
+
+
+def test_the_export_concerns_the_report_alone(whole):
+    assert stale_after(whole, paths.LIB / "report/build.py", "NUMBER = 1\n") == {"report"}
+
+
+def test_what_no_chapter_needs_concerns_none(whole):
+    assert stale_after(whole, paths.LIB / "sweep/plan.py", "NUMBER = 1\n") == set()
+
+
+def test_a_lock_concerns_the_chapters_that_show_what_it_pins(whole):
+    found = stale_after(whole, paths.LIB.parent / "requirements.lock", "\n")
+    assert "30_results" in found
+    assert "01_data" not in found
+
+
+@pytest.mark.parametrize(("family", "stale"), [("cifar_resnet", {"02_parity", "report"}), ("convnext", set())])
+def test_a_family_concerns_a_chapter_that_builds_the_study_s_networks(whole, family, stale):
+    assert stale_after(whole, paths.LIB / f"pytorch/networks/{family}.py", "NUMBER = 1\n") == stale

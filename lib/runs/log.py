@@ -1,0 +1,48 @@
+"""The epoch log of a run, `epochs.csv`: its columns, how it is written, and how it is read."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lib import files
+from lib.errors import DataError
+
+COLUMNS = {
+    "epoch": "int64",
+    "train_loss": "float64",
+    "train_accuracy": "float64",
+    "val_loss": "float64",
+    "val_accuracy": "float64",
+    "val_macro_f1": "float64",
+    "epoch_time_seconds": "float64",
+    "learning_rate": "float64",
+}
+"""The columns of an epoch log, each with its type: losses in nats, accuracies and F1 as shares in [0, 1].
+
+The time is that of training alone, and the learning rate that of the epoch's last step.
+"""
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write an epoch log whole or not at all, one row an epoch."""
+    with files.replacing(path) as temporary:
+        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read an epoch log strictly, one row an epoch with the columns `COLUMNS`; NaN passes, for a gate to show.
+
+    Raises:
+        DataError: the columns are others, text stands for a number, or the epochs do not count from 1 without a gap.
+    """
+    try:
+        log = pd.read_csv(path, float_precision="round_trip")
+        if set(log.columns) != set(COLUMNS):
+            raise DataError(f"{path}: its columns are {', '.join(log.columns)}; they must be {', '.join(COLUMNS)}")
+        log = log[list(COLUMNS)].astype(COLUMNS)
+    except ValueError as error:
+        raise DataError(f"{path}: not an epoch log: {error}") from None
+    if log["epoch"].tolist() != list(range(1, len(log) + 1)) or log.empty:
+        raise DataError(f"{path}: the epochs must count 1, 2, 3 and so on without a gap")
+    return log
