@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from IPython.core.formatters import DisplayFormatter
-from lib.runs.log import COLUMNS
 from matplotlib.colors import to_rgb
 
 from lib.analysis import contrasts
 from lib.figures import effects, style, training
+from lib.runs.log import COLUMNS
 from lib.study.study import Comparison
 
 KEYS = ["framework", "dataset", "model", "precision", "seed"]

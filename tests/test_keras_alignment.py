@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from lib.keras.optimizer import ConventionalSGD, sgd
 from lib.study.params import load_study
 
 from lib.data import stream
@@ -16,7 +17,6 @@ from lib.keras import models
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.keras.learner import KerasLearner
 from lib.keras.normalization import UnbiasedBatchNormalization
-from lib.keras.optimizer import ConventionalSGD, sgd
 from lib.keras.weights import tensors
 from lib.study.conventions import BATCH_NORM, DIFFERENCES, SWITCHES, followed
 from lib.study.datasets import DATASETS

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from lib.pytorch.optimizer import ConventionalSGD, sgd
 from lib.study.params import ModelName, load_study
 from torch import nn
 from torch.nn import functional
@@ -19,7 +20,6 @@ from lib.pytorch.alignment import EDITS
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.normalization import BiasedBatchNorm2d
-from lib.pytorch.optimizer import ConventionalSGD, sgd
 from lib.study.conventions import DIFFERENCES, SWITCHES, Switch, followed
 from lib.study.datasets import DATASETS
 from lib.training import first_weights as initial

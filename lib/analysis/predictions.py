@@ -23,8 +23,16 @@ BINS = 15
 SHOWN_CLASSES = 10
 """As many classes as a figure has room for."""
 
-ACROSS = ("across, same seed", "across, other seeds")
-"""The kinds of pairs of runs whose levels differ."""
+
+def kinds(comparison: Comparison) -> tuple[list[str], list[str]]:
+    """Return the kinds of pairs of runs: those within a level, and those across, from `against` to another level."""
+    _, against, others, _ = comparison
+    across = [f"{_across(level, comparison)}, {seed}" for level in others for seed in ("same seed", "other seeds")]
+    return [f"within {title(level)}" for level in (against, *others)], across
+
+
+def _across(level: str, comparison: Comparison) -> str:
+    return "across" if len(comparison.others) == 1 else f"{title(comparison.against)} to {title(level)}"
 
 
 def answers(study: Study) -> pd.DataFrame:
@@ -135,24 +143,25 @@ def disagreements(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame
         The group's columns, `comparison` (the kind of pair), `level` and `seed` of the one run, `other_level` and
         `other_seed` of the other, and `churn`.
     """
-    axis, against, others, group = comparison
+    axis, against, _, group = comparison
     rows = []
     for keys, answered in answers.groupby(group):
         wide = answered.pivot(index=[axis, "seed"], columns="image", values="prediction")
         for (one, other), share in zip(combinations(wide.index, 2), pdist(wide, "hamming"), strict=True):
             if one[0] == other[0] or against in (one[0], other[0]):
-                rows.append((*keys, _kind(one, other), *one, *other, share))
+                rows.append((*keys, _kind(one, other, comparison), *one, *other, share))
     columns = [*group, "comparison", "level", "seed", "other_level", "other_seed", "churn"]
-    kinds = [*(f"within {title(level)}" for level in (against, *others)), *ACROSS]
-    types = answers.dtypes[group].to_dict() | {"comparison": pd.CategoricalDtype(kinds)}
+    within, across = kinds(comparison)
+    types = answers.dtypes[group].to_dict() | {"comparison": pd.CategoricalDtype([*within, *across])}
     return pd.DataFrame(rows, columns=columns).astype(types)
 
 
-def _kind(one: tuple[str, int], other: tuple[str, int]) -> str:
+def _kind(one: tuple[str, int], other: tuple[str, int], comparison: Comparison) -> str:
     (level, seed), (other_level, other_seed) = one, other
     if level == other_level:
         return f"within {title(level)}"
-    return ACROSS[seed != other_seed]
+    name = _across(other_level if level == comparison.against else level, comparison)
+    return f"{name}, {'same seed' if seed == other_seed else 'other seeds'}"
 
 
 def churn(disagreements: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lib.analysis.contrasts import title
-from lib.analysis.predictions import ACROSS, class_gaps, widest
+from lib.analysis.predictions import class_gaps, kinds, widest
 from lib.figures.style import INK, WIDTH, Drawing, looks, present, styled
 from lib.study.study import Comparison
 
@@ -94,8 +94,9 @@ def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
 
 def _kinds(comparison: Comparison) -> dict[str, str]:
     """Return the kinds of pairs of runs, each with its colour."""
-    within = {f"within {title(level)}": str(look["color"]) for level, look in looks(comparison).items()}
-    return within | (dict(zip(ACROSS, ("#999999", INK), strict=True)) if comparison.others else {})
+    within, across = kinds(comparison)
+    colours = [str(look["color"]) for look in looks(comparison).values()]
+    return dict(zip(within, colours, strict=True)) | {kind: ("#999999", INK)[n % 2] for n, kind in enumerate(across)}
 
 
 def _panels(

@@ -65,8 +65,8 @@ def validated(model: type[M], content: dict[str, Any], path: Path, part: str = "
 
 
 def shown(path: Path) -> str:
-    """Return a path relative to the project."""
-    return str(path.relative_to(paths.ROOT))
+    """Return a path as a message names it: relative to the project's folder, if it lies there."""
+    return str(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path)
 
 
 def _explain(problem: Any, model: type[Strict]) -> str:
