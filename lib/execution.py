@@ -43,9 +43,7 @@ class TruthfulEngine(NBClientEngine):
 def _told(error: PapermillExecutionError, notebook: Path) -> str:
     """Return the error of a notebook's cell in the form of `lib.errors.described`."""
     name = error.ename
-    if (
-        name == "CellExecutionError"
-    ):  # papermill's name where IPython could not show the error, and printed its name alone
+    if name == "CellExecutionError":  # IPython could not show the error, and printed its name
         cells = nbformat.read(notebook, as_version=4).cells
         failed = next(cell for cell in cells if cell.metadata.get("papermill", {}).get("exception"))
         name = "".join(output.get("text", "") for output in failed.outputs).strip().rpartition("\n")[2]

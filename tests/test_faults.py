@@ -35,10 +35,10 @@ def kept_an_epoch(study):
 
 def results(cell):
     """All that a run leaves and that has to be the same each time."""
-    folder = records.folder(cell)
-    log = pd.read_csv(folder / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
-    with np.load(folder / "logits.npz") as file:
-        return log, json.loads((folder / "test.json").read_text()), file["logits"].tobytes(), file["labels"].tobytes()
+    log = pd.read_csv(records.product(cell, "epochs.csv"), dtype=str).drop(columns="epoch_time_seconds").to_csv()
+    result = json.loads(records.product(cell, "test.json").read_text())
+    with np.load(records.product(cell, "logits.npz")) as file:
+        return log, result, file["logits"].tobytes(), file["labels"].tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def assert_status_is_true(study, faultless):
     """No process is left, so nothing is running; what is done is right; what is not says so."""
     for cell in study.cells:
         kind = state.state(cell).kind
-        if (records.folder(cell) / "record.json").exists():
+        if records.read_record(cell):
             assert kind == Kind.DONE
             assert results(cell) == faultless[cell.framework]
         else:
