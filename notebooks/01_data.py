@@ -19,7 +19,7 @@
 # shows the stores of the study's datasets and repeats every check of their preparation.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib.data import exhibits
@@ -29,7 +29,7 @@ from lib.figures import data as figures
 from lib.report.chapter import Chapter
 from lib.study.loading import load_study
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %% [markdown]
 # ## Where the images come from
@@ -41,7 +41,7 @@ chapter = Chapter(study)
 # whose dataset has another digest today is stale.
 
 # %%
-stores = [open_store(dataset) for dataset in load_study(study).datasets]
+stores = [open_store(dataset) for dataset in load_study(study_name).datasets]
 chapter.table(exhibits.overview(stores), "data", "The study's datasets. Grey: images with equal channels.")
 
 # %% [markdown]

@@ -26,7 +26,7 @@
 # precision is not climbed, and a short training takes small steps.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 import pandas as pd
@@ -42,7 +42,7 @@ from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import SMALL, twins
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %% [markdown]
 # ## What is compared
@@ -53,17 +53,17 @@ chapter = Chapter(study)
 # reason cannot be the architecture.
 
 # %%
-experiment = load_study(study)
-models = ladder.comparable(experiment.models)
-sizes = sorted({DATASETS[dataset].size for dataset in experiment.datasets})
-stores = {dataset: open_store(dataset) for dataset in experiment.datasets}
-cells = {cell.dataset: cell for cell in reversed(experiment.cells)}
-pairing = experiment.cells[0].settings.pairing
-chapter.markdown(ladder.scope(experiment.models))
+study = load_study(study_name)
+models = ladder.comparable(study.models)
+sizes = sorted({DATASETS[dataset].size for dataset in study.datasets})
+stores = {dataset: open_store(dataset) for dataset in study.datasets}
+cells = {cell.dataset: cell for cell in reversed(study.cells)}
+pairing = study.cells[0].settings.pairing
+chapter.markdown(ladder.scope(study.models))
 
 # %%
 aligned = f"the switches {', '.join(pairing.align)} are aligned" if pairing.align else "no switch is aligned"
-aligned = "one cause after another is aligned" if experiment.causes else aligned
+aligned = "one cause after another is aligned" if study.causes else aligned
 shared = "shared" if pairing.shared else "native"
 chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {shared}.")
 

@@ -22,7 +22,7 @@
 # Its twin, `20_train_keras`, has the same cells in the same order; only the learner differs.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 run = "pytorch_digits_resnet20_fp32_seed42-quick"
 rerun = ""
 
@@ -44,8 +44,8 @@ from lib.training import protocol as training
 # `params/train.yaml`, and what the study departs from.
 
 # %%
-experiment = load_study(study)
-cell = experiment.cell(run)
+study = load_study(study_name)
+cell = study.cell(run)
 display(settings_table(cell))
 
 # %% [markdown]
@@ -79,7 +79,7 @@ log = training.fit(cell, learner, store.digest, rerun)
 
 # %%
 epochs = log.frame().assign(**cell.model_dump(exclude={"settings"}))
-display(curves(epochs, experiment.main))
+display(curves(epochs, study.main))
 
 # %% [markdown]
 # ## The test

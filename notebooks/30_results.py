@@ -19,7 +19,7 @@
 # they were made, and what each one reached. Whether the differences mean anything is the next chapter's question.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib.analysis import environments, gates, results
@@ -28,7 +28,7 @@ from lib.report.chapter import Chapter
 from lib.report.tables import percent, shown
 from lib.study.loading import load_study
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %% [markdown]
 # ## Which runs are here
@@ -38,8 +38,8 @@ chapter = Chapter(study)
 # data, and is left out, as are runs that failed, were interrupted, are still running, or are missing.
 
 # %%
-experiment = load_study(study)
-found, states = results.results(experiment), results.states(experiment)
+study = load_study(study_name)
+found, states = results.results(study), results.states(study)
 absent = int((~states.state.isin(["done", "other code"])).sum())
 
 # %%
@@ -58,13 +58,13 @@ chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(found) else
 # in the last digits.
 
 # %%
-items = environments.environment_items(experiment)
+items = environments.environment_items(study)
 if len(items):
     chapter.table(items, "environments", "What the runs were made with, and how many of each framework.")
 chapter.markdown(environments.sets_note())
 
 # %%
-grown = results.accumulated(experiment)
+grown = results.accumulated(study)
 if grown:
     chapter.markdown(
         f"**{len(grown)} runs ran out of memory** and took smaller micro-batches than the others, with other batch "
@@ -79,7 +79,7 @@ if grown:
 # Speed counts training alone, without validation, over all epochs.
 
 # %%
-means = results.means(experiment, found)
+means = results.means(study, found)
 columns = [name for name in means.columns if name != "images_per_sec_avg_sd"]
 caption = "Mean over the seeds; SD is the standard deviation between them, in points."
 if len(found):
@@ -92,10 +92,10 @@ if len(found):
 # the last half, when the first epochs' start-up no longer counts.
 
 # %%
-columns = [*experiment.keys, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
+columns = [*study.keys, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
 caption = "The runs one by one. The table saved beside the report has every column at full precision."
 if len(found):
-    chapter.table(shown(found, columns), f"results_{study}", caption)
+    chapter.table(shown(found, columns), f"results_{study_name}", caption)
 
 # %% [markdown]
 # ## Mixed precision
@@ -106,7 +106,7 @@ if len(found):
 # scale then shrinks, and the update is left out.
 
 # %%
-gains = results.mixed_precision(experiment)
+gains = results.mixed_precision(study)
 caption = "What AMP brings against fp32: means over the seeds that finished in both; steps skipped in all of them."
 if len(gains):
     chapter.table(shown(gains, gains.columns), "mixed_precision", caption)
@@ -117,14 +117,14 @@ else:
 # ## What was found
 
 # %%
-judged = gates.gates(experiment, found, results.epochs(experiment))
+judged = gates.gates(study, found, results.epochs(study))
 chapter.markdown(
     f"{len(states) - absent} of {len(states)} runs have results. {judged.passed.sum()} of the {len(judged)} gates that "
-    f"were set beforehand hold{' ([Table](#tbl-gates))' if '35_gates' in experiment.chapters else ''}."
+    f"were set beforehand hold{' ([Table](#tbl-gates))' if '35_gates' in study.chapters else ''}."
 )
 
 # %%
-for level, runs in found.groupby(experiment.main.axis, sort=False):
+for level, runs in found.groupby(study.main.axis, sort=False):
     low, high = runs.test_accuracy.min(), runs.test_accuracy.max()
     speed = runs.images_per_sec_avg_late
     chapter.markdown(

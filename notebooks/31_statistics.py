@@ -25,7 +25,7 @@
 # the same images. Arms of one framework share what their difference leaves alone. What that is worth is measured below.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib import files, paths
@@ -38,12 +38,12 @@ from lib.report.chapter import Chapter
 from lib.report.tables import percent, points, shown
 from lib.study.loading import load_study
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %%
-experiment = load_study(study)
-found = results(experiment)
-compared = {f"_{one.axis}" if place else "": one for place, one in enumerate(experiment.comparisons)}
+study = load_study(study_name)
+found = results(study)
+compared = {f"_{one.axis}" if place else "": one for place, one in enumerate(study.comparisons)}
 tables = {suffix: contrasts.compare(found, one) for suffix, one in compared.items()}
 pairs = max((int(table.n.max()) for table in tables.values() if len(table)), default=0)
 tests = max((int(table.t_p.notna().sum()) for table in tables.values()), default=0)
@@ -107,7 +107,7 @@ for suffix, metric in [(suffix, metric) for suffix in tables for metric in METRI
 
 # %%
 published = {suffix: contrasts.published(table, compared[suffix]) for suffix, table in tables.items()}
-row = [*experiment.keys, "level", "n", "mean_keras", "mean_pytorch", "mean_against", "mean_level"]
+row = [*study.keys, "level", "n", "mean_keras", "mean_pytorch", "mean_against", "mean_level"]
 
 # %%
 for suffix, metric in [(suffix, metric) for suffix in tables for metric in ("test_accuracy", "test_macro_f1") if pairs]:
@@ -117,7 +117,7 @@ for suffix, metric in [(suffix, metric) for suffix in tables for metric in ("tes
     chapter.table(style, f"differences_{metric}{suffix}", caption)
 
 # %%
-chapter.markdown(environments.libraries_note(experiment))
+chapter.markdown(environments.libraries_note(study))
 for suffix, table in published.items() if pairs else ():
     rows = table[table.metric == "images_per_sec_avg"].reset_index(drop=True)
     style = shown(rows, [*row, "ratio", "ratio_low", "ratio_high", "detectable"])
@@ -184,7 +184,7 @@ for suffix, table in tables.items() if pairs else ():
     summary = contrasts.published(contrasts.significance_summary(table), compared[suffix])
     columns = [name for name in summary.columns if name not in ("n", "delta", "cliffs_size", "against")]
     chapter.table(shown(summary, columns), f"significance_summary{suffix}", caption)
-    page = paths.REPORT / study / "tables" / f"significance_summary{suffix}.md"
+    page = paths.REPORT / study_name / "tables" / f"significance_summary{suffix}.md"
     files.write_text(page, contrasts.summary_markdown(summary, compared[suffix]))
 
 # %% [markdown]

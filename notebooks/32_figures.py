@@ -19,7 +19,7 @@
 # training of every group, then sets accuracy and speed side by side.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib.analysis import environments
@@ -30,12 +30,12 @@ from lib.report.chapter import Chapter
 from lib.report.tables import percent
 from lib.study.loading import load_study
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %%
-experiment = load_study(study)
-comparison = experiment.main
-found, logs = results(experiment), epochs(experiment)
+study = load_study(study_name)
+comparison = study.main
+found, logs = results(study), epochs(study)
 if found.empty:
     chapter.markdown("**Nothing has been run yet:** there is nothing to draw.")
 
@@ -44,7 +44,8 @@ if found.empty:
 #
 # One figure for each group of runs that are compared. A thin line is one seed and a bold line the mean over the seeds.
 # Train loss is that of the augmented images during the epoch; accuracy and macro-F1 are measured on the validation
-# split after it. One function plans the learning rate for every run, so curves of one schedule lie on each other.
+# split after it. One function plans the learning rate for every run, so curves of one schedule lie on each other. A
+# curve that leaves the others points to a fault.
 
 # %%
 for keys, group in logs.groupby(comparison.group, sort=False):
@@ -76,7 +77,7 @@ for precision in found.precision.unique():
 # processes are not timed.
 
 # %%
-chapter.markdown(environments.libraries_note(experiment))
+chapter.markdown(environments.libraries_note(study))
 for precision in found.precision.unique():
     caption = f"Training speed in {precision}, in images a second: mean, each seed, and ± 1 standard deviation."
     alt = f"Bars of the images a second in {precision}, a bar a {comparison.axis}, for each group."
@@ -87,7 +88,7 @@ for precision in found.precision.unique():
 # ## What was found
 
 # %%
-last = logs[logs.epoch == logs.groupby(experiment.keys).epoch.transform("max")] if len(logs) else logs
+last = logs[logs.epoch == logs.groupby(study.keys).epoch.transform("max")] if len(logs) else logs
 for level, runs in last.groupby(comparison.axis, sort=False):
     loss, accuracy = runs.train_loss, runs.val_accuracy
     chapter.markdown(

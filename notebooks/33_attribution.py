@@ -26,7 +26,7 @@
 # return, one after another, in the same order.
 
 # %% tags=["parameters"]
-study = "attribution-quick"
+study_name = "attribution-quick"
 
 # %% tags=["setup"]
 from lib.analysis import attribution, environments
@@ -38,32 +38,32 @@ from lib.report.chapter import Chapter
 from lib.report.tables import points, shown
 from lib.study.loading import load_study
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %%
-experiment = load_study(study)
-gaps = {gap: attribution.gaps(experiment, gap) for gap in attribution.GAPS}
-accuracy, speed = (attribution.effects(experiment, gaps[gap]) for gap in ("accuracy", "speed"))
+study = load_study(study_name)
+gaps = {gap: attribution.gaps(study, gap) for gap in attribution.GAPS}
+accuracy, speed = (attribution.effects(study, gaps[gap]) for gap in ("accuracy", "speed"))
 ratios = attribution.as_ratios(speed)
 whole = len(accuracy) > 0
 
 # %%
-planned, found = len(experiment.matched("framework")), len(gaps["accuracy"])
+planned, found = len(study.matched("framework")), len(gaps["accuracy"])
 chapter.markdown(
     f"{found} of {planned} pairs are finished in both frameworks. The {planned} pairs are made of "
-    f"{len(experiment.cells)} runs: where a cause is the other framework's to change, a run serves several pairs."
+    f"{len(study.cells)} runs: where a cause is the other framework's to change, a run serves several pairs."
 )
 if not whole:
     chapter.markdown("**There is nothing to take apart yet:** no seed is finished in every step of the way.")
 
 # %%
-items = environments.environment_items(experiment)
+items = environments.environment_items(study)
 if len(items):
     chapter.table(items, "environments", "What the runs were made with, and how many of each framework.")
 chapter.markdown(environments.sets_note())
 
 # %%
-grown = accumulated(experiment)
+grown = accumulated(study)
 if grown:
     chapter.markdown(f"Out of memory, these runs took smaller micro-batches than planned: {', '.join(grown)}.")
 
@@ -75,7 +75,7 @@ if grown:
 
 # %%
 caption = "The causes, in the order in which they are aligned, and the networks that each concerns."
-chapter.table(attribution.causes(experiment), "causes", caption)
+chapter.table(attribution.causes(study), "causes", caption)
 
 # %% [markdown]
 # ## How a part is measured
@@ -121,7 +121,7 @@ if whole:
 # left at the end is not the frameworks' speed alone, but has that extra work in it.
 
 # %%
-chapter.markdown(environments.libraries_note(experiment))
+chapter.markdown(environments.libraries_note(study))
 if whole:
     caption = "The native ratio of speeds, the factor that each cause takes off it, and the ratio with all aligned."
     alt = "For each network a waterfall on a log scale from the native ratio of speeds down to what is left."
@@ -142,7 +142,7 @@ if whole:
 # independent runs. With few seeds $r$ is known badly; pooled over the networks it is known a little better.
 
 # %%
-pairing = attribution.pairing(experiment, gaps["accuracy"])
+pairing = attribution.pairing(study, gaps["accuracy"])
 caption = "Correlation r of test accuracy within pairs, and how many seeds without pairing one seed is worth."
 if whole:
     chapter.table(shown(pairing, ["conventions", "model", *ALIKE]), "pairing", caption)

@@ -20,7 +20,7 @@
 # an arm) disagree about more images than two seeds do?
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib import files, paths
@@ -32,12 +32,12 @@ from lib.report.chapter import Chapter
 from lib.report.tables import percent, points, shown
 from lib.study.loading import load_study
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %%
-experiment = load_study(study)
-comparison, (against, level) = experiment.main, sides(experiment.main)
-answers = predictions.answers(experiment)
+study = load_study(study_name)
+comparison, (against, level) = study.main, sides(study.main)
+answers = predictions.answers(study)
 if answers.empty:
     chapter.markdown("**Nothing has been run yet:** there are no predictions.")
 
@@ -46,9 +46,9 @@ if answers.empty:
 # prediction, so the accuracy that they give is set against the one that each run recorded in full precision.
 
 # %%
-calibration = predictions.calibration(experiment, answers)
-recorded = results(experiment)[[*experiment.keys, "test_accuracy"]]
-both = calibration.merge(recorded, on=experiment.keys, suffixes=("", "_recorded"))
+calibration = predictions.calibration(study, answers)
+recorded = results(study)[[*study.keys, "test_accuracy"]]
+both = calibration.merge(recorded, on=study.keys, suffixes=("", "_recorded"))
 departure = (both.test_accuracy - both.test_accuracy_recorded).abs().max()
 if len(both):
     chapter.markdown(f"The largest departure among {len(both)} runs is {percent(departure)} points of accuracy.")
@@ -121,7 +121,7 @@ style.format(percent, subset=["confidence", "calibration_error", "lowest", "high
 caption = "Calibration in percent: means over the seeds, and the calibration error of the best and of the worst seed."
 if len(means):
     chapter.table(style, "calibration", caption)
-    with files.replacing(paths.REPORT / study / "tables" / "calibration_runs.csv") as path:
+    with files.replacing(paths.REPORT / study_name / "tables" / "calibration_runs.csv") as path:
         calibration.to_csv(path, index=False)
 
 # %% [markdown]

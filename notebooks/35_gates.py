@@ -12,29 +12,28 @@
 # ---
 
 # %% [markdown]
-# # May the experiment go on?
+# # May the study go on?
 #
 # A pipeline can be wrong and still produce numbers. So some demands were written down before the first run: gates that
 # a small study has to pass before a large one is worth its time. A gate cannot show that all is right; it catches the
 # faults that would make every later number worthless.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.runs.records import read_record
-
 from lib.analysis import gates, results
 from lib.report.chapter import Chapter
 from lib.report.tables import shown
+from lib.runs.records import read_record
 from lib.study.loading import load_study
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %%
-experiment = load_study(study)
-found, states = results.results(experiment), results.states(experiment)
-judged = gates.gates(experiment, found, results.epochs(experiment))
+study = load_study(study_name)
+found, states = results.results(study), results.states(study)
+judged = gates.gates(study, found, results.epochs(study))
 
 # %% [markdown]
 # ## The gates, and why they stand where they do
@@ -72,7 +71,7 @@ chapter.table(shown(judged, columns), "gates", caption)
 # are counted; every other run that stands in the way of a gate is named, with its state and its best val accuracy.
 
 # %%
-reached = {cell.name: record.acc_best for cell in experiment.cells if (record := read_record(cell))}
+reached = {cell.name: record.acc_best for cell in study.cells if (record := read_record(cell))}
 named = judged[["gate"]].assign(run=judged["cells concerned"].str.split(", ")).explode("run")
 failures = named.merge(states, on="run").drop(columns="reason")
 failures["acc_best"] = failures.run.map(reached)

@@ -186,7 +186,7 @@ def test_the_chapter_can_be_read_however_many_runs_are_finished(finished, digits
     study = load_study(name)
     names = list(study.way)
     write_runs(study, {"none": [], "the native arm": names[:1], "all": names}[finished])
-    execute(paths.NOTEBOOKS / "33_attribution.py", tmp_path / "out.ipynb", {"study": name})
+    execute(paths.NOTEBOOKS / "33_attribution.py", tmp_path / "out.ipynb", {"study_name": name})
     said = [output.data["text/markdown"] for output in outputs_of(tmp_path / "out.ipynb")]
     assert any("There is nothing to take apart yet" in text for text in said) == (finished != "all")
     assert any("the largest part is *optimizer*" in text for text in said) == (finished == "all")

@@ -72,4 +72,4 @@ def test_a_chapter_refers_to_nothing_that_another_one_shows_unless_that_is_there
     source = path.read_text()
     for line in source.splitlines():
         for label in re.findall(r"\(#(?:tbl|fig)-(\w+)\)", line):
-            assert f'"{label}"' in source or "in experiment.chapters" in line, label
+            assert f'"{label}"' in source or "in study.chapters" in line, label

@@ -353,7 +353,7 @@ def read_chapter(study, monkeypatch):
 def executed(stem):
     """Execute a chapter in a kernel; return its computed prose and its figures and tables, by label."""
     target = paths.REPORT / f"{stem}.ipynb"
-    execute(paths.NOTEBOOKS / f"{stem}.py", target, {"study": "quickstart"})
+    execute(paths.NOTEBOOKS / f"{stem}.py", target, {"study_name": "quickstart"})
     outputs = [o for cell in nbformat.read(target, 4).cells for o in cell.get("outputs", []) if "data" in o]
     prose = "\n".join(output.data["text/markdown"] for output in outputs if "text/markdown" in output.data)
     shown = {o.metadata.report.label: o.data for o in outputs if "report" in o.metadata}

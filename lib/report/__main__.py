@@ -50,7 +50,7 @@ def refresh(study: Study, stem: str) -> bool:
     print(f"chapter {stem} ...", end=" ", flush=True)
     start = time.perf_counter()
     stamp.unlink(missing_ok=True)
-    execute(freshness.source(stem), target, {"study": study.name})
+    execute(freshness.source(stem), target, {"study_name": study.name})
     freshness.mark(stamp, digest)
     print(f"{time.perf_counter() - start:.1f} s", flush=True)
     return True

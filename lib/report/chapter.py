@@ -26,9 +26,9 @@ class Chapter:
     Prose refers to what is shown as `[Figure](#fig-<name>)` and `[Table](#tbl-<name>)`; names are unique in a report.
     """
 
-    def __init__(self, study: str) -> None:
-        self._figures = paths.REPORT / study / "figures"
-        self._tables = paths.REPORT / study / "tables"
+    def __init__(self, study_name: str) -> None:
+        self._figures = paths.REPORT / study_name / "figures"
+        self._tables = paths.REPORT / study_name / "tables"
 
     def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
         """Show a figure, save it as PNG and SVG, and close it.

@@ -87,7 +87,7 @@ def _train(study_name: str, cell: Cell, rerun: str) -> None:
 
 def _execute(study_name: str, cell: Cell, rerun: str) -> None:
     folder, source = records.folder(cell), paths.NOTEBOOKS / f"20_train_{cell.framework}.py"
-    parameters = {"study": study_name, "run": cell.name, "rerun": rerun}
+    parameters = {"study_name": study_name, "run": cell.name, "rerun": rerun}
     with (folder / "console.log").open("a", encoding="utf-8") as log:
         try:
             environment = {EXPECTED_CODE: code_digest(cell)}

@@ -17,6 +17,6 @@ def saved(
 ) -> dict[str, pd.DataFrame]:
     """Every table that the chapter saves, by its name."""
     study = tiny_study("several", models=["mobilenetv2", "resnet20"])
-    execute(paths.NOTEBOOKS / "02_parity.py", tmp_path_factory.mktemp("chapter") / "out.ipynb", {"study": study})
+    execute(paths.NOTEBOOKS / "02_parity.py", tmp_path_factory.mktemp("chapter") / "out.ipynb", {"study_name": study})
     folder: Path = paths.REPORT / study / "tables"
     return {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}

@@ -21,7 +21,7 @@
 # [Figure](#fig-waves) comes from the same numbers as [Table](#tbl-wide) in the next chapter.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 # ruff: noqa: E402
@@ -32,7 +32,7 @@ import numpy as np
 
 from lib.report.chapter import Chapter
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %%
 x = np.linspace(0, 6, 200)

@@ -17,7 +17,7 @@
 # A long table, a wide one and one with words in it: what reports are made of.
 
 # %% tags=["parameters"]
-study = "quickstart"
+study_name = "quickstart"
 
 # %% tags=["setup"]
 # ruff: noqa: E402
@@ -27,7 +27,7 @@ import pandas as pd
 
 from lib.report.chapter import Chapter
 
-chapter = Chapter(study)
+chapter = Chapter(study_name)
 
 # %% [markdown]
 # ## What was found in the long table
