@@ -55,12 +55,12 @@ def test_limits_of_a_study_limit_its_cost():
 def test_each_arm_costs_what_its_own_network_and_training_cost(tiny_study):
     arms = {"base": {}, "wide": {"network": {"width": 32}}, "long": {"epochs": 6}}
     study = load_study(tiny_study("costly", frameworks=["pytorch"], arms=arms))
-    base, wide, long = study.cells
+    cells = {cell.arm: cell for cell in study.cells}
     assert cost.network_size("digits", "resnet20", (("width", 32),)).parameters > 3 * 269_722
-    assert cost._seconds(long, 1e-3) > 1.8 * cost._seconds(base, 1e-3)
+    assert cost._seconds(cells["long"], 1) > 1.8 * cost._seconds(cells["base"], 1)
     row = cost.estimate(study, tflops=1e-4).iloc[0]
     assert (row.runs, row.hours) == (3, pytest.approx(3 * row.hours_per_run))
-    assert cost.resume_gib(study) * 2**30 == 16 * cost._size(wide).parameters
+    assert cost.resume_gib(study) * 2**30 == 16 * cost._size(cells["wide"]).parameters
 
 
 def test_what_is_not_estimated_is_refused():

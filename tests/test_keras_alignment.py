@@ -8,21 +8,42 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+<<<<<<< HEAD
 from lib.keras.optimizer import ConventionalSGD, sgd
 from lib.study.params import load_study
+=======
+>>>>>>> ac971fdb9103f494bc6b6cb3a4f71e53aeccb766
 
 from lib.data import stream
 from lib.data.store import Split
-from lib.keras import models
+from lib.keras import networks
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.keras.learner import KerasLearner
+<<<<<<< HEAD
 from lib.keras.normalization import UnbiasedBatchNormalization
+=======
+from lib.keras.networks import cifar_resnet
+from lib.keras.normalization import UnbiasedBatchNormalization, batch_norm_kind
+from lib.keras.optimizers import ConventionalSGD, optimizer
+>>>>>>> ac971fdb9103f494bc6b6cb3a4f71e53aeccb766
 from lib.keras.weights import tensors
-from lib.study.conventions import BATCH_NORM, DIFFERENCES, SWITCHES, followed
+from lib.study.conventions import SWITCHES, followed
 from lib.study.datasets import DATASETS
+from lib.study.loading import load_study
+from lib.study.models import twins
+from lib.study.settings import Settings, merged
 from lib.training import first_weights as initial
 
 ARCHITECTURE = ("bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "padding")
+
+
+BATCH_NORM = {name: twin.batch_norm for name, twin in twins().items() if twin.batch_norm}
+SHARED = {"shared": True}
+ALIGNED = SHARED | {"align": SWITCHES}
+
+
+def build(model, size, conventions=networks.NATIVE):
+    return networks.build(model, (size, size, 3), 10, conventions)
 
 
 def towards_pytorch(*switches):
@@ -45,9 +66,9 @@ def _policy_as_before(policy):
 def tiny(model="resnet20", precision="fp32", **settings):
     """A Keras cell on the digits, so small that it takes a step in seconds."""
     cell = load_study("quickstart").cell("keras_digits_resnet20_fp32_seed42-quick")
-    small = {"epochs": 2, "batch_size": 8, "train_samples": 16, "test_samples": 8, "num_workers": 0}
-    settings = cell.settings.model_copy(update=small | settings)
-    return cell.model_copy(update={"settings": settings, "precision": precision, "model": model})
+    small = {"epochs": 2, "batch_size": 8, "num_workers": 0, "limits": {"train_samples": 16, "test_samples": 8}}
+    changed = Settings.model_validate(merged(merged(cell.settings.model_dump(), small), settings))
+    return cell.model_copy(update={"settings": changed, "precision": precision, "model": model})
 
 
 # Models
@@ -72,7 +93,7 @@ def described():
         key = (model, size, *switches)
         if key not in cache:
             keras.config.set_dtype_policy("float32")
-            cache[key] = description(models.build(model, size, 10, towards_pytorch(*switches)))
+            cache[key] = description(build(model, size, towards_pytorch(*switches)))
         return cache[key]
 
     return describe
@@ -140,16 +161,16 @@ def test_without_biases_every_convolution_of_resnet50_is_as_before_but_for_its_b
     assert len(found) == 53
     assert {key for _, key in found} == {"use_bias"}
     assert not any(found.values())
-    kept = tensors(models.build("resnet50", 32, 10, towards_pytorch("conv_bias")))
+    kept = tensors(build("resnet50", 32, towards_pytorch("conv_bias")))
     assert [tensor.name for tensor in kept if tensor.name.endswith(".bias") and "bn" not in tensor.name] == [
         *(f"layer{stage}.0.downsample.1.bias" for stage in (1, 2, 3, 4)),
         "fc.bias",
     ]
 
 
-@pytest.mark.parametrize("model", models.MODELS)
+@pytest.mark.parametrize("model", twins())
 def test_a_switch_that_does_not_concern_a_model_leaves_it_as_it_is(described, model):
-    others = set(SWITCHES) - DIFFERENCES[model] | set(SWITCHES) - set(ARCHITECTURE)
+    others = set(SWITCHES) - twins()[model].differences | set(SWITCHES) - set(ARCHITECTURE)
     assert changes(described(model, 32), described(model, 32, *sorted(others))) == {}
 
 
@@ -177,7 +198,7 @@ def test_an_aligned_convolution_is_padded_by_one_pixel_on_every_side(
     policy, model, size, switch, before, layer, stride
 ):
     policy("float64")
-    network = models.build(model, size, 10, towards_pytorch(switch))
+    network = build(model, size, towards_pytorch(switch))
     images = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
     start = network.get_layer(before).output if before else network.input
     start, found = keras.Model(network.input, [start, network.get_layer(layer).output])(images)
@@ -217,11 +238,10 @@ def test_gelu_is_exact_in_float64_and_keras_own_otherwise(policy):
     from scipy.special import erf
 
     assert (
-        models.build("convnext_tiny", 32, 10).get_layer("convnext_tiny_stage_0_block_0_gelu").get_config()["activation"]
-        == "gelu"
+        build("convnext_tiny", 32).get_layer("convnext_tiny_stage_0_block_0_gelu").get_config()["activation"] == "gelu"
     )
     policy("float64")
-    gelus = [layer for layer in models.build("convnext_tiny", 32, 10).layers if layer.name.endswith("_gelu")]
+    gelus = [layer for layer in build("convnext_tiny", 32).layers if layer.name.endswith("_gelu")]
     assert len(gelus) == 18
     x = np.linspace(-5, 5, 101)
     for layer in gelus:
@@ -232,7 +252,8 @@ def test_gelu_is_exact_in_float64_and_keras_own_otherwise(policy):
 
 
 def settings(**changes):
-    return load_study("quickstart").cells[0].settings.model_copy(update=changes)
+    """The settings of SGD."""
+    return load_study("quickstart").cells[0].settings.optimizer.model_copy(update=changes)
 
 
 def numpy_step(weight, gradient, buffer, rate, momentum, decay, decay_of, form_of, nesterov):
@@ -256,27 +277,27 @@ RATES = (0.0, 0.05, 0.1, 0.03, 1 / 3, 0.01)
 @pytest.mark.parametrize("decay_of", ["keras", "pytorch"])
 def test_every_optimizer_is_its_formula_in_float64_while_the_rate_changes(decay_of, form_of, nesterov):
     conventions = {"weight_decay": decay_of, "momentum_form": form_of}
-    optimizer = sgd(settings(nesterov=nesterov, momentum=0.9, weight_decay=0.01), conventions, "float64")
+    sgd = optimizer(settings(nesterov=nesterov, momentum=0.9, weight_decay=0.01), conventions, "float64")
     random = np.random.default_rng(0)
     weight, buffer = random.normal(size=(3, 4)), np.zeros((3, 4))
     variable = keras.Variable(weight, dtype="float64")
-    optimizer.build([variable])
-    apply = tf.function(lambda gradient: optimizer.apply([gradient], [variable]))
+    sgd.build([variable])
+    apply = tf.function(lambda gradient: sgd.apply([gradient], [variable]))
     for rate in RATES:
         gradient = random.normal(size=(3, 4))
-        optimizer.learning_rate.assign(rate)
+        sgd.learning_rate.assign(rate)
         apply(tf.constant(gradient))
         weight, buffer = numpy_step(weight, gradient, buffer, rate, 0.9, 0.01, decay_of, form_of, nesterov)
         np.testing.assert_allclose(variable.numpy(), weight, rtol=0, atol=1e-15)
-    assert optimizer.iterations == len(RATES)
+    assert sgd.iterations == len(RATES)
 
 
 def test_the_four_optimizers_are_four_and_natively_it_is_keras_own():
-    native = sgd(settings(), followed("keras", (), "pytorch"))
+    native = optimizer(settings(), followed("keras", (), "pytorch"))
     assert type(native) is keras.optimizers.SGD
     assert native.weight_decay == settings().weight_decay
     for switches in (["weight_decay"], ["momentum_form"], ["weight_decay", "momentum_form"]):
-        assert type(sgd(settings(), towards_pytorch(*switches))) is ConventionalSGD
+        assert type(optimizer(settings(), towards_pytorch(*switches))) is ConventionalSGD
     updates = set()
     for decay_of, form_of, nesterov in itertools.product(("keras", "pytorch"), ("keras", "pytorch"), (False, True)):
         state = (1.0, 0.0)
@@ -287,9 +308,9 @@ def test_the_four_optimizers_are_four_and_natively_it_is_keras_own():
 
 
 def test_the_type_of_floats_is_as_before_after_an_optimizer_in_float64():
-    optimizer = sgd(settings(), towards_pytorch("momentum_form"), "float64")
+    sgd = optimizer(settings(), towards_pytorch("momentum_form"), "float64")
     assert keras.config.floatx() == "float32"
-    assert optimizer.learning_rate.dtype == "float64"
+    assert sgd.learning_rate.dtype == "float64"
 
 
 # The shared stream
@@ -324,7 +345,8 @@ def test_every_byte_of_every_channel_is_normalised_bit_for_bit_as_numpy_does():
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_shared_stream_gives_exactly_its_crops_and_mirror_images(flip):
-    split, shared = every_byte(), settings(pairing="shared", batch_size=4, crop_padding=4, flip=flip)
+    split = every_byte()
+    shared = tiny(batch_size=4, augmentation={"crop_padding": 4, "flip": flip}, pairing=SHARED).settings
     drawn = stream.draw(7, 12, shared)
     assert drawn.mirrored.any() == flip
     expected = []
@@ -345,20 +367,18 @@ def test_the_shared_stream_gives_exactly_its_crops_and_mirror_images(flip):
 def small(monkeypatch):
     """Learners build a network of one convolution, one batch normalisation and a head, which is traced quickly."""
 
-    def build(model, size, classes, conventions):
-        images = keras.Input((size, size, 3))
-        x = models._batch_norm("bn", models._norm_kind(conventions))(models._conv3x3(images, "conv", 8))
+    def build(model, shape, classes, conventions, options):
+        images = keras.Input(shape)
+        x = cifar_resnet.batch_norm("bn", batch_norm_kind(conventions))(cifar_resnet.conv3x3(images, "conv", 8))
         x = layers.GlobalAveragePooling2D()(layers.ReLU()(x))
-        return keras.Model(images, models._head(classes, fan_in=8)(x))
+        return keras.Model(images, cifar_resnet.head(classes, fan_in=8)(x))
 
     monkeypatch.setattr("lib.keras.learner.build", build)
 
 
-@pytest.mark.parametrize(
-    ("changed", "drawn"), [({}, False), ({"pairing": "shared"}, True), ({"align": ("initialisation",)}, True)]
-)
+@pytest.mark.parametrize(("changed", "drawn"), [({}, False), (SHARED, True), ({"align": ("initialisation",)}, True)])
 def test_the_first_weights_are_the_cell_s_where_it_draws_them(digits, small, changed, drawn):
-    cell = tiny(**changed)
+    cell = tiny(pairing=changed)
     learner = KerasLearner(cell, digits)
     shapes = {tensor.name: tensor.shape for tensor in tensors(learner.model)}
     expected = initial.weights(cell, shapes)
@@ -386,7 +406,7 @@ def numbers(learner):
 
 
 def test_a_run_in_float64_holds_and_computes_everything_in_it(digits):
-    learner = KerasLearner(tiny(precision="fp64", align=SWITCHES, pairing="shared"), digits)
+    learner = KerasLearner(tiny(precision="fp64", pairing=ALIGNED), digits)
     floats = {variable.dtype for variable in learner._variables() if "int" not in variable.dtype}
     assert floats == {"float64"}
     before = numbers(learner)
@@ -400,7 +420,7 @@ def test_a_run_in_float64_holds_and_computes_everything_in_it(digits):
 
 @pytest.mark.parametrize("align", [("weight_decay",), ("momentum_form",), SWITCHES])
 def test_an_aligned_run_goes_on_from_its_saved_state_as_if_it_had_not_stopped(digits, small, tmp_path, align):
-    cell = tiny(align=align, pairing="shared", accumulation_steps=2)
+    cell = tiny(pairing=SHARED | {"align": align}, accumulation_steps=2)
     learner, resumed = KerasLearner(cell, digits), KerasLearner(cell, digits)
     first, second = epoch(learner)
     learner.step(first, 0.1)
@@ -419,7 +439,7 @@ class Half(KerasLearner):
 
 
 def test_a_loss_scale_skips_an_aligned_update_whose_gradient_overflows_and_no_other(digits, small):
-    learner = Half(tiny(precision="amp", align=SWITCHES, pairing="shared"), digits)
+    learner = Half(tiny(precision="amp", pairing=ALIGNED), digits)
     first, second = epoch(learner)
     before = [variable.numpy() for variable in learner.model.trainable_variables]
     learner.step((first[0] * 1e30, first[1]), 0.1)
@@ -431,7 +451,7 @@ def test_a_loss_scale_skips_an_aligned_update_whose_gradient_overflows_and_no_ot
 
 @pytest.mark.parametrize("model", ["mobilenetv2", "resnet20"])
 def test_a_wholly_aligned_model_trains_in_mixed_precision(digits, model):
-    learner = KerasLearner(tiny(model, "amp", align=SWITCHES, pairing="shared"), digits)
+    learner = KerasLearner(tiny(model, "amp", pairing=ALIGNED), digits)
     before = numbers(learner)
     learner.step(next(iter(epoch(learner))), 0.1)
     assert all(np.isfinite(values).all() for values in numbers(learner))

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import math
 import random
 import weakref
 from itertools import pairwise
@@ -10,9 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib.data import generated
 from lib.errors import TrainingError
-from lib.runs import state as runs
-from lib.study.params import load_study
+from lib.runs import records
+from lib.study.loading import load_study
+from lib.study.models import MODELS, Model
+from lib.study.settings import Settings, merged
 from lib.training import metrics
 from lib.training import protocol as training
 
@@ -33,9 +37,9 @@ def make(cell, store):
 def tiny(framework, precision="fp32", **settings):
     """A cell of the quick study, so small that it trains in seconds."""
     cell = load_study("quickstart").cell(f"{framework}_digits_resnet20_fp32_seed42-quick")
-    small = {"epochs": 3, "batch_size": 32, "train_samples": 96, "test_samples": 40, "num_workers": 0}
-    settings = cell.settings.model_copy(update=small | settings)
-    return cell.model_copy(update={"settings": settings, "precision": precision})
+    small = {"epochs": 3, "batch_size": 32, "num_workers": 0, "limits": {"train_samples": 96, "test_samples": 40}}
+    changed = merged(merged(cell.settings.model_dump(), small), settings)
+    return cell.model_copy(update={"settings": Settings.model_validate(changed), "precision": precision})
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def outcome(cell, store, learner=None):
     learner = learner or make(cell, store)
     log = training.fit(cell, learner, store.digest)
     result = training.test(cell, learner, log)
-    log_bytes = pd.read_csv(runs.folder(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
+    log_bytes = pd.read_csv(records.folder(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
     return log_bytes, result, learner.predict("val").logits.tobytes()
 
 
@@ -76,7 +80,7 @@ def stop_in_the_second_epoch(cell, store):
     learner.batches, learner.reseed = batches_until_killed, reseed_and_note
     with pytest.raises(KeyboardInterrupt):
         training.fit(cell, learner, store.digest)
-    assert len(pd.read_csv(runs.folder(cell) / "epochs.csv")) == 1
+    assert len(pd.read_csv(records.folder(cell) / "epochs.csv")) == 1
 
 
 @pytest.mark.parametrize("precision", ["fp32", "amp"])
@@ -97,13 +101,13 @@ def test_a_cell_run_twice_or_stopped_and_resumed_gives_the_same_bits(digits, els
 def test_a_keras_network_with_dropout_goes_on_with_the_same_draws(digits, elsewhere, monkeypatch, precision):
     import keras
 
-    def with_dropout(model, size, classes, conventions):
+    def with_dropout(model, shape, classes, conventions, options):
         layers = [keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(classes)]
-        return keras.Sequential([keras.Input((size, size, 3)), *layers])
+        return keras.Sequential([keras.Input(shape), *layers])
 
     importlib.import_module("lib.keras.learner")
     monkeypatch.setattr("lib.keras.learner.build", with_dropout)
-    cell = tiny("keras", precision, learning_rate=0.001)
+    cell = tiny("keras", precision, optimizer={"learning_rate": 0.001})
     once = outcome(cell, digits)
     elsewhere("stopped")
     stop_in_the_second_epoch(cell, digits)
@@ -120,7 +124,7 @@ def test_another_seed_gives_other_numbers(digits, elsewhere, framework):
 
 @pytest.mark.parametrize("framework", LEARNERS)
 def test_a_training_gone_nan_says_so(digits, elsewhere, framework):
-    cell = tiny(framework, learning_rate=1e30)
+    cell = tiny(framework, optimizer={"learning_rate": 1e30})
     with pytest.raises(TrainingError, match="loss became (nan|inf) in epoch [12] at learning rate"):
         training.fit(cell, make(cell, digits), digits.digest)
 
@@ -189,7 +193,7 @@ def test_an_epoch_sees_every_image_once_and_another_epoch_in_another_order(digit
 
 @pytest.mark.parametrize("framework", LEARNERS)
 def test_the_tail_of_an_evaluation_is_kept(digits, framework):
-    learner = make(tiny(framework, test_samples=None), digits)
+    learner = make(tiny(framework, limits={"test_samples": None}), digits)
     predictions = learner.predict("val")
     assert predictions.logits.shape == (144, 10)
     assert (predictions.labels == digits.train_labels[digits.val_indices]).all()
@@ -201,11 +205,11 @@ def linear(monkeypatch):
     import keras
     import torch
 
-    def for_keras(model, size, classes, conventions):
-        return keras.Sequential([keras.Input((size, size, 3)), keras.layers.Flatten(), keras.layers.Dense(classes)])
+    def for_keras(model, shape, classes, conventions, options):
+        return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(classes)])
 
-    def for_pytorch(model, size, classes, conventions):
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size * size * 3, classes))
+    def for_pytorch(model, shape, classes, conventions, options):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(math.prod(shape), classes))
 
     importlib.import_module("lib.keras.learner")
     importlib.import_module("lib.pytorch.learner")
@@ -337,8 +341,9 @@ def test_a_network_that_does_not_fit_is_told_in_one_line(digits, monkeypatch, fr
 
 @pytest.mark.parametrize("framework", LEARNERS)
 def test_an_evaluation_takes_a_micro_batch_at_a_time_and_gives_the_same(digits, linear, framework):
-    whole = make(tiny(framework, max_steps_test=2, test_samples=None), digits)
-    parts = make(tiny(framework, max_steps_test=2, test_samples=None, accumulation_steps=4), digits)
+    two = {"max_steps_test": 2, "test_samples": None}
+    whole = make(tiny(framework, limits=two), digits)
+    parts = make(tiny(framework, limits=two, accumulation_steps=4), digits)
     assert {len(labels) for _, labels in parts._evaluation["val"]} == {8}
     expected, found = whole.predict("val"), parts.predict("val")
     assert len(expected.labels) == 64
@@ -352,7 +357,7 @@ def test_a_restart_lets_go_of_the_old_network_before_it_builds_the_new_one(digit
     learner.reseed(42, 1)
     learner.step(next(iter(learner.batches())), 0.1)
     old, left = weakref.ref(learner.model), []
-    build = importlib.import_module(f"lib.{framework}.models").build
+    build = importlib.import_module(f"lib.{framework}.networks").build
 
     def note_and_build(*arguments):
         left.append(old())
@@ -410,7 +415,7 @@ def dense_layer(learner):
 
 @pytest.mark.parametrize(("framework", "step"), [("keras", decoupled), ("pytorch", coupled)])
 def test_two_steps_are_those_of_nesterov_with_the_framework_s_own_weight_decay(digits, linear, framework, step):
-    learner = make(tiny(framework, weight_decay=0.01), digits)
+    learner = make(tiny(framework, optimizer={"weight_decay": 0.01}), digits)
     learner.reseed(42, 1)
     expected, states = dense_layer(learner), [None, None]
     for batch, rate in zip(learner.batches(), (0.05, 0.1), strict=False):
@@ -466,3 +471,55 @@ def test_every_generator_is_seeded_and_only_deterministic_kernels_are_allowed(di
     else:
         assert torch.are_deterministic_algorithms_enabled()
         assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+
+
+@pytest.mark.parametrize("framework", LEARNERS)
+def test_a_learner_trains_on_images_of_one_channel(framework):
+    store = generated.store(28, 10, per_class=4, channels=1)
+    learner = make(tiny(framework, batch_size=16, limits={"train_samples": None, "test_samples": None}), store)
+    learner.reseed(42, 1)
+    before = trained(learner)
+    for batch in learner.batches():
+        learner.step(batch, 0.1)
+    assert (trained(learner) != before).any()
+    assert np.isfinite(learner.take_sums().loss)
+    assert learner.predict("test").logits.shape == (40, 10)
+
+
+def test_label_smoothing_is_in_the_train_loss_alone(digits, linear):
+    """Smoothed by s, a label's share is 1 - s, and s is spread over all classes."""
+    learner = make(tiny("pytorch", regularisation={"label_smoothing": 0.2}), digits)
+    learner.reseed(42, 1)
+    weights, bias = dense_layer(learner)
+    images, labels = batch = next(iter(learner.batches()))
+    learner.step(batch, 0.0)
+    logits = images.numpy().reshape(32, -1) @ weights + bias
+    hard = metrics.cross_entropy(labels.numpy(), logits)
+    spread = np.mean([metrics.cross_entropy(np.full(32, one), logits) for one in range(10)])
+    assert learner.take_sums().loss / 32 == pytest.approx(0.8 * hard + 0.2 * spread, rel=1e-5)
+
+
+def test_the_settings_of_a_network_and_an_optimizer_reach_pytorch(digits):
+    import torch
+
+    optimizer = {"name": "adamw", "learning_rate": 0.001, "betas": (0.8, 0.9)}
+    learner = make(tiny("pytorch", network={"width": 8, "skip": False}, optimizer=optimizer), digits)
+    assert (learner.model.conv.out_channels, learner.model.stage1[0].skip) == (8, False)
+    assert type(learner._optimizer) is torch.optim.AdamW
+    assert learner._optimizer.param_groups[0]["betas"] == (0.8, 0.9)
+    learner.reseed(42, 1)
+    before = trained(learner)
+    learner.step(next(iter(learner.batches())), 0.001)
+    assert 0 < np.abs(trained(learner) - before).max() < 0.002
+
+
+def test_a_network_of_one_framework_starts_from_its_own_weights_in_a_shared_pairing(digits, monkeypatch):
+    """There is no other framework whose weights it could share."""
+    import torch
+
+    monkeypatch.setitem(MODELS, "deep", Model("deep", "cifar_resnet", {"depth": 8}))
+    cell = tiny("pytorch", pairing={"shared": True}).model_copy(update={"model": "deep"})
+    own = make(cell, digits).model.state_dict()
+    torch.manual_seed(42)
+    expected = importlib.import_module("lib.pytorch.networks").build("deep", (32, 32, 3), 10).state_dict()
+    assert all((own[name].cpu() == expected[name]).all() for name in expected)

@@ -5,28 +5,30 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from lib.study.params import load_study
 
 from lib.data.store import Split
 from lib.environment import cores
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.pytorch.data import evaluation_loader, training_loader
-from lib.study.datasets import DATASETS
+from lib.study.datasets import DATASETS, Dataset
+from lib.study.loading import load_study
+from lib.study.settings import Settings, merged
 
 STORE = SimpleNamespace(mean=np.array([0.4, 0.5, 0.6]), std=np.array([0.2, 0.25, 0.3]), dataset=DATASETS["digits"])
 COUNT = 100
 
 
 def coded():
-    """Images whose every pixel says where it is and to which image it belongs; none is black, as padding is."""
+    """Images in which every pixel has its place and its image's number; none is black, as padding is."""
     rows, columns = np.mgrid[1:33, 1:33]
     images = np.stack([np.stack([rows, columns, np.full((32, 32), 1 + i)], axis=-1) for i in range(COUNT)])
     return Split(images.astype(np.uint8), np.arange(COUNT), np.arange(COUNT))
 
 
-def settings(**changes):
-    base = load_study("quickstart").cells[0].settings
-    return base.model_copy(update={"batch_size": 32, "num_workers": 0, "crop_padding": 4, "flip": True} | changes)
+def settings(crop_padding=4, flip=True, **changes):
+    base = load_study("quickstart").cells[0].settings.model_dump()
+    changes |= {"augmentation": {"crop_padding": crop_padding, "flip": flip}}
+    return Settings.model_validate(merged(base, {"batch_size": 32, "num_workers": 0} | changes))
 
 
 def keras_epoch(settings, seed=1):
@@ -127,3 +129,41 @@ def test_the_loader_has_the_documented_options():
     assert loader.num_workers == min(8, cores())
     assert (loader.persistent_workers, loader.prefetch_factor, loader.drop_last) == (True, 2, True)
     assert not evaluation_loader(coded(), STORE, 32, num_workers=8).drop_last
+
+
+GREY = SimpleNamespace(
+    mean=np.array([0.4]),
+    std=np.array([0.2]),
+    dataset=Dataset("grey", "Grey", classes=10, size=28, channels=1, train=40, test=10, val=10),
+)
+
+
+def grey():
+    """Forty images of 28 x 28 pixels and one channel, every byte among them."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)
+    return Split(images, np.arange(40), np.arange(40))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_images_of_one_channel_go_through_both_training_pipelines(shared):
+    small, split = settings(crop_padding=0, flip=False, batch_size=8, pairing={"shared": shared}), grey()
+    loader = training_loader(split, GREY, small, steps=5)
+    loader.sampler.reseed(1)
+    pytorch = [(images.numpy().transpose(0, 2, 3, 1), labels.numpy()) for images, labels in loader]
+    epoch = TrainingPipeline(split, GREY, small, steps=5).epoch(1)
+    keras = [(images.numpy(), labels.numpy()) for images, labels in epoch]
+    for batches in (pytorch, keras):
+        images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        assert images.shape == (40, 28, 28, 1)
+        assert sorted(labels) == list(range(40))
+        assert (np.rint((images * GREY.std + GREY.mean) * 255) == split.images[labels]).all()
+    pairs = zip(pytorch, keras, strict=True)
+    same = [(ours[0] == theirs[0]).all() and (ours[1] == theirs[1]).all() for ours, theirs in pairs]
+    assert all(same) == shared
+
+
+def test_images_of_one_channel_are_evaluated_alike_to_the_bit():
+    pytorch = [images.numpy().transpose(0, 2, 3, 1) for images, _ in evaluation_loader(grey(), GREY, 16, num_workers=0)]
+    keras = [images.numpy() for images, _ in evaluation_dataset(grey(), GREY, 16)]
+    assert [len(images) for images in keras] == [16, 16, 8]
+    np.testing.assert_array_equal(np.concatenate(pytorch), np.concatenate(keras))

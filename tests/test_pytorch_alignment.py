@@ -1,33 +1,36 @@
 """PyTorch made to follow Keras: each switch does what it says and nothing else, against references made by hand."""
 
 import copy
+import importlib
 import itertools
 from types import SimpleNamespace
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-from lib.pytorch.optimizer import ConventionalSGD, sgd
-from lib.study.params import ModelName, load_study
 from torch import nn
 from torch.nn import functional
+from torchvision.ops import StochasticDepth
 
 from lib.data import stream
 from lib.data.store import Split
-from lib.pytorch import models
-from lib.pytorch.alignment import EDITS
+from lib.pytorch import networks
+from lib.pytorch.alignment import layers as layers_by_name
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.normalization import BiasedBatchNorm2d
-from lib.study.conventions import DIFFERENCES, SWITCHES, Switch, followed
+from lib.pytorch.optimizers import ConventionalSGD, sgd
+from lib.study.conventions import SWITCHES, Switch, followed
 from lib.study.datasets import DATASETS
+from lib.study.loading import load_study
+from lib.study.models import find, twins
+from lib.study.settings import Settings, merged
 from lib.training import first_weights as initial
 from lib.training import metrics
 
-from torchvision.ops import StochasticDepth  # isort: skip
-
-MODELS = get_args(ModelName)
+MODELS = tuple(twins())
+NOT_OF_THE_NETWORK = {"initialisation", "weight_decay", "momentum_form"}
+SHARED = {"shared": True}
 
 
 def like_keras(*switches: Switch):
@@ -37,7 +40,12 @@ def like_keras(*switches: Switch):
 def built(model, *switches, size=32, classes=10):
     """The model from a fixed seed, following Keras in these switches."""
     torch.manual_seed(0)
-    return models.build(model, size, classes, like_keras(*switches))
+    return build(model, *switches, size=size, classes=classes)
+
+
+def build(model, *switches, size=32, classes=10):
+    """The model following Keras in these switches, on whatever device is chosen."""
+    return networks.build(model, (size, size, 3), classes, like_keras(*switches))
 
 
 def shapes_of(model):
@@ -47,13 +55,13 @@ def shapes_of(model):
 def tiny(precision="fp32", framework="pytorch", **settings):
     """A cell of the quick study, so small that it trains in seconds."""
     cell = load_study("quickstart").cell(f"{framework}_digits_resnet20_fp32_seed42-quick")
-    small = {"epochs": 3, "batch_size": 32, "train_samples": 96, "test_samples": 40, "num_workers": 0}
-    settings = cell.settings.model_copy(update=small | settings)
-    return cell.model_copy(update={"settings": settings, "precision": precision})
+    small = {"epochs": 3, "batch_size": 32, "num_workers": 0, "limits": {"train_samples": 96, "test_samples": 40}}
+    changed = Settings.model_validate(merged(merged(cell.settings.model_dump(), small), settings))
+    return cell.model_copy(update={"settings": changed, "precision": precision})
 
 
 def layers(network, kind):
-    return [layer for layer in network.modules() if isinstance(layer, kind)]
+    return list(layers_by_name(network, kind).values())
 
 
 def anatomy(network):
@@ -75,17 +83,18 @@ def anatomy(network):
 @pytest.mark.parametrize("model", MODELS)
 def test_a_switch_changes_what_it_is_about_where_it_concerns_the_model_and_nothing_else(model, size):
     with torch.device("meta"):
-        native = anatomy(models.build(model, size, 10))
+        native = anatomy(build(model, size=size))
         for switch in SWITCHES:
-            found = anatomy(models.build(model, size, 10, like_keras(switch)))
+            found = anatomy(build(model, switch, size=size))
             changed = {name for name in native if found[name] != native[name]}
-            assert changed == {switch} & DIFFERENCES[model] & set(EDITS)
+            assert changed == {switch} & twins()[model].differences - NOT_OF_THE_NETWORK
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_without_a_switch_a_model_is_the_one_that_torchvision_and_the_seed_make(model):
     torch.manual_seed(0)
-    plain = models.MODELS[model](32, 10).state_dict()
+    family = importlib.import_module(f"lib.pytorch.networks.{find(model).family}")
+    plain = family.build((32, 32, 3), 10, **find(model).arguments).state_dict()
     own = built(model).state_dict()
     assert list(own) == list(plain)
     assert all(torch.equal(own[name], plain[name]) for name in plain)
@@ -104,20 +113,20 @@ def test_the_switches_keep_the_names_and_the_first_weights_and_add_only_biases_o
 @pytest.mark.parametrize(("model", "epsilon", "momentum"), [("mobilenetv2", 1e-3, 0.001), ("resnet50", 1.001e-5, 0.01)])
 def test_batch_normalisation_has_keras_constants(model, epsilon, momentum):
     with torch.device("meta"):
-        norms = layers(models.build(model, 32, 10, like_keras("bn_eps", "bn_momentum")), nn.BatchNorm2d)
+        norms = layers(build(model, "bn_eps", "bn_momentum"), nn.BatchNorm2d)
     assert {norm.eps for norm in norms} == {epsilon}
     assert [norm.momentum for norm in norms] == pytest.approx([momentum] * len(norms), rel=1e-12)
 
 
 def test_every_convolution_of_resnet50_gets_a_trainable_bias():
     with torch.device("meta"):
-        native, biased = models.build("resnet50", 32, 10), models.build("resnet50", 32, 10, like_keras("conv_bias"))
-    assert models.parameters(biased) - models.parameters(native) == 26_560
+        native, biased = build("resnet50"), build("resnet50", "conv_bias")
+    assert networks.parameters(biased) - networks.parameters(native) == 26_560
 
 
 def test_resnet50_moves_its_strides_to_the_first_convolution():
     with torch.device("meta"):
-        network = models.build("resnet50", 32, 10, like_keras("stride"))
+        network = build("resnet50", "stride")
         logits = network(torch.empty(2, 3, 32, 32))
     assert logits.shape == (2, 10)
     for stage in (network.layer2, network.layer3, network.layer4):
@@ -131,8 +140,9 @@ def test_dropout_and_stochastic_depth_are_off_whatever_the_reference():
     for reference in ("keras", "pytorch"):
         conventions = followed("pytorch", ("dropout", "stochastic_depth"), reference)
         with torch.device("meta"):
-            assert anatomy(models.build("mobilenetv2", 32, 10, conventions))["dropout"] == [0.0]
-            assert set(anatomy(models.build("convnext_tiny", 32, 10, conventions))["stochastic_depth"]) == {0.0}
+            found = [anatomy(networks.build(model, (32, 32, 3), 10, conventions)) for model in MODELS]
+        assert [one["dropout"] for one in found] == [[0.0], [], [], []]
+        assert {rate for one in found for rate in one["stochastic_depth"]} == {0.0}
 
 
 def convolved(images, kernel):
@@ -205,11 +215,8 @@ def combination(decay, form):
 
 
 def settings_of(nesterov):
-    return (
-        load_study("quickstart")
-        .cells[0]
-        .settings.model_copy(update={"momentum": 0.9, "nesterov": nesterov, "weight_decay": 0.01})
-    )
+    changes = {"momentum": 0.9, "nesterov": nesterov, "weight_decay": 0.01}
+    return load_study("quickstart").cells[0].settings.optimizer.model_copy(update=changes)
 
 
 def gradient_at(weight):
@@ -322,13 +329,7 @@ def test_every_byte_becomes_the_same_float32_as_in_numpy():
 
 @pytest.mark.parametrize("flip", [True, False])
 def test_a_shared_epoch_is_the_stream_s_images_to_the_bit(flip):
-    settings = (
-        load_study("quickstart")
-        .cells[0]
-        .settings.model_copy(
-            update={"batch_size": 1, "num_workers": 0, "crop_padding": 4, "flip": flip, "pairing": "shared"}
-        )
-    )
+    settings = tiny(batch_size=1, augmentation={"crop_padding": 4, "flip": flip}, pairing=SHARED).settings
     split, seen = all_bytes(), []
     loader = training_loader(split, STORE, settings, steps=3)
     for seed in (7, 8, 2**32 - 1):
@@ -348,7 +349,7 @@ def test_a_shared_epoch_is_the_stream_s_images_to_the_bit(flip):
 
 
 def test_a_learner_starts_from_the_shared_weights_and_keeps_the_rest(digits):
-    cell = tiny(pairing="shared", align=("initialisation",), reference="keras")
+    cell = tiny(pairing=SHARED | {"align": ("initialisation",), "reference": "keras"})
     model = PyTorchLearner(cell, digits).model
     drawn = initial.weights(cell, shapes_of(model))
     assert len(drawn) == 21  # 19 convolutions, the head and its bias
@@ -364,20 +365,21 @@ def _start(name):
 def test_native_weights_are_left_to_pytorch(digits):
     own = PyTorchLearner(tiny(), digits).model.state_dict()
     torch.manual_seed(42)
-    expected = models.build("resnet20", 32, 10).state_dict()
+    expected = build("resnet20").state_dict()
     assert all(torch.equal(own[name].cpu(), expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_paired_cells_draw_the_same_weights_and_unpaired_ones_do_not(model):
     with torch.device("meta"):
-        shapes = dict(itertools.islice(shapes_of(models.build(model, 32, 10)).items(), 65))
+        shapes = dict(itertools.islice(shapes_of(build(model)).items(), 65))
 
-    def drawn(framework, pairing):
-        cell = tiny(framework=framework, pairing=pairing, align=("initialisation",), reference="keras")
+    def drawn(framework, shared):
+        pairing = {"shared": shared, "align": ("initialisation",), "reference": "keras"}
+        cell = tiny(framework=framework, pairing=pairing)
         return initial.weights(cell.model_copy(update={"model": model}), shapes)
 
-    ours, theirs, unpaired = drawn("pytorch", "shared"), drawn("keras", "shared"), drawn("keras", "native")
+    ours, theirs, unpaired = drawn("pytorch", True), drawn("keras", True), drawn("keras", False)
     assert list(ours) == list(theirs) == list(unpaired)
     assert all((ours[name] == theirs[name]).all() for name in ours)
     assert all((ours[name] != unpaired[name]).any() for name in ours if ours[name].any())
@@ -386,7 +388,7 @@ def test_paired_cells_draw_the_same_weights_and_unpaired_ones_do_not(model):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_pytorch_convention_draws_what_torchvision_draws(model):
     network = built(model, classes=200)
-    cell = tiny(pairing="shared").model_copy(update={"model": model})
+    cell = tiny(pairing=SHARED).model_copy(update={"model": model})
     drawn = initial.weights(cell, shapes_of(network))
     ratios = {}
     for name, values in network.named_parameters():
@@ -412,7 +414,7 @@ def test_the_pytorch_convention_draws_what_torchvision_draws(model):
         assert np.average(values, weights=sizes) == pytest.approx(1, abs=0.01 + 2 * sum(sizes) ** -0.5), kind
 
 
-EVERYTHING = {"align": SWITCHES, "reference": "keras", "pairing": "shared"}
+EVERYTHING = {"pairing": SHARED | {"align": SWITCHES, "reference": "keras"}}
 
 
 def test_in_fp64_a_step_is_made_in_float64_from_weights_that_were_never_rounded(digits, tmp_path):

@@ -1,0 +1,57 @@
+"""The optimizers by name: each kind has its entry, and PyTorch's get every setting."""
+
+from typing import get_args
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from lib.keras import optimizers as keras_optimizers
+from lib.pytorch import optimizers
+from lib.pytorch.networks import NATIVE
+from lib.study import settings
+from lib.study.strict import Strict
+
+KINDS = {get_args(kind.model_fields["name"].annotation)[0]: kind for kind in get_args(get_args(settings.Optimizer)[0])}
+
+CHOSEN = {
+    "sgd": {"momentum": 0.8, "nesterov": True, "weight_decay": 0.02},
+    "adam": {"betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.02},
+    "adamw": {"betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.02},
+    "rmsprop": {"alpha": 0.9, "eps": 1e-6, "momentum": 0.5, "weight_decay": 0.02},
+}
+
+OWN = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
+
+
+def test_every_kind_of_optimizer_has_its_entry_and_keras_those_that_it_may_be_asked_for():
+    assert set(optimizers.OPTIMIZERS) == set(KINDS)
+    in_both = {name for name, kind in KINDS.items() if "name" not in kind.pytorch_only}
+    assert set(keras_optimizers.OPTIMIZERS) == in_both
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("chosen", [True, False])
+def test_an_optimizer_is_pytorch_s_own_with_every_setting(name, chosen):
+    options = CHOSEN[name] if chosen else {}
+    made = TypeAdapter(settings.Optimizer).validate_python({"name": name, "learning_rate": 0.3, **options})
+    found, expected = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
+    pair = optimizers.optimizer([found], made, NATIVE), OWN[name]([expected], lr=0.3, **options)
+    assert type(pair[0]) is OWN[name]
+    assert [group | {"params": []} for group in pair[0].param_groups] == [
+        group | {"params": []} for group in pair[1].param_groups
+    ]
+    for step in range(3):
+        for parameter, optimizer in zip((found, expected), pair, strict=True):
+            parameter.grad = torch.linspace(-1, 2, 3) * (step + 1)
+            optimizer.step()
+    assert torch.equal(found, expected)
+
+
+def test_the_defaults_of_the_settings_are_pytorch_s():
+    for name, kind in KINDS.items():
+        fields: dict[str, Strict] = kind.model_fields
+        own = optimizers.optimizer([torch.nn.Parameter(torch.ones(1))], kind(name=name, learning_rate=0.1), NATIVE)
+        plain = type(own)([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+        for field in fields.keys() - {"name", "learning_rate"}:
+            assert own.defaults[field] == plain.defaults[field], (name, field)
