@@ -35,7 +35,8 @@ quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on sci
 
 env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv, with the versions for this machine [SET=gpu or cpu] [ENV=conda]
 
-# What another set or another Python left would be in the way: two cuDNN wheels own the same files.
+# What another set or another Python left would be in the way: two cuDNN wheels own the same files. Without a GPU nothing
+# uses Triton, which PyPI's torch brings: its 3.7 ends a process that has loaded TensorFlow (TensorFlow's issue 124205).
 $(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
 	@had=$$(.venv/bin/python -c '$(VERSION)' 2>/dev/null) || had=none; \
 	for one in $(PYTHON); do \
@@ -51,6 +52,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
 	    "or name yours: make env PYTHON=/path/to/python3.12" >&2; exit 1
 	@echo "installing the $(SET) set into .venv (some minutes the first time)"
 	@$(BIN)/pip install --quiet --editable '.[$(if $(filter gpu,$(SET)),gpu$(comma))dev]' --constraint requirements.lock --constraint requirements-$(SET).lock
+	@$(if $(filter cpu,$(SET)),$(BIN)/pip uninstall -qq --yes triton)
 	@touch $@
 	@$(RUN) -m lib.doctor
 
