@@ -8,24 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-<<<<<<< HEAD
-from lib.keras.optimizer import ConventionalSGD, sgd
-from lib.study.params import load_study
-=======
->>>>>>> ac971fdb9103f494bc6b6cb3a4f71e53aeccb766
 
 from lib.data import stream
 from lib.data.store import Split
 from lib.keras import networks
 from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.keras.learner import KerasLearner
-<<<<<<< HEAD
-from lib.keras.normalization import UnbiasedBatchNormalization
-=======
 from lib.keras.networks import cifar_resnet
 from lib.keras.normalization import UnbiasedBatchNormalization, batch_norm_kind
 from lib.keras.optimizers import ConventionalSGD, optimizer
->>>>>>> ac971fdb9103f494bc6b6cb3a4f71e53aeccb766
 from lib.keras.weights import tensors
 from lib.study.conventions import SWITCHES, followed
 from lib.study.datasets import DATASETS
