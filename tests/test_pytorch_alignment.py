@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import StochasticDepth
 
 from lib.data import stream
 from lib.data.store import Split
@@ -27,6 +26,8 @@ from lib.study.models import find, twins
 from lib.study.settings import Settings, merged
 from lib.training import first_weights as initial
 from lib.training import metrics
+
+from torchvision.ops import StochasticDepth  # isort: skip  (after lib.pytorch)
 
 MODELS = tuple(twins())
 NOT_OF_THE_NETWORK = {"initialisation", "weight_decay", "momentum_form"}

@@ -54,7 +54,7 @@ def test_its_columns_are_the_benchmark_s_and_ours_behind_them(parameters: pd.Dat
 
 
 def test_a_model_that_differs_is_a_row_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(architecture.keras_models, "parameters", lambda model: 269_723)
+    monkeypatch.setattr(architecture.keras_networks, "parameters", lambda model: 269_723)
     table = architecture.parameter_table(["resnet20"], [32], [10])
     assert not table.passed.any()
     assert "FAILED" in tables.checked(table).to_html()

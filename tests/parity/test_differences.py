@@ -3,15 +3,18 @@
 import pytest
 
 from lib.parity.differences import differences
-from lib.study.conventions import BATCH_NORM, DIFFERENCES, SWITCHES
+from lib.study.conventions import SWITCHES
+from lib.study.models import twins
+
+BATCH_NORM = {name: twin.batch_norm for name, twin in twins().items() if twin.batch_norm}
 
 
-@pytest.mark.parametrize("model", DIFFERENCES)
+@pytest.mark.parametrize("model", twins())
 @pytest.mark.parametrize("size", [32, 64])
 def test_the_switches_of_a_model_are_the_differences_that_its_networks_show(model, size):
     table = differences(model, size)
     assert tuple(table.switch) == SWITCHES
-    assert set(table.switch[table.differs]) == DIFFERENCES[model]
+    assert set(table.switch[table.differs]) == twins()[model].differences
 
 
 @pytest.mark.parametrize("model", BATCH_NORM)

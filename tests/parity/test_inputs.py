@@ -12,7 +12,8 @@ from lib.figures import parity as figures
 from lib.keras.data import TrainingPipeline
 from lib.parity import inputs
 from lib.pytorch.data import training_loader
-from lib.study.params import load_study
+from lib.study.loading import load_study
+from lib.study.settings import AdamW, MultiStep, Pairing
 
 
 def test_both_pipelines_give_the_same_pixels(digits: Store) -> None:
@@ -58,7 +59,7 @@ def test_both_optimizers_hold_the_planned_rate_at_every_step(held: pd.DataFrame)
     ends = table.set_index(["framework", "check"]).measured
     for framework in ("keras", "pytorch"):
         assert ends[framework, "first step"] == 0
-        assert ends[framework, "end of the warm-up"] == pytest.approx(cell.settings.learning_rate, abs=1e-6)
+        assert ends[framework, "end of the warm-up"] == pytest.approx(cell.settings.optimizer.learning_rate, abs=1e-6)
 
 
 def test_a_rate_that_was_set_one_step_late_is_found(held: pd.DataFrame) -> None:
@@ -68,6 +69,18 @@ def test_a_rate_that_was_set_one_step_late_is_found(held: pd.DataFrame) -> None:
     assert table[table.check == "end of the warm-up"].passed.eq(False).all()
 
 
+def test_a_schedule_of_steps_and_an_optimizer_that_keras_has_not_are_held_as_well(digits: Store) -> None:
+    cell = load_study("quickstart").cells[0]
+    schedule = MultiStep(name="multistep", milestones=(0.5, 0.75))
+    changes = {"schedule": schedule, "optimizer": AdamW(name="adamw", learning_rate=0.01)}
+    cell = cell.model_copy(update={"settings": cell.settings.model_copy(update=changes)})
+    held = inputs.held_rates(cell, digits)
+    assert held.planned.round(9).unique().tolist() == [0.01, 0.001, 0.0001]
+    table = inputs.learning_rates(cell, held)
+    assert table.passed.all()
+    assert len(table) == 2
+
+
 def test_the_figure_draws_both_frameworks_and_few_points_of_a_long_schedule(held: pd.DataFrame) -> None:
     long = pd.concat([held] * 50).assign(step=lambda table: np.arange(len(table)))
     axis = figures.draw_rates({"digits": held, "long": long}).axes[1]
@@ -75,7 +88,7 @@ def test_the_figure_draws_both_frameworks_and_few_points_of_a_long_schedule(held
     assert all(len(line.get_xdata()) <= 800 for line in axis.get_lines())
 
 
-def epoch_of_both(**changes: str) -> pd.DataFrame:
+def epoch_of_both(**changes: object) -> pd.DataFrame:
     store, cell = generated.store(32, 10, per_class=4), load_study("paired-quick").cells[0]
     settings = cell.settings.model_copy(update={"num_workers": 0, "batch_size": 16} | changes)
     loader = training_loader(store.split("train"), store, settings, steps=2)
@@ -90,7 +103,7 @@ def test_a_shared_pairing_gives_both_the_same_batches_to_the_bit() -> None:
 
 
 def test_a_native_pairing_is_found_by_its_stream() -> None:
-    row = epoch_of_both(pairing="native")
+    row = epoch_of_both(pairing=Pairing())
     assert not row.passed
     assert row.largest_difference > 1
     assert row.wrong_labels > 0

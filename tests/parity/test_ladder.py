@@ -9,9 +9,12 @@ import pytest
 
 from lib.parity import __main__ as command
 from lib.parity import ladder, numbers
-from lib.parity.ladder import RUNGS, Found
+from lib.parity.ladder import Found
+from lib.parity.rungs import ANSWERS, RUNGS
 from lib.parity.twins import Twins
-from lib.study.conventions import DIFFERENCES, SWITCHES
+from lib.study import models
+from lib.study.conventions import SWITCHES
+from lib.study.models import Model, twins
 
 TABLES = ("tensors", "feature_maps", "pixels", "stream", "learning_rate_checks")
 MEASURED = ("initial_weights", "logits", "gradients", "step", "trajectory")
@@ -66,7 +69,7 @@ def test_each_difference_by_itself_is_found_by_its_rung_which_names_a_place(save
     alone = saved["alone"]
     for model in ("mobilenetv2", "resnet20"):
         found = alone[alone.model == model].set_index("switch")
-        assert set(found.index) == DIFFERENCES[model]
+        assert set(found.index) == twins()[model].differences
         for switch, row in found.iterrows():
             assert_found(switch, row)
 
@@ -81,7 +84,7 @@ def assert_found(switch: str, row: pd.Series) -> None:
     ("model", "switch"), [("resnet50", "stride"), ("resnet50", "conv_bias"), ("convnext_tiny", "stochastic_depth")]
 )
 def test_a_switch_of_the_larger_networks_is_found_by_its_rung(model: str, switch: str) -> None:
-    assert_found(switch, numbers.alone(model, 32, switches=[switch]).iloc[0])
+    assert_found(switch, ladder.alone(model, 32, switches=[switch]).iloc[0])
 
 
 def test_twins_that_follow_keras_climb_as_well() -> None:
@@ -134,9 +137,9 @@ def test_the_command_climbs_one_rung_of_one_network(
 def test_a_rung_that_does_not_hold_is_said_and_ends_the_command_with_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    failing = RUNGS["tensors"]._replace(answer=lambda *_: pd.DataFrame({"layer": ["conv"], "passed": [False]}))
-    monkeypatch.setitem(RUNGS, "tensors", failing)
-    monkeypatch.setattr(sys, "argv", ["parity", "--model", "resnet20", "--rung", "tensors", "--size", "32"])
+    failing = pd.DataFrame({"layer": ["conv"], "passed": [False]})
+    monkeypatch.setitem(ANSWERS, "tensors", lambda *_: failing)
+    monkeypatch.setattr(sys, "argv", ["parity", "--model=resnet20", "--rung=tensors", "--size=32", "--fresh"])
     with pytest.raises(SystemExit) as end:
         command.main()
     assert end.value.code == 1
@@ -154,3 +157,14 @@ def test_a_wrong_name_is_one_error_with_the_choices(
     message = capsys.readouterr().err
     assert option[1] in message
     assert "choose from" in message
+
+
+def test_a_network_of_one_framework_is_left_out_and_a_study_of_none_but_those_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(models.MODELS, "plain56", Model("plain56", "cifar_resnet", {"depth": 56}))
+    assert ladder.comparable(["plain56", "resnet20"]) == ["resnet20"]
+    assert list(ladder.climb(["plain56"], [32])) == []
+    assert ladder.scope(["resnet20"]) == "The ladder compares resnet20."
+    assert ladder.scope(["plain56", "resnet20"]).endswith("and not plain56, which only one framework has.")
+    assert ladder.scope(["plain56"]) == "**There is nothing to compare:** only one framework has plain56."

@@ -6,24 +6,33 @@ import pytest
 import torch
 
 from lib.errors import ParityError
-from lib.keras import models as keras_models
+from lib.keras import networks as keras_networks
 from lib.parity import transplant
 from lib.parity.weights import perturbed, read, write
-from lib.pytorch import models as pytorch_models
+from lib.pytorch import networks as pytorch_networks
+from lib.study import models
 from lib.study.conventions import SWITCHES, followed
 
-MODELS = ("mobilenetv2", "resnet50", "convnext_tiny", "resnet20")
+MODELS = tuple(models.twins())
 
 
-def twins(model, size=32):
+def in_keras(model, size=32, classes=10, conventions=keras_networks.NATIVE):
+    return keras_networks.build(model, (size, size, 3), classes, conventions)
+
+
+def in_pytorch(model, size=32, classes=10, conventions=pytorch_networks.NATIVE):
+    return pytorch_networks.build(model, (size, size, 3), classes, conventions)
+
+
+def twins(model):
     keras.config.set_dtype_policy("float64")
     try:
-        in_keras = keras_models.build(model, size, 10, followed("keras", SWITCHES, "pytorch"))
+        ours = in_keras(model, conventions=followed("keras", SWITCHES, "pytorch"))
     finally:
         keras.config.set_dtype_policy("float32")
-    in_pytorch = pytorch_models.build(model, size, 10, followed("pytorch", SWITCHES, "pytorch")).double().eval()
-    write(in_pytorch, perturbed(read(in_pytorch)))
-    return in_keras, in_pytorch
+    theirs = in_pytorch(model, conventions=followed("pytorch", SWITCHES, "pytorch")).double().eval()
+    write(theirs, perturbed(read(theirs)))
+    return ours, theirs
 
 
 def logits(network, images):
@@ -35,14 +44,14 @@ def logits(network, images):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_there_and_back_nothing_is_lost_and_both_compute_the_same(model):
-    in_keras, in_pytorch = twins(model)
-    before = read(in_pytorch)
-    transplant(in_pytorch, in_keras)
+    ours, theirs = twins(model)
+    before = read(theirs)
+    transplant(theirs, ours)
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
-    assert np.allclose(logits(in_keras, images), logits(in_pytorch, images), rtol=0, atol=1e-11)
+    assert np.allclose(logits(ours, images), logits(theirs, images), rtol=0, atol=1e-11)
     other = twins(model)[1]
     write(other, {name: np.zeros_like(value) for name, value in before.items()})
-    transplant(in_keras, other)
+    transplant(ours, other)
     after = read(other)
     assert before.keys() == after.keys()
     assert all((before[name] == after[name]).all() for name in before)
@@ -50,29 +59,29 @@ def test_there_and_back_nothing_is_lost_and_both_compute_the_same(model):
 
 def test_keras_biases_go_into_the_running_mean_behind_them_and_come_back_as_zero():
     conventions = followed("keras", [switch for switch in SWITCHES if switch != "conv_bias"], "pytorch")
-    in_keras, in_pytorch = keras_models.build("resnet50", 32, 10, conventions), twins("resnet50")[1]
-    transplant(in_pytorch, in_keras)
+    ours, theirs = in_keras("resnet50", conventions=conventions), twins("resnet50")[1]
+    transplant(theirs, ours)
     for name, size in (("conv1_conv", 64), ("conv3_block2_1_conv", 128), ("conv4_block1_0_conv", 1024)):
-        in_keras.get_layer(name).bias.assign(np.random.default_rng(1).normal(size=size))
-    transplant(in_keras, in_pytorch)
+        ours.get_layer(name).bias.assign(np.random.default_rng(1).normal(size=size))
+    transplant(ours, theirs)
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
-    before = logits(in_keras, images)
-    assert np.abs(before - logits(in_pytorch, images)).max() < 1e-3 * np.abs(before).max()
-    transplant(in_pytorch, in_keras)
-    assert not in_keras.get_layer("conv1_conv").bias.numpy().any()
-    assert np.abs(before - logits(in_keras, images)).max() < 1e-3 * np.abs(before).max()
+    before = logits(ours, images)
+    assert np.abs(before - logits(theirs, images)).max() < 1e-3 * np.abs(before).max()
+    transplant(theirs, ours)
+    assert not ours.get_layer("conv1_conv").bias.numpy().any()
+    assert np.abs(before - logits(ours, images)).max() < 1e-3 * np.abs(before).max()
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_weight_has_a_counterpart_at_64x64_too(model):
-    in_keras, in_pytorch = keras_models.build(model, 64, 10), pytorch_models.build(model, 64, 10)
-    transplant(in_pytorch, in_keras)
-    carried, source = read(in_keras), read(in_pytorch)
+    ours, theirs = in_keras(model, 64, 10), in_pytorch(model, 64, 10)
+    transplant(theirs, ours)
+    carried, source = read(ours), read(theirs)
     assert all((carried[name] == value).all() for name, value in source.items())
 
 
 def test_a_weight_that_is_not_covered_is_named_and_nothing_is_changed():
-    source, target = pytorch_models.build("resnet20", 32, 10), keras_models.build("resnet20", 32, 10)
+    source, target = in_pytorch("resnet20", 32, 10), in_keras("resnet20", 32, 10)
     del source.stage3[2].bn2
     source.stage3[2].bn2 = torch.nn.Identity()
     before = read(target)
@@ -83,13 +92,13 @@ def test_a_weight_that_is_not_covered_is_named_and_nothing_is_changed():
 
 def test_another_shape_is_named():
     with pytest.raises(ParityError, match=r"head\.\w+: \(100,.*\) in the source, \(10,.*\) in the target"):
-        transplant(pytorch_models.build("resnet20", 32, 100), keras_models.build("resnet20", 32, 10))
+        transplant(in_pytorch("resnet20", 32, 100), in_keras("resnet20", 32, 10))
 
 
 def test_nothing_stays_at_a_special_value_where_a_difference_could_hide():
-    values = perturbed(read(pytorch_models.build("convnext_tiny", 32, 10)))
+    values = perturbed(read(in_pytorch("convnext_tiny", 32, 10)))
     scales = [value for name, value in values.items() if name.endswith("layer_scale")]
     assert len(scales) == 18
     assert min(value.min() for value in scales) >= 0.1
-    for name, value in perturbed(read(pytorch_models.build("mobilenetv2", 32, 10))).items():
+    for name, value in perturbed(read(in_pytorch("mobilenetv2", 32, 10))).items():
         assert value.std() > 0 or name == "classifier.1.bias", name
