@@ -27,7 +27,7 @@ help: ## list the commands
 	@echo
 	@echo "  STUDY is one of: $(basename $(notdir $(wildcard params/studies/*.yaml)))  (default: quickstart)"
 
-quickstart: env ## everything from data to report/quickstart.html and .pdf, on scikit-learn's digits
+quickstart: env ## train ResNet-20 on scikit-learn's digits, and export report/quickstart.html and .pdf
 	@$(MAKE) data DATASET=digits
 	@$(MAKE) parity STUDY=quickstart
 	@$(MAKE) sweep STUDY=quickstart
