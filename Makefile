@@ -1,4 +1,4 @@
-# Paired Seeds. `make` alone explains itself.
+# Paired Seeds. `make` lists the commands.
 
 comma := ,
 SHELL := /bin/bash
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 STUDY ?= quickstart
-# The first of these that suits makes .venv; an update keeps its Python. Each is run, since a shim of pyenv may fail.
+# The first suitable one makes .venv; an update keeps its Python. Each is called once, since a pyenv shim may fail.
 PYTHON ?= .venv/bin/python python3.11 python3.12 python3.13 python3
 SUITABLE := 3.11 3.12 3.13
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
@@ -17,7 +17,7 @@ STAMP := .venv/.installed-$(SET)
 OTHERS := $(filter-out $(STAMP),$(wildcard .venv/.installed-*))
 BIN := $(if $(filter conda,$(ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 RUN := $(BIN)/python -W ignore
-# Ends a sweep whose `make` was killed, and could not pass it on.
+# Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
 .PHONY: help quickstart env doctor data parity plan cost sweep status report rehearsal in-rehearsal lab test test-all lint notebooks clean
@@ -27,7 +27,7 @@ help: ## list the commands
 	@echo
 	@echo "  STUDY is one of: $(basename $(notdir $(wildcard params/studies/*.yaml)))  (default: quickstart)"
 
-quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on scikit-learn's digits
+quickstart: env ## train ResNet-20 on scikit-learn's digits, and export report/quickstart.html and .pdf
 	@$(MAKE) data DATASET=digits
 	@$(MAKE) parity STUDY=quickstart
 	@$(MAKE) sweep STUDY=quickstart
@@ -35,8 +35,8 @@ quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on sci
 
 env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv, with the versions for this machine [SET=gpu or cpu] [ENV=conda]
 
-# What another set or another Python left would be in the way: two cuDNN wheels own the same files. Without a GPU nothing
-# uses Triton, which PyPI's torch brings: its 3.7 ends a process that has loaded TensorFlow (TensorFlow's issue 124205).
+# Another set or another Python is cleared first, since two cuDNN wheels own the same files. The CPU set has no use for
+# Triton, which PyPI's torch brings, and Triton 3.7 crashes a process that has loaded TensorFlow (TensorFlow issue 124205).
 $(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
 	@had=$$(.venv/bin/python -c '$(VERSION)' 2>/dev/null) || had=none; \
 	for one in $(PYTHON); do \
@@ -56,7 +56,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
 	@touch $@
 	@$(RUN) -m lib.doctor
 
-doctor: env ## can this environment and this machine be trusted? [OPTIONS=--json]
+doctor: env ## check this environment and this machine [OPTIONS=--json]
 	@$(RUN) -m lib.doctor $(OPTIONS)
 
 data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]
@@ -64,25 +64,25 @@ data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder o
 
 PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFERENCE:%=--reference %))
 
-parity: env ## are the two implementations the same? [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras], or a study's chapter: STUDY=stage1
+parity: env ## compare the two implementations: [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras], or a study's chapter: STUDY=stage1
 	@$(if $(filter file,$(origin STUDY)),$(RUN) -m lib.parity $(PART),$(if $(PART),$(error parity takes STUDY, or $(PART), not both),$(RUN) -m lib.report $(STUDY) --chapter 02_parity))
 
-plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
+plan: env ## list the runs that a sweep would start: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
 
-cost: env ## what a study costs on a GPU, on paper: STUDY=stage2 [OPTIONS="--tflops 12"]
+cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)
 
-sweep: env ## run what is pending: STUDY=stage1 [RERUN=code] [OPTIONS="for Snakemake"]
+sweep: env ## train the pending runs: STUDY=stage1 [RERUN=code] [OPTIONS="for Snakemake"]
 	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
 
-status: env ## how each run stands: STUDY=stage1
+status: env ## show the state of each run: STUDY=stage1
 	@$(RUN) -m lib.sweep status $(STUDY)
 
 report: env ## execute the chapters and export report/STUDY.html and .pdf: STUDY=stage1
 	@$(RUN) -m lib.report $(STUDY)
 
-rehearsal: env ## the 180 cells of stage 2 in miniature, in the folder rehearsal/: STUDY=rehearsal-36 for 36 of them
+rehearsal: env ## run the 180 cells of stage 2 in miniature, in the folder rehearsal/: STUDY=rehearsal-36 for 36 of them
 	@$(RUN) -m lib.sweep.rehearsal
 	@$(MAKE) in-rehearsal STUDY=$(or $(filter rehearsal%,$(STUDY)),rehearsal)
 
@@ -100,15 +100,15 @@ test: env ## lint, then the tests
 	@$(MAKE) lint
 	$(RUN) -m pytest
 
-test-all: env ## lint, then all tests, those that take many minutes too
+test-all: env ## lint, then all tests, including those that take many minutes
 	@$(MAKE) lint
 	$(RUN) -m pytest -m "thorough or not thorough"
 
-lint: env ## ruff, for style and for format
+lint: env ## run ruff: style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-notebooks: env ## bring the .ipynb half of each chapter in step with its .py half, without outputs
+notebooks: env ## write the .ipynb half of each chapter from its .py half, without outputs
 	@for chapter in notebooks/*.py; do $(BIN)/jupytext --quiet --update --to ipynb "$$chapter"; done
 	@$(BIN)/jupyter nbconvert --log-level=ERROR --clear-output --inplace notebooks/*.ipynb
 
