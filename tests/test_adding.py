@@ -30,7 +30,7 @@ class Copy:
         for path in (PROJECT / "Snakefile", *PROJECT.glob("requirements*.lock")):
             shutil.copy(path, root)
         for diff in diffs():
-            command = ["git", "apply", "--recount", "--unidiff-zero", "-"]
+            command = ["git", "apply", "-"]
             subprocess.run(command, input=diff, text=True, cwd=root, check=True)
 
     def python(self, *arguments):

@@ -212,11 +212,26 @@ def test_a_mapping_may_be_merged_into_another(studies):
     assert load_study(name).cells[0].settings.num_workers == 1
 
 
-@pytest.mark.parametrize("content", ["common: {}\ndatasets:\n", "common: 3\ndatasets: {}\n", "datasets: {digits: }\n"])
-def test_settings_without_content_are_one_message(studies, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("common: {}\ndatasets:\nrecipes: {}\n", "needs the keys common, datasets, recipes"),
+        ("common: 3\ndatasets: {}\nrecipes: {}\n", "needs the keys common, datasets, recipes"),
+        ("datasets: {digits: {}}\n", "needs the keys common, datasets, recipes"),
+        ("common: {}\ndatasets: {digits: }\nrecipes: {}\n", "dataset digits holds no settings"),
+        ("common: {}\ndatasets: {mnst: {}}\nrecipes: {}\n", "no dataset 'mnst'; choose from: digits"),
+        ("common: {}\ndatasets: {}\nrecipes: {}\n", "(?s)dataset digits:.*epochs: Field required"),
+    ],
+)
+def test_settings_without_content_are_one_message(studies, content, message):
     (paths.PARAMS / "train.yaml").write_text(content)
-    with pytest.raises(ParameterError, match=r"train.yaml: needs the keys `common` and `datasets`"):
+    with pytest.raises(ParameterError, match=f"train.yaml.*{message}"):
         load_study("quickstart")
+
+
+def test_a_dataset_without_settings_of_its_own_takes_the_common_ones(studies):
+    study = load_study(studies("common", datasets=["cifar10"], gates={}, variant="common"))
+    assert study.cells[0].settings.augmentation.crop_padding == 4
 
 
 def test_a_wrong_key_in_train_yaml_is_named(studies):
@@ -366,7 +381,7 @@ def test_settings_are_laid_over_each_other_and_each_knows_its_layer(studies, mon
 def test_a_recipe_that_train_yaml_lacks_is_named(studies, monkeypatch):
     row = MODELS["resnet20"]
     monkeypatch.setitem(MODELS, "gentle20", Model("gentle20", row.family, row.arguments, row.twin, recipe="gentle"))
-    with pytest.raises(ParameterError, match="no recipe 'gentle', which gentle20 recommends"):
+    with pytest.raises(ParameterError, match="recipe gentle holds no settings, and gentle20 on digits needs them"):
         load_study(studies("layered", models=["gentle20"], variant="layered"))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.errors import ParameterError
+from lib.study.datasets import DATASETS
 from lib.study.models import Model
 from lib.study.settings import Settings, flat, merged
 from lib.study.validation import validated
@@ -27,20 +28,19 @@ def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model) 
     Raises:
         ParameterError: the file lacks a part that is needed.
     """
-    common, datasets, recipes = train.get("common"), train.get("datasets"), train.get("recipes", {})
-    own = datasets.get(dataset) if isinstance(datasets, dict) else None
-    if not {"common", "datasets"} <= set(train) <= {"common", "datasets", "recipes"} or not all(
-        isinstance(part, dict) for part in (common, own, recipes)
-    ):
-        raise ParameterError(
-            f"{file.name}: needs the keys `common` and `datasets`, may have `recipes`, with settings in each, and "
-            f"{dataset!r} in `datasets`"
-        )
-    layers = [Layer("common", file, common), Layer(f"dataset {dataset}", file, own)]
+    parts = {key: train.get(key) for key in ("common", "datasets", "recipes")}
+    if set(train) != set(parts) or not all(isinstance(part, dict) for part in parts.values()):
+        raise ParameterError(f"{file.name}: needs the keys {', '.join(parts)}, with settings in each, and no others")
+    if unknown := set(parts["datasets"]) - set(DATASETS):
+        raise ParameterError(f"{file.name}: no dataset {min(unknown)!r}; choose from: {', '.join(DATASETS)}")
+    layers = [Layer("common", file, parts["common"])]
+    named = {f"dataset {dataset}": parts["datasets"].get(dataset, {})}
     if model.recipe:
-        if not isinstance(recipes.get(model.recipe), dict):
-            raise ParameterError(f"{file.name}: no recipe {model.recipe!r}, which {model.name} recommends")
-        layers.append(Layer(f"recipe {model.recipe}", file, recipes[model.recipe]))
+        named[f"recipe {model.recipe}"] = parts["recipes"].get(model.recipe)
+    for name, settings in named.items():
+        if not isinstance(settings, dict):
+            raise ParameterError(f"{file.name}: {name} holds no settings, and {model.name} on {dataset} needs them")
+        layers.append(Layer(name, file, settings))
     return layers
 
 
