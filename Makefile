@@ -62,9 +62,9 @@ doctor: env ## can this environment and this machine be trusted? [OPTIONS=--json
 data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]
 	@$(RUN) -m lib.data $(or $(DATASET),$(error DATASET is missing: make data DATASET=digits, cifar10, cifar100 or tiny_imagenet)) $(if $(SOURCE),--source "$(SOURCE)")
 
-PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFERENCE:%=--reference %))
+PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFERENCE:%=--reference %) $(if $(FRESH),--fresh))
 
-parity: env ## are the two implementations the same? [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras], or a study's chapter: STUDY=stage1
+parity: env ## are the two implementations the same? [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras] [FRESH=1], or a study's chapter: STUDY=stage1
 	@$(if $(filter file,$(origin STUDY)),$(RUN) -m lib.parity $(PART),$(if $(PART),$(error parity takes STUDY, or $(PART), not both),$(RUN) -m lib.report $(STUDY) --chapter 02_parity))
 
 plan: env ## what a sweep would run, and why: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
