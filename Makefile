@@ -60,11 +60,11 @@ doctor: env ## check this environment and this machine [OPTIONS=--json]
 	@$(RUN) -m lib.doctor $(OPTIONS)
 
 data: env ## prepare a dataset: DATASET=cifar10 [SOURCE=an archive or a folder on disk]
-	@$(RUN) -m lib.data $(or $(DATASET),$(error DATASET is missing: make data DATASET=digits, cifar10, cifar100 or tiny_imagenet)) $(if $(SOURCE),--source "$(SOURCE)")
+	@$(RUN) -m lib.data $(or $(DATASET),$(error DATASET is missing: make data DATASET=digits, or another row of lib/study/datasets.py)) $(if $(SOURCE),--source "$(SOURCE)")
 
-PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFERENCE:%=--reference %))
+PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFERENCE:%=--reference %) $(if $(FRESH),--fresh))
 
-parity: env ## compare the two implementations: [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras], or a study's chapter: STUDY=stage1
+parity: env ## compare the two implementations: [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras] [FRESH=1], or a study's chapter: STUDY=stage1
 	@$(if $(filter file,$(origin STUDY)),$(RUN) -m lib.parity $(PART),$(if $(PART),$(error parity takes STUDY, or $(PART), not both),$(RUN) -m lib.report $(STUDY) --chapter 02_parity))
 
 plan: env ## list the runs that a sweep would start: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings

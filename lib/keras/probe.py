@@ -1,4 +1,4 @@
-"""What TensorFlow and Keras have to say to the doctor: `python -m lib.keras.probe` prints it as JSON."""
+"""The doctor's questions to TensorFlow and Keras: `python -m lib.keras.probe` prints the answers as JSON."""
 
 import ctypes
 from contextlib import suppress
@@ -17,7 +17,7 @@ from lib.keras.learner import make_deterministic
 
 
 def ask() -> dict[str, Any]:
-    """Return the build, the device, the errors of small problems, and whether training repeats itself."""
+    """Return the build, the device, the errors of small problems, and whether a training repeats bit for bit."""
     gpus = tf.config.list_physical_devices("GPU")
     make_deterministic(42, tf32=False)
     if not gpus:
@@ -33,7 +33,7 @@ def ask() -> dict[str, Any]:
 
 
 def _load_cudnn() -> None:
-    """Load the cuDNN that TensorFlow would load on a GPU, where a wheel has installed one."""
+    """Load the cuDNN that a wheel has installed, as TensorFlow does on a GPU."""
     package = find_spec("nvidia")
     for folder in package.submodule_search_locations if package else ():
         for library in Path(folder).glob("cudnn/lib/libcudnn.so.*"):

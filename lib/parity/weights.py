@@ -1,4 +1,4 @@
-"""Weights carried from one framework's network into the other's, so that both compute from the same numbers."""
+"""The weights of one framework's network, copied into the other's."""
 
 from collections.abc import Mapping
 
@@ -16,9 +16,9 @@ Network = keras.Model | nn.Module
 def transplant(source: Network, target: Network) -> None:
     """Copy every weight and buffer of one network into the other: from PyTorch to Keras, from Keras to PyTorch.
 
-    Only Keras' ResNet-50 has biases in front of a batch normalisation. On the way to PyTorch such a bias is taken off
-    the running mean behind it, which leaves the network the same function, in evaluation and in training; on the way to
-    Keras it becomes 0.
+    Keras' ResNet-50 alone has biases in front of a batch normalisation. Copied to PyTorch, such a bias is subtracted
+    from the running mean behind it, and the network stays the same function in evaluation and in training. Copied to
+    Keras, it becomes 0.
 
     Raises:
         ParityError: a weight has no counterpart, or one of another shape; the message names it.
@@ -27,7 +27,7 @@ def transplant(source: Network, target: Network) -> None:
 
 
 def carry(values: Mapping[str, np.ndarray], target: Network) -> None:
-    """Set every weight and buffer of a network to the value of its name, as `transplant` does with another's."""
+    """Set every weight and buffer of a network to the value of its name, as `transplant` does."""
     places, found = read(target), dict(values)
     for name in values.keys() - places.keys():
         if not in_front_of_normalisation(name, values):
@@ -43,13 +43,13 @@ def carry(values: Mapping[str, np.ndarray], target: Network) -> None:
 
 
 def in_front_of_normalisation(name: str, values: Mapping[str, np.ndarray]) -> bool:
-    """Whether this is the bias of a convolution of ResNet-50, which has a batch normalisation behind each."""
+    """Return whether this is the bias of a convolution in front of a batch normalisation."""
     kernel, mean = values.get(name.removesuffix("bias") + "weight"), _running_mean_behind(name)
     return name.endswith(".bias") and kernel is not None and kernel.ndim == 4 and mean in values
 
 
 def _running_mean_behind(bias: str) -> str:
-    """Return the running mean of the batch normalisation behind a convolution of ResNet-50, by the bias of that one."""
+    """Return the running mean of the batch normalisation behind a convolution, by the name of its bias."""
     convolution = bias.removesuffix(".bias")
     norm = convolution.replace("downsample.0", "downsample.1").replace("conv", "bn")
     return f"{norm}.running_mean"
@@ -64,7 +64,7 @@ def read(network: Network) -> dict[str, np.ndarray]:
 
 
 def write(network: Network, values: Mapping[str, np.ndarray]) -> None:
-    """Set the named weights and buffers, given in PyTorch's layout; the others stay."""
+    """Set the named weights and buffers, given in PyTorch's layout."""
     if isinstance(network, keras.Model):
         places = {tensor.name: tensor for tensor in tensors(network)}
         for name, value in values.items():
@@ -75,10 +75,10 @@ def write(network: Network, values: Mapping[str, np.ndarray]) -> None:
 
 
 def perturbed(values: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
-    """Return weights and buffers away from their first values, where a difference could hide.
+    """Return weights and buffers moved away from first values that would hide differences.
 
-    As it starts, a batch normalisation scales by 1 and shifts by 0, and ConvNeXt scales its blocks by 1e-6: nothing of
-    what they do could be seen. Kernels stay, and so do a convolution's biases, which one framework may not have.
+    A new batch normalisation scales by 1 and shifts by 0, and a new ConvNeXt scales its blocks by 1e-6. Kernels stay,
+    and so do the biases of convolutions, which one framework may not have.
     """
     random = np.random.default_rng(seed)
     found = dict(values)

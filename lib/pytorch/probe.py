@@ -1,4 +1,4 @@
-"""What PyTorch has to say to the doctor: `python -m lib.pytorch.probe` prints it as JSON."""
+"""The doctor's questions to PyTorch: `python -m lib.pytorch.probe` prints the answers as JSON."""
 
 import os
 from typing import Any
@@ -16,7 +16,7 @@ from lib.pytorch.learner import make_deterministic
 
 
 def ask() -> dict[str, Any]:
-    """Return the build, the device, the errors of small problems, and whether training repeats itself."""
+    """Return the build, the device, the errors of small problems, and whether a training repeats bit for bit."""
     started = torch.cuda.is_initialized()
     make_deterministic(42, tf32=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -74,7 +74,7 @@ def _trained(device: torch.device, way: Arithmetic) -> list[float]:
 
 
 def _load() -> str:
-    """Return "ok", or why loading processes cannot hand over batches through shared memory."""
+    """Return "ok", or why workers cannot pass batches through shared memory."""
     images = np.zeros((256, 3, 64, 64), np.float32)
     workers = min(8, cores())
     try:
