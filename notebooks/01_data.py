@@ -37,8 +37,8 @@ chapter = Chapter(study_name)
 # `make data DATASET=...` prepares a store from the dataset's official archive, from files on disk, or, for the digits,
 # from scikit-learn. [Table](#tbl-data) names the source. An archive on disk is compared with the official checksum;
 # parquet files have none, since their images were encoded again. A store with fewer images than the official dataset
-# can be used and is called a part. The digest covers all images, labels and splits, whatever their source, and a run
-# whose dataset has another digest today is stale.
+# can be used and is called a part. The digest covers all images, labels and splits, from any source. A run is stale if
+# its dataset's digest has changed since.
 
 # %%
 stores = [open_store(dataset) for dataset in load_study(study_name).datasets]

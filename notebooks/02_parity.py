@@ -14,16 +14,16 @@
 # %% [markdown]
 # # Are the two implementations the same?
 #
-# Before two frameworks are compared, one has to know that they are doing the same thing. Keras and PyTorch both offer
-# a "ResNet-50", but the two were written by different people at different times, and each has its own idea of padding,
-# of biases and of where a stride belongs. A difference in accuracy means little as long as nobody has looked.
+# A comparison of two frameworks is valid only if both do the same thing. Keras and PyTorch both offer a "ResNet-50",
+# but different people wrote the two at different times, with different padding, biases and strides. A difference in
+# accuracy means little before these have been checked.
 #
-# This chapter looks. It first lists what the two libraries do differently, read from the networks as they are built.
-# Then it climbs a ladder: each rung compares one thing on both sides, from the network's outside to what happens in
-# training, natively and with every difference aligned. Natively the rungs show how far apart the frameworks are.
-# Aligned they are judged, against limits that leave room for rounding and for nothing else. If the twins agree to the
-# last digits, then the list is complete in all that the rungs exercise: nobody has forgotten a difference there. Mixed
-# precision is not climbed, and a short training takes small steps.
+# This chapter checks them. It first lists what the two libraries do differently, measured on the built networks. Then
+# it runs a ladder: each rung compares one property of both sides, from the parameter count to a short training,
+# natively and with every difference aligned. Native rows show how far apart the frameworks are. Aligned rows are
+# judged, against limits that allow for rounding only. If the twins agree to the last digits, the list of differences
+# is complete for everything that the rungs cover. They do not cover mixed precision, and their short trainings take
+# small steps.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -48,9 +48,9 @@ chapter = Chapter(study_name)
 # ## What is compared
 #
 # Three networks come from the frameworks' own libraries (`torchvision.models` and `keras.applications`), with stems
-# changed for small images. The fourth, `resnet20`, was written twice for this project as one and the same network, to
-# the last constant of its batch normalisation: it is the control. Where `resnet20` differs between the frameworks, the
-# reason cannot be the architecture.
+# changed for small images. The fourth, `resnet20`, was written for this project as the same network in both frameworks,
+# including the constants of its batch normalisation. It is the control: where `resnet20` differs between the
+# frameworks, the architecture cannot be the reason.
 
 # %%
 study = load_study(study_name)
@@ -70,11 +70,12 @@ chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {sha
 # %% [markdown]
 # ## What the two libraries do differently
 #
-# Each row is a switch of this project: natively each framework follows its own convention, and aligned both follow one.
-# No value below is typed in. Constants are read from the built networks, what a layer or an optimizer does is measured
-# on it: the variance that batch normalisation keeps of -1 and 1, the standard deviation of fresh kernels times the root
-# of their fan-out (a convolution's, then the head's), what weight decay 0.1 alone takes from a weight of 1 in three
-# steps, and how far a gradient of 1 moves a weight in three steps while the rate falls.
+# Each row is a switch: natively each framework follows its own convention, and aligned both follow the same one. No
+# value below is typed in. Constants are read from the built networks; the behaviour of layers and optimizers is
+# measured. The measurements are the variance that batch normalisation keeps for the values -1 and 1, the standard
+# deviation of new kernels times the root of their fan-out (a convolution's, then the head's), the decrease of a weight
+# of 1 in three steps with weight decay 0.1 alone, and the movement of a weight in three steps with a gradient of 1 and
+# a falling learning rate.
 
 # %%
 found = pd.concat([differences(model, sizes[0]) for model in models], ignore_index=True)
@@ -85,12 +86,8 @@ chapter.table(listed, "differences", "What Keras and PyTorch do differently in t
 unlisted = [row for row in found[found.differs].itertuples() if row.switch not in twins()[row.model].differences]
 same = len(found) - len(listed)
 chapter.markdown(
-    f"In {same} of {len(found)} cases both do the same. "
-    + (
-        f"**{len(unlisted)} differences have no switch.**"
-        if unlisted
-        else "Every difference that was found has a switch."
-    )
+    f"In {same} of {len(found)} cases both frameworks do the same. "
+    + (f"**{len(unlisted)} differences have no switch.**" if unlisted else "Every difference found has a switch.")
 )
 
 # %%
@@ -100,38 +97,38 @@ chapter.table(places, "sources", "Where each difference is written, in the insta
 
 # %% [markdown]
 # **Batch normalisation** keeps running statistics for evaluation. Keras' momentum $m$ is the share of the old value,
-# $s \leftarrow m s + (1 - m) b$; PyTorch's is the share of the new one, so its 0.1 is Keras' 0.9. With 0.999 a network
-# needs some thousand updates before its statistics have left their starting values; until then it may learn on the
-# training images and guess on all others. PyTorch feeds the running variance with the unbiased
-# $\frac{1}{n-1}\sum (x - \bar x)^2$, Keras with the biased $\frac{1}{n}\sum (x - \bar x)^2$. A batch itself is
-# normalised by the biased one in both. The constant $\epsilon$ under the root differs by up to a factor of 100.
+# $s \leftarrow m s + (1 - m) b$; PyTorch's is the share of the new one, so its 0.1 is Keras' 0.9. With 0.999 the
+# statistics depend on their initial values for some thousand updates. Until then a network may learn on the training
+# images and be at chance level on all others. PyTorch updates the running variance with the unbiased
+# $\frac{1}{n-1}\sum (x - \bar x)^2$, Keras with the biased $\frac{1}{n}\sum (x - \bar x)^2$. Both normalise the
+# batch itself with the biased one. The constant $\epsilon$ under the root differs by up to a factor of 100.
 #
-# **ResNet-50** is not ResNet-50. Keras builds the network of the paper, with the stride on the first 1x1 convolution of
-# a stage, which drops three pixels of four before anything has looked at them. Torchvision builds "v1.5", with the
-# stride on the 3x3 convolution behind it: the same parameters, another function. Keras' convolutions have biases, which
-# the batch normalisation behind them takes out again.
+# **ResNet-50** names two networks. Keras builds the network of the paper, with the stride on the first 1x1 convolution
+# of a stage, which discards three of four pixels. Torchvision builds "v1.5", with the stride on the 3x3 convolution
+# after it: the same parameters, another function. Keras' convolutions have biases, which the next batch normalisation
+# cancels.
 #
 # **MobileNetV2** pads its strided convolutions by one pixel below and to the right in Keras, on all sides in PyTorch:
-# what the network sees is shifted by a pixel at every such layer. Only PyTorch drops out features before the head.
-# **ConvNeXt** drops whole blocks while it trains, with growing probability, only in PyTorch.
+# every such layer shifts its input by a pixel. Only PyTorch applies dropout before the head. **ConvNeXt** drops whole
+# blocks in training, with a probability that grows with depth, only in PyTorch.
 #
-# **First weights** are Glorot uniform in Keras, $U(\pm\sqrt{6 / (f_{in} + f_{out})})$. Torchvision takes He's normal
-# distribution on the fan-out, $N(0, 2 / f_{out})$, for convolutions, $N(0, 0.02^2)$ all over ConvNeXt, and other
+# **First weights** are Glorot uniform in Keras, $U(\pm\sqrt{6 / (f_{in} + f_{out})})$. Torchvision uses He's normal
+# distribution on the fan-out, $N(0, 2 / f_{out})$, for convolutions, $N(0, 0.02^2)$ everywhere in ConvNeXt, and other
 # distributions for the heads.
 #
-# **Weight decay** $\lambda$ is added to the gradient in PyTorch, $g \leftarrow g + \lambda w$, and goes through the
-# momentum. Keras takes it off the weight, $w \leftarrow w - \eta \lambda w$, outside the momentum. With momentum 0.9
-# the same $\lambda$ is about ten times weaker in Keras. **Momentum** sums up gradients in PyTorch,
-# $b \leftarrow m b + g$, and multiplies with today's rate, $w \leftarrow w - \eta (g + m b)$. Keras sums up steps,
-# $v \leftarrow m v - \eta g$, $w \leftarrow w + m v - \eta g$, each with the rate of its own day. At a constant
-# rate the two are one; under a schedule they are not.
+# **Weight decay** $\lambda$ is added to the gradient in PyTorch, $g \leftarrow g + \lambda w$, and enters the
+# momentum. Keras subtracts it from the weight, $w \leftarrow w - \eta \lambda w$, outside the momentum. With momentum
+# 0.9 the same $\lambda$ is about ten times weaker in Keras. **Momentum** accumulates gradients in PyTorch,
+# $b \leftarrow m b + g$, and multiplies them with the current rate, $w \leftarrow w - \eta (g + m b)$. Keras
+# accumulates steps, $v \leftarrow m v - \eta g$, $w \leftarrow w + m v - \eta g$, each with the rate of its own step.
+# At a constant rate the two are equal; under a schedule they are not.
 
 # %% [markdown]
 # ## The ladder
 #
-# Each network is built in both frameworks, with the learners, optimizers and pipelines that train it in the sweep, and
-# climbs every rung, at every image size of the study. Rungs that compute do so in float64 too, where rounding is
-# $10^{-16}$ and a convention is still a convention. What each rung allows, and why, stands in the last table.
+# Each network is built in both frameworks, with the learners, optimizers and pipelines of the sweep, and compared on
+# every rung, at every image size of the study. Rungs that compute use float64 too: there rounding is $10^{-16}$, far
+# below the effect of a convention. The last table lists what each rung allows, and why.
 
 # %%
 climbed = ladder.gathered(ladder.climb(models, sizes, rungs.NETWORK_RUNGS, pairing.reference))
@@ -140,14 +137,14 @@ depths = climbed.pop(rungs.DEPTHS)
 # %% [markdown]
 # ### Parameters
 #
-# The number of trainable parameters is the quickest test of an architecture, and a severe one: a forgotten layer, a
-# bias too many or another width changes it. Only trainable parameters count. Keras' `count_params()` also includes
-# the running statistics of batch normalisation, which PyTorch keeps as buffers, and comparing those two numbers would
-# find a difference where there is none.
+# The number of trainable parameters is a quick and strict test of an architecture: a missing layer, an extra bias or
+# another width changes it. Only trainable parameters count. Keras' `count_params()` also includes the running
+# statistics of batch normalisation, which PyTorch keeps as buffers; a comparison of those two numbers would show a
+# difference where there is none.
 #
 # MobileNetV2 and ResNet-50 may differ by less than 1 %, ConvNeXt-Tiny by less than 5 %, and `resnet20` not at all. A
-# study of several models measures all of them at both input sizes and with 10, 100 and 200 classes; a study of one
-# model measures that one, at the sizes of its own datasets.
+# study of several models measures all models at both input sizes and with 10, 100 and 200 classes. A study of one model
+# measures that one, at the sizes of its own datasets.
 
 # %%
 compared, table_sizes = (twins(), SMALL) if len(models) > 1 else (models, sizes)
@@ -160,12 +157,12 @@ others = parameters[parameters.diff_pct > 0]
 most = f" The others ({', '.join(others.model.unique())}) differ by at most {others.diff_pct.max():.2g} %."
 chapter.markdown(
     f"In {len(parameters) - len(others)} of {len(parameters)} rows of [Table](#tbl-param_comparison) both frameworks "
-    f"have exactly as many trainable parameters.{most if len(others) else ''}"
+    f"have the same number of trainable parameters.{most if len(others) else ''}"
 )
 
 # %% [markdown]
-# Equal counts could still hide a weight too many here and one too few there. So every weight and buffer is held against
-# its namesake, by name and shape, natively and aligned. Rows that are the same are counted together.
+# Equal counts could still hide an extra weight in one place and a missing one in another. So every weight and buffer is
+# compared with its counterpart, by name and shape, natively and aligned. Equal rows are counted together.
 
 # %%
 tensors = climbed["tensors"]
@@ -173,21 +170,21 @@ summed = tensors.groupby(["model", "input_size", "conventions", "why"], sort=Fal
 totals = summed.agg(
     tensors=("tensors", "sum"), pytorch=("pytorch", "sum"), keras=("keras", "sum"), passed=("passed", "all")
 )
-caption = "Weights and buffers that are the same, and those that are not, with the numbers in them and the reason."
+caption = "Weights and buffers that are the same, and those that differ, with their sizes and the reason."
 chapter.table(checked(totals.replace({"why": {"": "the same"}})), "tensors", caption)
 
 # %% [markdown]
 # In ConvNeXt, Keras writes the 7x7 convolutions as grouped ones with as many groups as channels. Here they are
-# replaced with `DepthwiseConv2D`, which is the same function of the same parameters, drawn from the same distribution,
-# and much faster on a CPU.
+# replaced with `DepthwiseConv2D`: the same function of the same parameters with the same initial distribution, and much
+# faster on a CPU.
 
 # %% [markdown]
 # ### Feature maps
 #
-# Networks of equal size can still work at different resolutions. A stem with stride 2 in place of 1 does not change
-# the number of parameters at all, but it quarters the pixels that every later layer sees. So the shape at the end of
-# every stage is compared, written as height x width x channels on both sides (PyTorch keeps the channels first).
-# Shapes must be equal, and the last row of each network is its output: one logit a class.
+# Networks of equal size can still work at different resolutions. A stem with stride 2 instead of 1 does not change the
+# number of parameters, but every later layer gets a quarter of the pixels. So the shape at the end of every stage is
+# compared, written as height x width x channels on both sides (PyTorch keeps the channels first). Shapes must be equal.
+# The last row of each network is its output: one logit per class.
 
 # %%
 caption = "The shape at the end of every stage of the study's networks, and that of their output."
@@ -196,24 +193,23 @@ chapter.table(checked(climbed["feature-maps"]), "feature_maps", caption)
 # %% [markdown]
 # ### Pixels
 #
-# Each framework reads the images through its own pipeline, a `DataLoader` or a `tf.data` dataset. Without
-# augmentation both should hand the network the same numbers. Up to 1,000 test images of each dataset go through both.
-# The limit is 1e-5, some ten roundings in float32; a single grey level is a thousand times more. To be sure that both
-# started from the same bytes, the normalisation is taken back, and each pixel must come out as the very byte in the
-# store.
+# Each framework reads the images through its own pipeline, a `DataLoader` or a `tf.data` dataset. Without augmentation
+# both must give the network the same numbers. Up to 1,000 test images of each dataset go through both. The limit is
+# 1e-5, some ten roundings in float32; a single grey level is a thousand times more. To check that both read the same
+# bytes, the normalisation is inverted: each pixel must equal its byte in the store.
 
 # %%
 splits = {dataset: store.split("test", 1000) for dataset, store in stores.items()}
 pixels = pd.concat([inputs.pixels(splits[dataset], store) for dataset, store in stores.items()], ignore_index=True)
-caption = "The same test images, normalised by both pipelines; wrong bytes and labels are counted in both together."
+caption = "The same test images, normalised by both pipelines; wrong bytes and labels are counted over both."
 chapter.table(checked(pixels), "pixels", caption)
 
 # %% [markdown]
 # ### The stream of an epoch
 #
-# In training, order, crops and flips are random. Natively each framework draws its own, and a shared seed number gives
-# them nothing in common. In a shared pairing both follow one stream, drawn with NumPy from the seed and the epoch. Then
-# an epoch's batches must be the same in both pipelines, to the bit.
+# In training, order, crops and flips are random. Natively each framework draws its own, even with the same seed number.
+# In a shared pairing both use one stream, drawn with NumPy from the seed and the epoch. Then an epoch's batches must be
+# the same in both pipelines, bit by bit.
 
 # %%
 caption = "An epoch of training batches of generated images through both pipelines, in a shared pairing."
@@ -222,10 +218,10 @@ chapter.table(checked(climbed["stream"]), "stream", caption)
 # %% [markdown]
 # ### First weights
 #
-# A shared pairing also gives both the same first weights. Each tensor has one stream of uniform numbers, from the seed
-# and its name, which is mapped through the distribution of the convention that is followed. Aligned, that is one
-# distribution, and the weights are the same to the bit. Natively the two distributions may differ, but not the
-# quantiles: a weight that is unusually large in one framework is so in the other.
+# A shared pairing also gives both the same first weights. Each tensor has one stream of uniform numbers, drawn from the
+# seed and the tensor's name and mapped through the distribution of the convention in use. Aligned, both frameworks use
+# the same distribution, and the weights are the same bit by bit. Natively the distributions may differ, but not the
+# quantiles: a weight that is unusually large in one framework is also large in the other.
 
 # %%
 weights = climbed["initial-weights"]
@@ -234,9 +230,9 @@ chapter.table(checked(weights), "initial_weights", "Largest difference of a firs
 # %% [markdown]
 # ### The function
 #
-# Now PyTorch's weights are carried into Keras' network, after batch normalisation and layer scale have been moved off
-# the special values that they start at and that could hide a difference. On the same images, both must compute the same
-# maps, stage by stage. `worst` names the stage where they part.
+# PyTorch's weights are transplanted into Keras' network. Batch normalisation and layer scale first get values other
+# than their initial ones, which could hide a difference. On the same images, both must compute the same maps, stage by
+# stage. `worst` names the stage with the largest difference.
 
 # %%
 logits = climbed["logits"]
@@ -251,19 +247,19 @@ chapter.figure(figures.draw_depths(depths), "depths", caption, alt)
 # %% [markdown]
 # ### Gradients
 #
-# The loss's gradient for every parameter, in training mode, on the same weights. All gradients are taken together and
-# compared relative to their norm; `worst` names the tensor that differs most by itself. In float32 gradients through
-# batch normalisation differ by a percent even from the same framework's own in float64: that is rounding, and so the
-# limit in float32 is ten times that.
+# The loss's gradients for all parameters, in training mode, on the same weights. All gradients are compared together,
+# relative to their norm; `worst` names the tensor that differs most by itself. In float32 gradients through batch
+# normalisation differ by a percent even from those of the same framework in float64. That is rounding, so the limit in
+# float32 is ten times as large.
 
 # %%
 chapter.table(checked(climbed["gradients"]), "gradients", "Difference of all gradients, relative to their norm.")
 
 # %% [markdown]
-# ### One step, and another
+# ### Two steps
 #
-# The learners take two steps on one epoch's first batches, the second at half the first one's rate: by then there is
-# momentum to be carried over. Every weight and every running statistic is compared.
+# The learners take two steps on an epoch's first batches, the second at half the rate of the first, so that the
+# momentum of the first one has an effect. Every weight and every running statistic is compared.
 
 # %%
 caption = "Largest relative difference of a weight or buffer after two steps in float64."
@@ -272,8 +268,8 @@ chapter.table(checked(climbed["step"]), "step", caption)
 # %% [markdown]
 # ### A short training
 #
-# Some steps, with changing rates. A training multiplies what differs, step by step, so that the limit is wider here,
-# and the rates are small: at larger ones ResNet-50 multiplies a rounding error a thousandfold in a single step.
+# Some steps, with changing rates. Training amplifies differences at every step, so the limit is wider here and the
+# rates are small: at larger ones ResNet-50 amplifies a rounding error a thousandfold in a single step.
 
 # %%
 caption = (
@@ -284,10 +280,10 @@ chapter.table(checked(climbed["trajectory"]), "trajectory", caption)
 # %% [markdown]
 # ### The float32 envelope
 #
-# Real runs are in float32, where two trainings part even if they are the same: rounding differs, and training amplifies
-# it. How fast, each framework shows by itself. The weights it starts from are moved by up to four units in their last
-# place, and the same training is run again. If Keras parts from PyTorch no faster than each parts from itself, then
-# what is between them is rounding.
+# Real runs use float32. There even two equal trainings diverge, because rounding differs and training amplifies it.
+# Each framework by itself shows how fast: its first weights are changed by up to four units in the last place, and the
+# same training is run again. If Keras diverges from PyTorch no faster than each framework diverges from itself, the
+# difference between them is rounding.
 
 # %%
 envelopes = climbed["envelope"]
@@ -298,24 +294,24 @@ chapter.figure(figures.draw_envelopes(envelopes), "envelopes", caption, alt)
 # %% [markdown]
 # ### The learning rate
 #
-# The rate of every step comes from one function that both frameworks share, and is set before the step. What counts
-# is what the optimizer then holds. So the whole schedule is run through both optimizers without training, and the rate
-# is read back each time. PyTorch keeps it as a Python number. Keras keeps it in a float32 variable, so it may be off in
-# the eighth digit: that is rounding, and far below the limit of 1e-6.
+# Both frameworks get the rate of every step from one function, before the step. The optimizer must then hold that rate.
+# So the whole schedule is set in both optimizers without training, and the rate is read back each time. PyTorch keeps
+# it as a Python number. Keras keeps it in a float32 variable, so it may differ in the eighth digit: this is rounding,
+# far below the limit of 1e-6.
 
 # %%
 held = {dataset: inputs.held_rates(cells[dataset], store) for dataset, store in stores.items()}
 caption = (
     "The learning rate that both optimizers hold (above), and its distance from the planned one (below). "
-    "The two curves above lie on each other; below, float32 rounding is all that Keras shows."
+    "The two curves above coincide; the distance below is Keras' float32 rounding."
 )
 alt = "Learning rate over the steps: a straight warm-up from zero, then half a cosine down to zero, in both frameworks."
 chapter.figure(figures.draw_rates(held), "learning_rates", caption, alt)
 
 # %% [markdown]
-# Three steps give the schedule its shape, and they are checked by themselves: the first one, whose rate is 0 where
-# there is a warm-up, the end of the warm-up, where the peak is reached, and the last one, close to 0. It is not quite
-# 0, since the cosine ends one step after the last; 1 % of the peak is allowed.
+# Three steps determine the schedule's shape and are checked separately: the first one, whose rate is 0 with a warm-up,
+# the end of the warm-up, which reaches the peak, and the last one, close to 0. The last rate is not exactly 0, since
+# the cosine ends one step later; 1 % of the peak is allowed.
 
 # %%
 rates = pd.concat([inputs.learning_rates(cells[dataset], table) for dataset, table in held.items()], ignore_index=True)
@@ -325,13 +321,13 @@ chapter.table(checked(rates), "learning_rate_checks", caption)
 # %% [markdown]
 # ## What each difference does by itself
 #
-# Twins again, but with one switch left native. Each difference must show on some rung; one that showed on none would be
-# no difference, or the ladder would be blind to it. `found by` is the first rung above its limit, and `where` the layer
-# or tensor that it names.
+# Twins again, with one switch left native. Each difference must fail some rung; otherwise it is no difference, or the
+# ladder cannot detect it. `found by` is the first rung above its limit, and `where` the layer or tensor that it
+# names.
 
 # %%
 effects = pd.concat([ladder.alone(model, sizes[0], pairing.reference) for model in models], ignore_index=True)
-caption = "One switch native between twins in float64: the first rung that finds it, and what that one measures."
+caption = "One switch native between twins in float64: the first rung that finds it, and the value it measures."
 chapter.table(effects.style.format("{:.2g}", subset=["measured", "limit"]).hide(), "alone", caption)
 
 # %% [markdown]
@@ -340,7 +336,7 @@ chapter.table(effects.style.format("{:.2g}", subset=["measured", "limit"]).hide(
 # %%
 found = {"parameters": parameters} | climbed | {"pixels": pixels, "learning-rate": rates}
 summary = ladder.summary(found)
-caption = "The ladder: what each rung allows and why, and how many of the comparisons that it judged held."
+caption = "The ladder: what each rung allows and why, and how many of its judged comparisons hold."
 chapter.table(checked(summary), "ladder", caption)
 
 # %%
@@ -349,7 +345,7 @@ verdict = f"**Failed: {', '.join(failed)}.** The rows concerned are marked above
 unseen = int(effects.found_by.eq("").sum())
 chapter.markdown(
     f"{summary.passed.sum()} of {len(summary)} rungs hold, with {summary.held.sum()} of {summary.comparisons.sum()} "
-    f"comparisons. {verdict} The ladder finds {len(effects) - unseen} of {len(effects)} differences by themselves."
+    f"comparisons. {verdict} The ladder detects {len(effects) - unseen} of {len(effects)} single differences."
 )
 
 # %%

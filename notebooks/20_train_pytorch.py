@@ -15,11 +15,11 @@
 # # One run in PyTorch
 #
 # What does one run of the study do, from its settings to its record? This chapter trains it. The sweep executes the
-# chapter once for each run, and the executed copy in the run's folder is the run's own report. Opened by hand it
-# trains the run named below. A run that has a result is shown and not trained; with `rerun = "code"` it is trained
-# again if other code made the result.
+# chapter once for each run; the executed copy in the run's folder is the run's report. Executed by hand, the chapter
+# trains the run named below. A run with a result is shown and not trained; with `rerun = "code"` it is trained again if
+# other code made the result.
 #
-# Its twin, `20_train_keras`, has the same cells in the same order; only the learner differs.
+# `20_train_keras` has the same notebook cells in the same order; only the learner differs.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -40,8 +40,8 @@ from lib.training import protocol as training
 # %% [markdown]
 # ## The cell
 #
-# A run's name stands for one point of the study's matrix, with every setting resolved: the values of
-# `params/train.yaml`, and what the study departs from.
+# A run's name identifies one point of the study's matrix with every setting resolved, from `params/train.yaml` and from
+# the study.
 
 # %%
 study = load_study(study_name)
@@ -51,7 +51,7 @@ display(settings_table(cell))
 # %% [markdown]
 # ## The data
 #
-# The store's arrays are mapped, not read; its splits and statistics were checked when it was opened.
+# The store's arrays are memory-mapped. Its splits and statistics are checked when it is opened.
 
 # %%
 store = open_store(cell.dataset)
@@ -60,8 +60,8 @@ print(f"{len(store.train_indices):,} train, {len(store.val_indices):,} val and {
 # %% [markdown]
 # ## The learner
 #
-# A model with PyTorch's own initialisation, its optimizer and its input pipelines. The training protocol knows the
-# framework by this learner alone.
+# A model with PyTorch's own initialisation (or the shared one), its optimizer and its input pipelines. The training
+# protocol uses the framework through this learner only.
 
 # %%
 learner = PyTorchLearner(cell, store)
@@ -71,8 +71,8 @@ print(f"device: {learner.describe()['device']}")
 # %% [markdown]
 # ## Training
 #
-# The protocol of `lib/training/protocol.py` is the same for both frameworks: an epoch is seeded from the seed and its
-# number, timed without its validation, and kept, so that a stopped run goes on from its last whole epoch.
+# Both frameworks use the protocol of `lib/training/protocol.py`. An epoch is seeded from the seed and its number, timed
+# without its validation, and saved: a stopped run resumes from its last whole epoch.
 
 # %%
 log = training.fit(cell, learner, store.digest, rerun)
@@ -84,8 +84,8 @@ display(curves(epochs, study.main))
 # %% [markdown]
 # ## The test
 #
-# The weights of the epoch with the best val accuracy are loaded again and evaluated on the test set, which nothing
-# before has used.
+# The weights of the epoch with the best val accuracy are loaded and evaluated on the test set, which is used here for
+# the first time.
 
 # %%
 result = training.test(cell, learner, log)
@@ -96,8 +96,8 @@ print(f"n = {result['test_images']:,} test images")
 # %% [markdown]
 # ## The record
 #
-# The record is the last file that a run writes, and makes it done. The analysis reads records, epoch logs and logits,
-# and nothing else.
+# The record is the last file that a run writes; it makes the run done. The analysis reads records, epoch logs and
+# logits, and nothing else.
 
 # %%
 record = training.finish(cell, learner, store.digest, log, result)

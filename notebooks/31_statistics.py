@@ -14,15 +14,15 @@
 # %% [markdown]
 # # Does it make a difference?
 #
-# Two means are never equal, and with a handful of seeds chance alone moves them apart. This chapter compares what the
-# study set out to compare: two frameworks, or an arm or a model with the one it departs from. For test accuracy, test
-# macro-F1 and speed, it asks how large the difference is, how sure, and whether it would matter. Runs are compared
-# within pairs of the same seed number, all else equal.
+# Two means are never equal; with few seeds, chance alone separates them. This chapter makes the comparisons that the
+# study states: two frameworks, or an arm, a model or a precision with the level that it is compared against. For test
+# accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and whether it matters. Runs are
+# compared in pairs of the same seed number, all else equal.
 #
-# A shared seed number alone does not make a pair: between frameworks with native initialisation and native shuffling,
-# the two runs have only their settings in common. The tests remain valid then, but pairing gains nothing. With a shared
-# pairing both frameworks start from the same weights, or from the same quantiles of different distributions, and see
-# the same images. Arms of one framework share what their difference leaves alone. What that is worth is measured below.
+# The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
+# frameworks share only their settings. The tests remain valid, but pairing gains nothing. With a shared pairing both
+# frameworks start from the same weights, or from the same quantiles of different distributions, and see the same
+# images. Arms of one framework share whatever their difference does not change. The gain of pairing is measured below.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -60,18 +60,17 @@ elif not pairs:
 # %% [markdown]
 # ## What so few pairs can show
 #
-# The Wilcoxon signed-rank test looks only at the signs and ranks of the differences. With *n* pairs there are $2^n$
-# patterns of signs, each as likely as any other if the two sides are alike. The most extreme result, all differences
-# on one side, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
+# The Wilcoxon signed-rank test uses only the signs and ranks of the differences. With *n* pairs there are $2^n$
+# patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all differences of one
+# sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
 #
-# The t test has no such floor, but it needs a large effect when pairs are few. The right half of the table says how
-# large: the smallest difference, in standard deviations of the paired difference, that the test would find in eight
-# studies of ten (power 0.8), first at a level of 0.05, then at the level that Holm's correction requires of the
-# smallest p.
+# The t test has no such floor, but with few pairs it needs a large effect. The right half of the table gives the
+# smallest difference, in standard deviations of the paired difference, that the test would detect in eight studies of
+# ten (power 0.8): first at a level of 0.05, then at the level that Holm's correction requires of the smallest p.
 
 # %%
 design = inference.design(range(2, 11), max(tests, 1))
-caption = f"What a design can show, by its number of pairs; corrected for {max(tests, 1)} tests in the last column."
+caption = f"What a number of pairs can show; the last column is corrected for {max(tests, 1)} tests."
 chapter.table(shown(design, design.columns), "design", caption)
 
 # %%
@@ -79,27 +78,27 @@ floor = inference.smallest_wilcoxon_p(pairs) if pairs else float("nan")
 needed = design.pairs[design["smallest Wilcoxon p"] < ALPHA].min()
 reach = f"The Wilcoxon test needs {needed} pairs to reach p below {ALPHA} at all ([Table](#tbl-design))."
 if pairs:
-    can = "so it can" if floor < ALPHA else "so **it cannot, whatever the data**, and nothing here rests on it"
+    can = "so it can" if floor < ALPHA else "so **no data can reach it**, and no conclusion here uses this test"
     reach += f" This study has {pairs}, with a smallest p of {floor:.4g}, {can}."
 chapter.markdown(reach)
 
 # %% [markdown]
 # ## How large the differences are
 #
-# An interval says more than a p: it holds the differences that are compatible with the data. These are 95 % t
-# intervals of the mean paired difference. A bootstrap interval would be too narrow with so few pairs.
+# An interval is more informative than a p: it contains the differences that are compatible with the data. These are
+# 95 % t intervals of the mean paired difference. A bootstrap interval would be too narrow with so few pairs.
 #
-# Whether a difference *matters* was fixed before any run: half a point of accuracy or of macro-F1, and 5 % of speed.
-# This is the equivalence margin, the green band of the figures. A speed is compared as a ratio, on a log scale and
-# between 1/1.05 and 1.05, so the result does not depend on which side is named first.
+# The size from which a difference *matters* was fixed before any run: half a point of accuracy or of macro-F1, and 5 %
+# of speed. This is the equivalence margin, the green band of the figures. Speeds are compared as a ratio, on a log
+# scale and between 1/1.05 and 1.05, so that the order of the two sides does not change the result.
 #
-# *Detectable* is the smallest difference that a paired t test would find in eight studies of ten at a level of 0.05,
-# given the scatter seen here.
+# *Detectable* is the smallest difference that a paired t test would detect in eight studies of ten at a level of 0.05,
+# with the scatter observed here.
 
 # %%
 for suffix, metric in [(suffix, metric) for suffix in tables for metric in METRICS if pairs]:
     against, level = sides(compared[suffix])
-    alt = f"Paired difference in {METRICS[metric].title}, {level} minus {against}, beside the margin, a row a group."
+    alt = f"Paired difference in {METRICS[metric].title}, {level} minus {against}, and the margin; one row per group."
     what = f"Differences in {METRICS[metric].title}, {level} minus {against}"
     caption = f"{what}: mean and 95 % t interval for each group; the band is the margin."
     drawn = effects.effects(tables[suffix], metric, compared[suffix])
@@ -129,18 +128,18 @@ for suffix, table in published.items() if pairs else ():
 # %% [markdown]
 # ## The tests
 #
-# Two questions are put to each row. *Is the difference other than zero?* is the paired t test's. *Is it within the
-# margin?* is the question of TOST, two one-sided t tests against the two ends of the margin: only here does a small p
-# speak for equality. A large p of the first test does not; it may merely mean that there were few pairs.
+# Each row answers two questions. The paired t test asks: *is the difference other than zero?* TOST, two one-sided t
+# tests against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is evidence of
+# equality. A large p of the t test is not; it may only mean that there were few pairs.
 #
-# With many rows a few small p values come by chance. Holm's correction holds the risk of even one false alarm in the
-# whole table at 5 %, for each of the two questions. A row is judged *equivalent* if the corrected TOST p is below
-# 0.05, else *different* if the corrected t test's is, else *undecided*. A difference that is real but surely within
-# the margin is thus called equivalent: the margin says what matters.
+# With many rows some p values are small by chance. Holm's correction keeps the risk of any false alarm in the whole
+# table at 5 %, for each of the two questions. A row is *equivalent* if the corrected TOST p is below 0.05, else
+# *different* if the corrected p of the t test is, else *undecided*. A real difference that lies within the margin is
+# therefore called equivalent: the margin defines what matters.
 
 # %%
 p_values = ["t_p", "holm_p", "wilcoxon_p", "tost_p", "tost_holm_p"]
-caption = "The p values of each test, and the judgement. Saved beside the report with every statistic."
+caption = "The p values of each test, and the judgement. The table saved beside the report has every statistic."
 for suffix, table in published.items() if pairs else ():
     columns = [*compared[suffix].group, "level", "metric", *p_values, "judgement"]
     chapter.table(shown(table, columns), f"statistical_results{suffix}", caption)
@@ -153,12 +152,12 @@ for table in tables.values() if pairs else ():
         chapter.markdown("\n".join(["Some rows have fewer pairs or statistics than others:", "", *lines]))
 
 # %% [markdown]
-# ## What pairing buys
+# ## What pairing gains
 #
-# The variance of a difference is $\sigma_1^2 + \sigma_2^2 - 2 r \sigma_1 \sigma_2$: where the two runs of a pair are
-# alike, much of what a seed does to both drops out. The table gives the correlation $r$ of test accuracy within pairs,
-# and what a pair is *worth*: how many seeds on each side without pairing measure a difference as well as one pair
-# does. Pairs that share nothing have a correlation near 0 and are worth one. With few seeds it is known badly.
+# The variance of a difference is $\sigma_1^2 + \sigma_2^2 - 2 r \sigma_1 \sigma_2$: if the runs of a pair are
+# correlated, the seed's common effect cancels. The table gives the correlation $r$ of test accuracy within pairs, and
+# what a pair is *worth*: the number of seeds on each side that give the same precision without pairing. Pairs that
+# share nothing have a correlation near 0 and are worth one. With few seeds the estimate is imprecise.
 
 # %%
 caption = f"Correlation r of test accuracy within pairs, with its 95 % interval, {pairs} seeds; pooled in the last row."
@@ -168,15 +167,14 @@ for suffix, comparison in compared.items() if pairs > 1 else ():
     chapter.table(shown(alike, list(alike.columns)), f"pairing{suffix}", caption)
 
 # %% [markdown]
-# ## How large in words
+# ## How large are the effects?
 #
-# Cohen's d puts a difference in units of scatter. Two kinds are in use for pairs: $d_z$ divides by the standard
-# deviation of the paired differences and is what the t test sees; $d_{av}$ divides by the mean of the two sides'
-# own standard deviations and says how far the two clouds of runs lie apart. The words *small*, *medium* and *large*
-# (from 0.2, 0.5 and 0.8 on) belong to the second. Cliff's delta asks only which value is larger: the share of all
-# combinations in which the second side's is, minus the share in which the first side's is (small from 0.147, medium
-# from 0.33, large from 0.474 on). An effect can be large in these words and still have no consequence, if the seeds
-# hardly scatter.
+# Cohen's d is a difference in units of scatter. Two versions exist for pairs. $d_z$ divides by the standard deviation
+# of the paired differences; the t test uses it. $d_{av}$ divides by the mean of the two sides' own standard deviations
+# and measures the distance between the two groups of runs. The labels *small*, *medium* and *large* (from 0.2, 0.5 and
+# 0.8 on) refer to $d_{av}$. Cliff's delta is the share of all combinations in which the second side's value is larger,
+# minus the share in which the first side's is (small from 0.147, medium from 0.33, large from 0.474 on). If the seeds
+# scatter little, even a large effect can be too small to matter.
 
 # %%
 caption = f"Significance at {ALPHA} after Holm's correction, sizes of the effects by d_av, and the verdict."
@@ -208,7 +206,7 @@ for suffix, table in tables.items() if pairs else ():
             f"With {pairs} pairs and the scatter seen here, the median comparison by {compared[suffix].axis} could "
             f"detect a difference in accuracy of {percent(detectable)} points at a level of {ALPHA}, before any "
             f"correction; the margin is {percent(METRICS['test_accuracy'].margin)} points. *Undecided* means that the "
-            "corrected tests settle neither question."
+            "corrected tests answer neither question."
         )
 if not pairs:
     chapter.markdown("Nothing yet.")

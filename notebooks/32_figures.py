@@ -14,9 +14,9 @@
 # %% [markdown]
 # # How did the runs learn, and how fast?
 #
-# A table of final numbers hides how they were reached. A loss that jumps, a learning rate that does not follow its
-# plan, one seed that falls out of line: all of that can be seen in a curve and in nothing else. This chapter draws the
-# training of every group, then sets accuracy and speed side by side.
+# A table of final numbers hides the training. A loss that jumps, a learning rate that departs from its schedule or a
+# seed that departs from the others is visible in a curve only. This chapter draws the training of every group, then
+# compares accuracy and speed.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -43,9 +43,9 @@ if found.empty:
 # ## Training curves
 #
 # One figure for each group of runs that are compared. A thin line is one seed and a bold line the mean over the seeds.
-# Train loss is that of the augmented images during the epoch; accuracy and macro-F1 are measured on the validation
-# split after it. One function plans the learning rate for every run, so curves of one schedule lie on each other. A
-# curve that leaves the others points to a fault.
+# The train loss is that of the augmented images during the epoch; accuracy and macro-F1 are measured on the val split
+# after it. One function gives the learning rate of every run, so curves of the same schedule coincide. A curve that
+# departs from the others indicates a fault.
 
 # %%
 for keys, group in logs.groupby(comparison.group, sort=False):
@@ -58,29 +58,29 @@ for keys, group in logs.groupby(comparison.group, sort=False):
 # %% [markdown]
 # ## Accuracy
 #
-# The bars start at zero, so that their length is what they show; differences of less than a point have to be read from
-# the intervals of the chapter on statistics. An error bar is one standard deviation of the seeds to either side, and a
+# The bars start at zero, so their length is proportional to the value. Differences of less than a point are better read
+# from the intervals of the chapter on statistics. An error bar is one standard deviation of the seeds to either side; a
 # single seed has none.
 
 # %%
 for precision in found.precision.unique():
     caption = f"Test accuracy in {precision}: mean over the seeds, each seed, and ± 1 standard deviation."
-    alt = f"Bars of the test accuracy in {precision}, a bar a {comparison.axis}, for each group."
+    alt = f"Bars of the test accuracy in {precision}, one per {comparison.axis}, for each group."
     drawn = training.bars(found, "test_accuracy", precision, comparison)
     chapter.figure(drawn, f"accuracy_{precision}", caption, alt)
 
 # %% [markdown]
 # ## Speed
 #
-# Images of training a second: the images of all epochs over their seconds, validation not counted. The first epoch is
-# slower than the others, because each kernel runs for the first time. Keras' tracing and the start of PyTorch's loading
-# processes are not timed.
+# The speed is the number of training images of all epochs divided by their seconds, without validation. The first epoch
+# is slower than the others because each kernel runs for the first time. Keras tracing and the start of PyTorch's
+# workers are not timed. Speeds are comparable only between runs with the same hardware and libraries.
 
 # %%
 chapter.markdown(environments.libraries_note(study))
 for precision in found.precision.unique():
-    caption = f"Training speed in {precision}, in images a second: mean, each seed, and ± 1 standard deviation."
-    alt = f"Bars of the images a second in {precision}, a bar a {comparison.axis}, for each group."
+    caption = f"Training speed in {precision}, in images per second: mean, each seed, and ± 1 standard deviation."
+    alt = f"Bars of the images per second in {precision}, one per {comparison.axis}, for each group."
     drawn = training.bars(found, "images_per_sec_avg", precision, comparison)
     chapter.figure(drawn, f"throughput_{precision}", caption, alt)
 

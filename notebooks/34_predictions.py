@@ -14,10 +14,10 @@
 # %% [markdown]
 # # On which images do they differ?
 #
-# Two runs with one and the same accuracy need not be right about the same images, nor equally sure of themselves. Every
-# run keeps what its network answered to each test image. This chapter asks three things of the answers: which classes
-# are harder, does a network know when it is wrong, and do two runs that differ in what the study compares (a framework,
-# an arm) disagree about more images than two seeds do?
+# Two runs with the same accuracy may be right on different images and have different confidence. Every run saves the
+# logits of each test image. This chapter answers three questions from them. Which classes are harder? Is a network less
+# confident when it is wrong? Do two runs that differ in the axis that the study compares, such as the framework or the
+# arm, disagree on more images than two seeds do?
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -42,8 +42,9 @@ if answers.empty:
     chapter.markdown("**Nothing has been run yet:** there are no predictions.")
 
 # %% [markdown]
-# The answers are logits in float16, three or four digits each. Where two classes all but tie, rounding may turn the
-# prediction, so the accuracy that they give is set against the one that each run recorded in full precision.
+# The logits are stored in float16, with three or four digits. Where two classes are nearly equal, rounding may change
+# the prediction. So the accuracy computed from them is compared with the one that each run recorded in full
+# precision.
 
 # %%
 calibration = predictions.calibration(study, answers)
@@ -51,15 +52,15 @@ recorded = results(study)[[*study.keys, "test_accuracy"]]
 both = calibration.merge(recorded, on=study.keys, suffixes=("", "_recorded"))
 departure = (both.test_accuracy - both.test_accuracy_recorded).abs().max()
 if len(both):
-    chapter.markdown(f"The largest departure among {len(both)} runs is {percent(departure)} points of accuracy.")
+    chapter.markdown(f"The largest deviation among {len(both)} runs is {percent(departure)} points of accuracy.")
 
 # %% [markdown]
-# ## Which classes
+# ## Which classes are harder?
 #
-# The accuracy on the test images of each class: a dot is the mean over the seeds, a line reaches from the lowest seed
-# to the highest. Where a dataset has more than ten classes, the figure shows the ten in which two levels lie furthest
-# apart. These are chosen for being extreme: among a hundred classes some lie far apart by chance, and a class of few
-# images moves in large steps. A gap that is no wider than the lines is no finding.
+# The accuracy on the test images of each class: a dot is the mean over the seeds, and a line reaches from the lowest
+# seed to the highest. For a dataset with more than ten classes, the figure shows the ten with the largest gap between
+# two levels. Such a selection is biased: among a hundred classes some gaps are large by chance, and the accuracy of a
+# class with few images changes in large steps. A gap that is no wider than the lines is not a finding.
 
 # %%
 classes = predictions.per_class(answers, comparison)
@@ -67,7 +68,7 @@ for dataset, rows in classes.groupby("dataset"):
     few, most = rows.images.min(), rows.images.max()
     size = f"test images in a class: {few}" + (f" to {most}" if most > few else "")
     caption = f"Test accuracy by class on {dataset}, the seeds' mean, lowest and highest; {size}."
-    alt = f"Dots of the test accuracy on classes of {dataset}, a panel a group, a dot a {comparison.axis}."
+    alt = f"Dots of the test accuracy on classes of {dataset}, one panel per group, one dot per {comparison.axis}."
     chapter.figure(draw_classes(rows, comparison), f"classes_{dataset}", caption, alt)
 
 # %%
@@ -78,31 +79,31 @@ style = shown(published(gaps, comparison), [*row, "delta"])
 style.hide(gaps.index.difference(widest.index), axis="index")
 caption = "Accuracy on a class in percent, the difference in points."
 if len(gaps) > len(widest):
-    caption += f" The {len(widest)} rows that stand out most; the table saved beside the report has all {len(gaps)}."
+    caption += f" The {len(widest)} widest gaps; the table saved beside the report has all {len(gaps)}."
 if len(gaps):
     chapter.table(style, "class_gaps", caption)
 
 # %% [markdown]
-# ## How sure
+# ## How confident are they?
 #
-# A network's confidence is the largest value of its softmax. Of the images to which it gives 80 %, it should get 80 %
-# right; then it is *calibrated*. The reliability curve shows this for 15 bins of confidence of equal width, all seeds
-# together. Below the diagonal a network is surer than it is right, above it more modest than it need be. A dot's area
-# is the share of the images that fall in its bin. Small dots rest on few images, and jump; the curve leaves out those
-# that hold less than 1 %.
+# A network's confidence is the largest value of its softmax. A network is *calibrated* if it is right on 80 % of the
+# images with a confidence of 80 %, and so on. The reliability curve shows this for 15 bins of confidence of equal
+# width, over all seeds. Below the diagonal a network is overconfident, above it underconfident. A dot's area is the
+# share of the images in its bin. Small dots are from few images and scatter; the curve leaves out bins with less than
+# 1 % of the images.
 #
-# The *expected calibration error* (Guo et al. 2017) sums this up in one number for each run: how far accuracy and
-# confidence of a bin are apart, weighted by the images in it,
+# The *expected calibration error* (Guo et al. 2017) is one number for each run: the distance between accuracy and
+# confidence of a bin, weighted by its share of the images,
 #
 # $$\mathrm{ECE} = \sum_{m=1}^{15} \frac{|B_m|}{n} \, \left|\mathrm{acc}(B_m) - \mathrm{conf}(B_m)\right|.$$
 #
-# It is never below zero, so that chance alone makes it larger the fewer images there are.
+# It is never negative, so with few images chance alone makes it larger.
 
 # %%
 curves = predictions.reliability(answers, comparison)
 for dataset, rows in curves.groupby("dataset"):
     caption = f"Reliability on {dataset}: accuracy in each bin of confidence; the area of a dot is its share of images."
-    alt = f"Accuracy over confidence on {dataset}, a panel a group, a curve a {comparison.axis}, and the diagonal."
+    alt = f"Accuracy over confidence on {dataset}, one panel per group, one curve per {comparison.axis}; the diagonal."
     chapter.figure(draw_reliability(rows, comparison), f"reliability_{dataset}", caption, alt)
 
 # %%
@@ -118,51 +119,51 @@ means = calibration.groupby([*comparison.group, comparison.axis], as_index=False
 # %%
 style = shown(means, means.columns)
 style.format(percent, subset=["confidence", "calibration_error", "lowest", "highest"])
-caption = "Calibration in percent: means over the seeds, and the calibration error of the best and of the worst seed."
+caption = "Calibration in percent: means over the seeds, and the lowest and highest calibration error of a seed."
 if len(means):
     chapter.table(style, "calibration", caption)
     with files.replacing(paths.REPORT / study_name / "tables" / "calibration_runs.csv") as path:
         calibration.to_csv(path, index=False)
 
 # %% [markdown]
-# ## On which images
+# ## On which images do they disagree?
 #
-# The share of the test images to which two runs give different answers is called *churn* (Milani Fard et al. 2016). It
-# is counted for every pair of runs of a group: within a level, where only the seed differs, and across, where the level
-# does. Pairs with the same seed number stand apart from pairs with different ones; where both start from the same
-# weights and see the same batches, the first should agree more.
+# *Churn* is the share of the test images for which two runs predict different classes (Milani Fard et al. 2016). It is
+# computed for every two runs of a group: within a level, where only the seed differs, and across levels. Runs with the
+# same seed number are shown apart from runs with different ones. They should agree more if both start from the same
+# weights and see the same batches.
 #
-# Churn has to be read against accuracy. Two runs that err on 30 % of the images can differ on up to 60 %, two that err
-# on 1 % on hardly any. So the yardstick is the churn between seeds of the same group. A run is part of several pairs,
+# Churn depends on accuracy. Two runs with 30 % errors can differ on up to 60 % of the images, two with 1 % errors on
+# hardly any. So churn is compared with the churn between seeds of the same group. Each run occurs in several dots, so
 # the dots are not independent, and no p value is given.
 
 # %%
 disagreements = predictions.disagreements(answers, comparison)
 churn = predictions.churn(disagreements, comparison)
-caption = "Churn of each pair of runs, a dot; a stroke is the mean of a kind of pair."
-alt = "Shares of test images on which two runs differ, a lane a kind of pair: within a level, and across."
+caption = "Churn of every two runs, one dot each; a stroke is the mean of its lane."
+alt = "Shares of test images on which two runs differ, in one lane within each level, and in others across levels."
 if len(churn):
     chapter.figure(draw_churn(disagreements, comparison), "churn", caption, alt)
 
 # %%
 style = shown(churn, churn.columns)
 style.format(percent, subset=["churn", "lowest", "highest"])
-caption = "Share of the test images on which two runs differ, in percent: mean, lowest and highest of so many pairs."
+caption = "Share of the test images on which two runs differ, in percent: mean, lowest and highest over the pairs."
 if len(churn):
     chapter.table(style, "churn", caption)
 
 # %% [markdown]
-# What does a change of level add to a change of seed? The *excess* is the mean churn across, with different seeds,
-# minus the mean churn within the two levels. Its expected value is never negative. It is zero exactly where both levels
-# give every image every class with the same probability, over the chance of the seeds. It is an estimate: where it
-# should be zero, it will be a little above or below.
+# What does a change of level add to a change of seed? The *excess* is the mean churn across levels, with different
+# seeds, minus the mean churn within the two levels. Its expected value is never negative. It is zero if and only if,
+# over the seeds, both levels predict every class of every image with the same probability. The excess is an estimate:
+# if its expected value is zero, it will be a little above or below.
 
 # %%
 excess = predictions.excess(disagreements, comparison)
 columns = excess.columns.drop("level") if comparison.axis == "framework" else excess.columns
 style = shown(excess, columns)
 style.format(percent, subset=["within", "across"]).format(points, subset=["excess"])
-caption = f"Mean churn within a {comparison.axis} and across, in percent, and what is added to the seed, in points."
+caption = f"Mean churn within a {comparison.axis} and across, in percent, and the excess, in points."
 if len(excess):
     chapter.table(style, "churn_excess", caption)
 elif len(answers):
@@ -184,7 +185,7 @@ for name, rows in calibration.groupby(comparison.axis):
     error, sure = rows.calibration_error, (rows.confidence > rows.test_accuracy).sum()
     chapter.markdown(
         f"- **Calibration of {title(name)}**: an expected calibration error from {percent(error.min())} % to "
-        f"{percent(error.max())} %; on the whole surer than right: {sure} of {len(rows)} runs."
+        f"{percent(error.max())} %; overconfident on average: {sure} of {len(rows)} runs."
     )
 
 # %%

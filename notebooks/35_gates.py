@@ -14,9 +14,9 @@
 # %% [markdown]
 # # May the study go on?
 #
-# A pipeline can be wrong and still produce numbers. So some demands were written down before the first run: gates that
-# a small study has to pass before a large one is worth its time. A gate cannot show that all is right; it catches the
-# faults that would make every later number worthless.
+# A faulty pipeline still produces numbers. So requirements were fixed before the first run: gates that a small study
+# must pass before a large one is started. Gates cannot show that everything is correct. They detect the faults that
+# would make all later numbers worthless.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -36,39 +36,39 @@ found, states = results.results(study), results.states(study)
 judged = gates.gates(study, found, results.epochs(study))
 
 # %% [markdown]
-# ## The gates, and why they stand where they do
+# ## The gates and their thresholds
 #
-# - **Every epoch logged**: all runs of the study, and in each log as many epochs as the settings ask for. The learning
-#   rate falls to zero over exactly these epochs; a shorter run is another training, and must not enter a mean.
-# - **No NaN in logs and results**: none at all. A single one means that a loss overflowed or a number was never
-#   written, and most means would pass over it without a word.
-# - **Val accuracy**: above a least value that the study sets for each dataset, in its best epoch. It lies far above
-#   chance, and well below what a healthy run reaches, so that only a fault fails it. On CIFAR-10 and CIFAR-100 guessing
-#   gives 10 % and 1 %, published runs of such networks some 93 % and 68 to 77 %; the gates stand at 85 % and 55 %. On
-#   the digits a linear model passes 90 %. A study that names no least value is not judged on this point.
-# - **Seeds differ**: no two seeds of a framework have the same train loss in every epoch. If they had, the seed would
-#   not reach the random numbers, and five runs would be one. Whole courses are compared, as two accuracies on a small
-#   set of images may well agree by chance.
-# - **Frameworks agree on each seed**, where a study has both: at most 5 points of val accuracy between them on the same
+# - **Every epoch logged**: all runs of the study are there, and each log has as many epochs as its settings. The
+#   learning rate falls to zero over exactly these epochs; a shorter run is another training and must not enter a mean.
+# - **No NaN in logs and results**: a NaN means that a loss overflowed or that a number was never written, and most
+#   means would ignore it silently.
+# - **Val accuracy**: in its best epoch, a run exceeds a threshold that the study sets for each dataset. The threshold
+#   is far above chance and well below the accuracy of a correct run, so that only a fault fails it. On CIFAR-10 and
+#   CIFAR-100 chance is 10 % and 1 %, and published runs of such networks reach some 93 % and 68 to 77 %; the gates are
+#   85 % and 55 %. On the digits a linear model exceeds 90 %. A study without a threshold is not judged on this point.
+# - **Seeds differ**: no two seeds of a framework have the same train loss in every epoch. Otherwise the seed would not
+#   reach the random numbers, and five runs would be copies of one. The losses of all epochs are compared, because two
+#   accuracies on few images may be equal by chance.
+# - **Frameworks agree on each seed**, if a study has both: their val accuracies differ by at most 5 points on the same
 #   dataset, model, precision, arm and seed. Seeds scatter by less than a point or two, and the known differences may
-#   add a little. A wider gap is more likely a mistake in one of the two than a finding.
+#   add a little. A wider gap is more likely a mistake in one framework than a finding.
 
 # %% [markdown]
-# ## How they stand
+# ## Which gates pass?
 #
-# A gate is *open* where there is nothing yet to judge: no run, or no second one to compare with. A failed one stays in
+# A gate is *open* if there is nothing to judge yet: no run, or no second one to compare with. A failed gate stays in
 # the table.
 
 # %%
 judged["runs concerned"] = judged["cells concerned"].str.count(r"[^, ]+")
 judged["verdict"] = judged.passed.map({True: "pass", False: "FAILED"}).fillna("open")
 columns = ["gate", "threshold", "found", "runs concerned", "verdict"]
-caption = "The gates: what they ask for, what was found, how many runs do not pass, and the verdict."
+caption = "The gates: the threshold, the value found, the number of runs that do not pass, and the verdict."
 chapter.table(shown(judged, columns), "gates", caption)
 
 # %% [markdown]
-# A run without results has not logged its epochs, and fails that gate until it has them. Those that were never begun
-# are counted; every other run that stands in the way of a gate is named, with its state and its best val accuracy.
+# A run without results has not logged its epochs and fails the first gate until it has. Runs that were never started
+# are only counted; every other run that fails a gate is listed with its state and its best val accuracy.
 
 # %%
 reached = {cell.name: record.acc_best for cell in study.cells if (record := read_record(cell))}
@@ -79,10 +79,10 @@ failures["acc_best"] = failures.run.map(reached)
 # %%
 listed = failures[failures.state != "missing"].reset_index(drop=True)
 if len(listed):
-    chapter.table(shown(listed, listed.columns), "gate_failures", "Every run that does not pass a gate, gate by gate.")
+    chapter.table(shown(listed, listed.columns), "gate_failures", "The runs that do not pass, gate by gate.")
 missing = (states.state == "missing").sum()
 if missing:
-    chapter.markdown(f"{missing} of {len(states)} runs were never begun.")
+    chapter.markdown(f"{missing} of {len(states)} runs were never started.")
 
 # %% [markdown]
 # ## What was found
@@ -94,7 +94,7 @@ answers = {"No": broken, "Not yet": bool(failed) or found.empty, "Yes, as far as
 answer = next((answer for answer, holds in answers.items() if holds), "Yes")
 
 # %%
-sentences = [f"**{answer}.** {(judged.verdict == 'pass').sum()} of {len(judged)} gates hold ([Table](#tbl-gates))."]
+sentences = [f"**{answer}.** {(judged.verdict == 'pass').sum()} of {len(judged)} gates pass ([Table](#tbl-gates))."]
 sentences += [f"{states.state.isin(['done', 'other code']).sum()} of {len(states)} runs have results."]
 sentences += [f"Failed: {failed}."] if failed else []
 sentences += [f"Open, with nothing to compare: {still_open}."] if still_open else []

@@ -188,7 +188,7 @@ def test_the_chapter_can_be_read_however_many_runs_are_finished(finished, digits
     write_runs(study, {"none": [], "the native arm": names[:1], "all": names}[finished])
     execute(paths.NOTEBOOKS / "33_attribution.py", tmp_path / "out.ipynb", {"study_name": name})
     said = [output.data["text/markdown"] for output in outputs_of(tmp_path / "out.ipynb")]
-    assert any("There is nothing to take apart yet" in text for text in said) == (finished != "all")
+    assert any("There is nothing to attribute yet" in text for text in said) == (finished != "all")
     assert any("the largest part is *optimizer*" in text for text in said) == (finished == "all")
     assert (paths.REPORT / name / "tables/effects_accuracy.csv").exists() == (finished == "all")
     assert (paths.REPORT / name / "figures/waterfall_speed.png").exists() == (finished == "all")

@@ -378,7 +378,7 @@ def test_the_chapter_on_predictions_shows_classes_calibration_and_churn(study):
         "tbl-churn",
         "tbl-churn_excess",
     ]
-    assert "The largest departure among 6 runs is 0.00 points" in prose
+    assert "The largest deviation among 6 runs is 0.00 points" in prose
     assert "above zero in" in prose
     table = predictions.churn(predictions.disagreements(predictions.answers(study), FRAMEWORKS), FRAMEWORKS)
     assert column(shown, "tbl-churn", 5) == [f"{100 * churn:.2f}" for churn in table["churn"]]
@@ -398,16 +398,16 @@ def test_the_chapter_on_gates_names_every_run_that_fails_and_refuses(study):
     assert column(shown, "tbl-gates", 3) == ["0", "0", "1", "0", "2"]
     assert column(shown, "tbl-gate_failures", 1) == [weak.name, weak.name, other.name]
     assert column(shown, "tbl-gate_failures", 3) == ["50.00", "50.00", "95.00"]
-    assert "**No.** 3 of 5 gates hold" in prose
+    assert "**No.** 3 of 5 gates pass" in prose
     assert "Failed: val accuracy on digits, frameworks agree on each seed." in prose
 
 
 @pytest.mark.parametrize(
     ("finished", "verdict"),
     [
-        (slice(None), "**Yes.** 5 of 5 gates hold"),
-        (slice(0, 0), "**Not yet.** 0 of 5 gates hold"),
-        (slice(0, 2), "**Not yet.** 3 of 5 gates hold"),
+        (slice(None), "**Yes.** 5 of 5 gates pass"),
+        (slice(0, 0), "**Not yet.** 0 of 5 gates pass"),
+        (slice(0, 2), "**Not yet.** 3 of 5 gates pass"),
     ],
     ids=["all", "nothing", "one seed"],
 )
@@ -423,7 +423,7 @@ def test_a_study_of_one_framework_has_no_gate_on_the_gap_between_two(study, read
     for cell in study.cells[::2]:
         finish(cell)
     prose = read_chapter("35_gates")
-    assert "**Yes.** 4 of 4 gates hold" in prose
+    assert "**Yes.** 4 of 4 gates pass" in prose
 
 
 def test_a_gate_that_the_study_cannot_judge_leaves_the_verdict_with_a_limit(study, read_chapter):
@@ -432,7 +432,7 @@ def test_a_gate_that_the_study_cannot_judge_leaves_the_verdict_with_a_limit(stud
     for cell in study.cells[:2]:
         finish(cell)
     prose = read_chapter("35_gates")
-    assert "**Yes, as far as can be judged.** 4 of 5 gates hold" in prose
+    assert "**Yes, as far as can be judged.** 4 of 5 gates pass" in prose
     assert "Open, with nothing to compare: seeds differ." in prose
 
 
@@ -457,4 +457,4 @@ def test_the_chapter_on_predictions_can_be_read_however_few_runs_there_are(study
 def test_the_results_name_how_many_gates_hold_and_where_they_stand(study, read_chapter):
     for cell in study.cells:
         finish(cell)
-    assert "5 of the 5 gates that were set beforehand hold ([Table](#tbl-gates))" in read_chapter("30_results")
+    assert "5 of the 5 gates pass ([Table](#tbl-gates))" in read_chapter("30_results")
