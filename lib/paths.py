@@ -16,7 +16,7 @@ PARAMS = ROOT / "params"
 """`train.yaml` (settings), the studies, and `dataset_stats.yaml` (statistics; `make data` writes it)."""
 
 STUDIES = PARAMS / "studies"
-"""One experiment matrix a file."""
+"""One experiment matrix per file."""
 
 DATA = ROOT / "data"
 """The stores: NumPy arrays that load by memory map."""
@@ -25,7 +25,7 @@ SPLITS = DATA / "splits"
 """Indices of the train and val split of each dataset."""
 
 EXECUTED = ROOT / "executed"
-"""One folder a run."""
+"""One folder per run."""
 
 REPORT = ROOT / "report"
 """What `make report` exports."""

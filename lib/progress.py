@@ -8,7 +8,7 @@ _QUIET_SECONDS = 30
 
 
 class Progress:
-    """Prints a line an epoch, and within a long epoch one every half minute."""
+    """Prints one line per epoch, and within a long epoch one every half minute."""
 
     def __init__(self, name: str, done: int, epochs: int, steps: int) -> None:
         self._name, self._epoch, self._epochs, self._steps = name, done, epochs, steps

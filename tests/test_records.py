@@ -118,7 +118,7 @@ def test_pairs_on_unlike_cuda_or_cudnn_are_named_where_speeds_are_compared(study
     assert note(("none", "none"), ("13.0", "9.20.0")) == "", "on a CPU neither makes a speed"
     told = note(("12.5", "9.28.0"), ("13.0", "9.20.0"))
     assert "keras CUDA 12.5 and cuDNN 9.28.0, pytorch CUDA 13.0 and cuDNN 9.20.0 (1 in all, such as `keras_" in told
-    assert "unlike" in note(("12.5", "8.9.7"), ("12.8", "9.10.2"))
+    assert "different" in note(("12.5", "8.9.7"), ("12.8", "9.10.2"))
 
 
 def test_means_have_a_row_a_group_and_framework_and_one_seed_has_no_deviation(study):

@@ -1,8 +1,8 @@
-"""What explains the gap between the frameworks: from native to aligned one cause after another, and back.
+"""The parts of the gap between the frameworks: one cause after another is aligned, and then made native again.
 
-A gap is PyTorch minus Keras on one seed. Where a cause is aligned, its part of the gap goes. Each cause is taken away
-twice: on the way forth, with the causes before it aligned already, and on the way back, with only those after it
-aligned. The mean over an order and its reverse estimates the Shapley value (Mitchell et al. 2022, JMLR 23, "antithetic
+A gap is PyTorch minus Keras on one seed. Aligning a cause removes its part of the gap. Each part is measured twice: on
+the way forth, with the causes before it aligned, and on the way back, with only those after it aligned. The mean over
+an order and its reverse estimates the Shapley value (Mitchell et al. 2022, JMLR 23, "antithetic
 sampling"), and the parts add up to the whole.
 """
 
@@ -20,16 +20,16 @@ from lib.study.study import Study
 GROUP = ["dataset", "model", "precision"]
 
 GAPS = {"accuracy": "test_accuracy", "speed": "images_per_sec_avg_late"}
-"""What is attributed, and the column of the results that it comes from."""
+"""The gaps, and the column of the results for each."""
 
 NATIVE, ALIGNED = "native", "aligned"
-"""The two rows that are no causes: the whole gap, and what is left of it between twins."""
+"""The two rows that are not causes: the native gap, and the gap between twins."""
 
 EFFECTS = (*GROUP, "cause", "n", "forth", "back", "effect", "low", "high")
 
 
 def gaps(study: Study, gap: str) -> pd.DataFrame:
-    """Return the gap of every pair that is finished in both frameworks, one row an arm and seed.
+    """Return the gap of every pair that is finished in both frameworks, one row per arm and seed.
 
     Returns:
         Columns `GROUP`, `arm`, `level`, `seed`, `first` (Keras), `second` (PyTorch) and `gap`: a difference of shares
@@ -41,11 +41,11 @@ def gaps(study: Study, gap: str) -> pd.DataFrame:
 
 
 def effects(study: Study, gaps: pd.DataFrame) -> pd.DataFrame:
-    """Return what each cause contributes to a gap: one row a group and cause, and the two ends.
+    """Return each cause's part of a gap: one row per group and cause, with the native and the aligned gap.
 
-    The first row of a group, `native`, is the whole gap, and the last, `aligned`, what is left of it; the causes that
-    concern the model stand between, and add up to the difference. Only seeds that are finished in every arm count; a
-    group without one has no rows.
+    The first row of a group, `native`, is the native gap, and the last, `aligned`, the gap between twins. Between them
+    are the causes that concern the model; their parts add up to the difference of the two. Only seeds that are finished
+    in every arm count; a group without such a seed has no rows.
 
     Returns:
         Columns `EFFECTS`: the mean on the way forth and on the way back, their mean with its 95 % t interval over the
@@ -59,7 +59,7 @@ def effects(study: Study, gaps: pd.DataFrame) -> pd.DataFrame:
 
 
 def _effects(study: Study, model: str, wide: pd.DataFrame) -> Iterator[tuple]:
-    """Yield the rows of one group; `wide` has a row a seed and a column an arm."""
+    """Yield the rows of one group; `wide` has one row per seed and one column per arm."""
     causes = list(study.causes)
     native, twins = "native", f"upto-{causes[-1]}"
     forth = [native, *(f"upto-{cause}" for cause in causes)]
@@ -80,20 +80,20 @@ def concerns(study: Study, cause: str, model: str) -> bool:
 
 
 def as_ratios(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of `effects` on the speed with factors in place of logarithms."""
+    """Return a table of `effects` on the speed with factors instead of logarithms."""
     columns = ["forth", "back", "effect", "low", "high"]
     return effects.assign(**np.exp(effects[columns].astype(float)))
 
 
 def pairing(study: Study, gaps: pd.DataFrame) -> pd.DataFrame:
-    """Say what pairing buys for the test accuracy, natively and aligned: `conventions`, then `contrasts.pairing`'s."""
+    """Return the gain of pairing in test accuracy, native and aligned: `conventions`, then `contrasts.pairing`'s."""
     arms = {NATIVE: "native", ALIGNED: f"upto-{list(study.causes)[-1]}"}
     tables = {name: contrasts.pairing(gaps[gaps.arm == arm], GROUP) for name, arm in arms.items()}
     return pd.concat([table.assign(conventions=name) for name, table in tables.items()], ignore_index=True)
 
 
 def causes(study: Study) -> pd.DataFrame:
-    """Return the study's causes with their switches, and the models that each concerns: a row a cause."""
+    """Return the study's causes with their switches, and the models that each concerns: one row per cause."""
     rows = []
     for cause, switches in study.causes.items():
         concerned = [model for model in study.models if concerns(study, cause, model)]

@@ -1,7 +1,7 @@
-"""One comparison for every question: two levels of an axis, paired by seed, all else equal.
+"""Comparisons of two levels of an axis, paired by seed, all else equal.
 
-A framework, an arm or a model is a level. Every difference is the level minus the one it is compared `against`. The
-tests are SciPy's and statsmodels'; the judgement is ours.
+A framework, an arm, a model or a precision is a level. Every difference is the level minus the one it is compared
+`against`. The tests are those of SciPy and statsmodels.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from lib.analysis.inference import (
 from lib.study.study import Comparison
 
 TITLES = {"keras": "Keras", "pytorch": "PyTorch"}
-"""How a reader knows a level; any other level stands as it is."""
+"""The titles of levels; any other level is its own title."""
 
 COLUMNS = {
     "against": "the level that the other one is compared with",
@@ -55,16 +55,16 @@ COLUMNS = {
     "margin_high": "upper end",
     "tost_p": "two one-sided paired t tests against the margin, p",
     "tost_holm_p": "tost_p after Holm's correction over all rows that have one",
-    "detectable": "smallest difference a paired t test finds with power 0.8 at alpha 0.05, given sd_difference",
+    "detectable": "smallest difference a paired t test detects with power 0.8 at alpha 0.05, given sd_difference",
     "judgement": "equivalent, different or undecided",
-    "reason": "why a value is missing, or what the row leaves out",
+    "reason": "why a value is missing, or which seeds are left out",
 }
-"""The columns of `compare` after those of the group, each with what it holds."""
+"""The columns of `compare` after those of the group, each with its meaning."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A compared quantity with the equivalence margin that was set beforehand, on the difference or on the ratio."""
+    """A compared quantity with its equivalence margin, fixed in advance, on the difference or on the ratio."""
 
     title: str
     margin: float
@@ -72,7 +72,7 @@ class Metric:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The margin's two ends; a ratio's are each other's reciprocal, so that neither level is favoured."""
+        """The two ends of the margin; those of a ratio are reciprocal, so neither level is favoured."""
         return (1 / (1 + self.margin), 1 + self.margin) if self.on_ratio else (-self.margin, self.margin)
 
 
@@ -84,22 +84,22 @@ METRICS = {
 
 
 def title(level: str) -> str:
-    """Return how a reader knows a level."""
+    """Return the title of a level."""
     return TITLES.get(level, level)
 
 
 def sides(comparison: Comparison) -> tuple[str, str]:
-    """Return how a reader knows the two sides of a comparison: the one compared against, and the other or others."""
+    """Return the titles of a comparison's two sides: the level compared against, and the other or others."""
     one = len(comparison.others) == 1
     return title(comparison.against), title(comparison.others[0]) if one else f"each other {comparison.axis}"
 
 
 def pairs(table: pd.DataFrame, comparison: Comparison, metric: str) -> pd.DataFrame:
-    """Return one row a pair: every other level's run beside the run of `against` with all else equal.
+    """Return one row per pair: another level's run and the run of `against`, all else equal.
 
     Returns:
-        Columns `group`, `level`, `seed`, `first` (against's value) and `second` (the level's); NaN where a run is not
-        there.
+        Columns `group`, `level`, `seed`, `first` (against's value) and `second` (the level's); NaN where a run is
+        missing.
     """
     axis, against, others, group = comparison
     wide = table.pivot(index=[*group, "seed"], columns=axis, values=metric).reindex(columns=[against, *others])
@@ -109,12 +109,12 @@ def pairs(table: pd.DataFrame, comparison: Comparison, metric: str) -> pd.DataFr
 
 
 def compare(results: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Compare the levels of an axis in each group and each metric: one row a comparison.
+    """Compare the levels of an axis in each group and each metric: one row per comparison.
 
     `results` is the table of `analysis.results`. A statistic that the data do not allow is NaN, and `reason` says why.
-    A row is *equivalent* where its difference lies within the margin set beforehand (`tost_holm_p` below 0.05), else
-    *different* where it is not zero (`holm_p` below 0.05), else *undecided*. So a difference that is significant but
-    certainly within the margin is judged equivalent: the margin says what matters.
+    A row is *equivalent* if its difference lies within the margin (`tost_holm_p` below 0.05), else *different* if it is
+    not zero (`holm_p` below 0.05), else *undecided*. A significant difference within the margin is therefore judged
+    equivalent: the margin defines what matters.
 
     Returns:
         The columns of the comparison's group, then `COLUMNS`.
@@ -138,7 +138,7 @@ def compare(results: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 
 
 def published(table: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return a table as it is published: a comparison of the frameworks names them in its columns."""
+    """Return a table for publication: a comparison of the frameworks has their names in its columns."""
     if comparison.axis != "framework":
         return table
     named = {"mean_against": "mean_keras", "mean_level": "mean_pytorch"}
@@ -146,7 +146,7 @@ def published(table: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 
 
 def significance_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Reduce the table of `compare` to what was found: significance at alpha 0.05, effect sizes, verdict."""
+    """Reduce the table of `compare` to significance at alpha 0.05, effect sizes and verdict."""
     summary = table[[*table.columns[: table.columns.get_loc("n")], "n", "delta", "holm_p"]].copy()
     summary["significant"] = np.select([table["holm_p"] < ALPHA, table["holm_p"].notna()], ["yes", "no"], "")
     summary["cohens_d_av"] = table["cohens_d_av"]
@@ -167,18 +167,18 @@ def summary_markdown(summary: pd.DataFrame, comparison: Comparison) -> str:
 
 
 ALIKE = ("n", "correlation", "r_low", "r_high", "worth")
-"""What `pairing` says of a group."""
+"""The columns of `pairing` for a group."""
 
 
 def pairing(found: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Say what pairing buys: how alike the two runs of a pair are, and how many seeds that saves.
+    """Return the gain of pairing: the correlation of the two runs of a pair, and the seeds that it saves.
 
-    `found` is a table of `pairs`. Each group of the columns `by` has its row, and where there are several, the last
-    one pools them around their own means; the group that scatters most counts most in it.
+    `found` is a table of `pairs`. Each group of the columns `by` has a row. With several groups, the last row pools
+    them around their own means; a group with more scatter has more weight.
 
     Returns:
-        Columns `by` and `ALIKE`: pairs, then what `inference.correlation` returns; `worth` is how many seeds without
-        pairing one seed with it is worth.
+        Columns `by` and `ALIKE`: pairs, then the values of `inference.correlation`; `worth` is the number of unpaired
+        seeds that one paired seed is worth.
     """
     whole = found.dropna()
     values = ["first", "second"]
@@ -229,7 +229,7 @@ def _reason(differences: np.ndarray, lost: int) -> str:
 
 
 def _nonparametric(first: np.ndarray, second: np.ndarray, differences: np.ndarray) -> dict[str, float]:
-    """Test by signs and ranks; SciPy's default is exact for 50 pairs or fewer, and with ties or zeros for 13."""
+    """Test signs and ranks; SciPy's default is exact up to 50 pairs, or up to 13 with ties or zeros."""
     wins = stats.mannwhitneyu(second, first).statistic
     return {
         "wilcoxon_p": stats.wilcoxon(differences).pvalue if differences.any() else np.nan,

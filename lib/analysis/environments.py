@@ -1,4 +1,4 @@
-"""What the runs were made with, and where that makes a comparison of speeds unfair."""
+"""The environments of the runs, and differences in them that affect a comparison of speeds."""
 
 from collections import defaultdict
 
@@ -10,7 +10,7 @@ from lib.study.study import Study
 
 
 def environments(study: Study) -> pd.DataFrame:
-    """Return the finished runs' distinct environments: `framework`, number of `runs`, and a column of text an item."""
+    """Return the distinct environments of finished runs: `framework`, number of `runs`, and a text column per item."""
     found = pd.DataFrame([{"framework": cell.framework} | items for cell, items in _environments(study).items()])
     if found.empty:
         return pd.DataFrame(columns=["framework", "runs"])
@@ -27,7 +27,7 @@ def environment_items(study: Study) -> pd.DataFrame:
 
 
 def libraries_note(study: Study) -> str:
-    """Return a sentence for where speeds are compared: which pairs ran on unlike CUDA or cuDNN; empty if none did."""
+    """Return a sentence that names the pairs on different CUDA or cuDNN versions; empty without such pairs."""
     found = _environments(study)
     unlike = defaultdict(list)
     for cells in study.matched("framework"):
@@ -39,13 +39,13 @@ def libraries_note(study: Study) -> str:
     if not unlike:
         return ""
     listed = "; ".join(f"{versions} ({len(names)} in all, such as `{names[0]}`)" for versions, names in unlike.items())
-    return f"**The frameworks are not all that differs in speed here.** Pairs ran on unlike major versions: {listed}."
+    return f"**Speeds differ for other reasons than the framework too.** Pairs used different major versions: {listed}."
 
 
 def sets_note() -> str:
-    """Return a sentence on the versions that this project pins differently for machines with and without a GPU."""
+    """Return a sentence with the versions that are pinned differently for machines with and without a GPU."""
     listed = ", ".join(f"{name} {cpu} or {gpu}" for name, (cpu, gpu) in installed.differing_pins().items())
-    return f"This project pins other versions for machines without a GPU than with one: {listed}."
+    return f"The pinned versions differ for machines without and with a GPU: {listed}."
 
 
 def _environments(study: Study) -> dict:

@@ -1,19 +1,19 @@
-"""Stage 1's gates: demands that were written down before the first run."""
+"""The gates of a study: requirements that were fixed before the first run."""
 
 import pandas as pd
 
 from lib.study.study import Study
 
 FRAMEWORK_GAP = 0.05
-"""The largest gap in val accuracy that stage 1 allows between the two frameworks on one seed: 5 points."""
+"""The largest allowed gap in val accuracy between the two frameworks on one seed: 5 points."""
 
 
 def gates(study: Study, results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return stage 1's gates, one a row: `gate`, `threshold`, `found`, `cells concerned` and `passed`.
+    """Return the gates of a study, one per row: `gate`, `threshold`, `found`, `cells concerned` and `passed`.
 
     `results` and `epochs` are those of the same study. `cells concerned` names the runs that do not pass, and `passed`
-    is NA where there is nothing yet to judge. A study without gates on accuracy has the other gates all the same. One
-    with a single framework has no gate on the gap between two.
+    is NA if there is nothing to judge yet. A study without gates on accuracy has the other gates. A study of one
+    framework has no gate on the gap between two.
     """
     named = results.assign(run=_run_names(study, results))
     logs = epochs.assign(run=_run_names(study, epochs))
@@ -58,7 +58,7 @@ def _accuracy(named: pd.DataFrame, dataset: str, least: float) -> tuple:
 
 
 def _seeds_differ(study: Study, logs: pd.DataFrame) -> tuple:
-    """Compare whole courses of the train loss: accuracies on a small test set may well agree by chance."""
+    """Compare the train losses of all epochs: accuracies on few images may be equal by chance."""
     group = [key for key in study.keys if key != "seed"]
     courses = logs.groupby([*group, "run"], sort=False)["train_loss"].agg(tuple).reset_index()
     twins = courses.loc[courses.duplicated([*group, "train_loss"], keep=False), "run"].tolist()

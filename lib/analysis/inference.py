@@ -1,4 +1,4 @@
-"""The statistics behind a comparison: intervals, tests, power and words for sizes. The tests are SciPy's."""
+"""The statistics of a comparison: intervals, tests, power and labels for effect sizes. The tests are SciPy's."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -27,10 +27,10 @@ def smallest_wilcoxon_p(pairs: int) -> float:
 
 @cache
 def detectable_effect(pairs: int, alpha: float = ALPHA) -> float:
-    """Return the smallest d_z that a two-sided paired t test at `alpha` finds with power 0.8; NaN below two pairs.
+    """Return the smallest d_z that a two-sided paired t test at `alpha` detects with power 0.8; NaN below two pairs.
 
-    The equation is solved for one side at alpha / 2, because the other side adds nothing at this power. With both
-    sides, statsmodels' solver silently returns wrong values at few pairs and a small alpha.
+    The equation is solved for one side at alpha / 2; the other side is negligible at this power. With both sides,
+    statsmodels' solver silently returns wrong values for few pairs and a small alpha.
     """
     if pairs < 2:
         return np.nan
@@ -38,7 +38,7 @@ def detectable_effect(pairs: int, alpha: float = ALPHA) -> float:
 
 
 def design(pairs: Iterable[int], tests: int) -> pd.DataFrame:
-    """Return what a design with so many pairs can show: the smallest p, and the smallest effects it detects.
+    """Return the limits of each number of pairs: the smallest p, and the smallest detectable effects.
 
     The effects are in standard deviations of the paired difference, at alpha 0.05 and at alpha 0.05 / `tests`, which
     Holm's correction requires of the smallest p.
@@ -48,7 +48,7 @@ def design(pairs: Iterable[int], tests: int) -> pd.DataFrame:
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """Round to nine digits: floating-point noise would break ties and make a spread where there is none."""
+    """Round to nine digits, since floating-point noise would break ties and add spread."""
     return np.round(values, 9)
 
 
@@ -58,7 +58,7 @@ def varies(values: np.ndarray) -> bool:
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of some differences and the ends of its 95 % t interval; these are NaN without a spread."""
+    """Return the mean of the differences and the ends of its 95 % t interval, which are NaN without a spread."""
     if not len(values):
         return np.nan, np.nan, np.nan
     if not varies(values):
@@ -74,12 +74,12 @@ def holm(p_values: pd.Series) -> pd.Series:
 
 
 def size(effect: float, bounds: dict[float, str]) -> str:
-    """Return the word for the size of an effect, by the bounds of `COHEN` or `CLIFF`; empty for NaN."""
+    """Return the label of an effect's size, by the bounds of `COHEN` or `CLIFF`; empty for NaN."""
     return "" if np.isnan(effect) else next(word for bound, word in bounds.items() if abs(effect) < bound)
 
 
 def correlation(first: np.ndarray, second: np.ndarray, freedom: int) -> tuple[float, float, float, float]:
-    """Return how alike two centred samples are that have so many degrees of freedom left.
+    """Return the correlation of two centred samples with these remaining degrees of freedom.
 
     Returns:
         The correlation with the ends of its 95 % interval (Fisher's z, NaN below three degrees of freedom), and what a

@@ -1,7 +1,7 @@
-"""What the test predictions say beyond accuracy: on which classes, how surely, and on which images two runs differ.
+"""The test predictions beyond accuracy: by class, by confidence, and the images on which two runs differ.
 
-All is computed from the `logits.npz` of the runs that have results. Its logits are rounded to float16, so where two
-classes all but tie, the prediction may be another than the run's own.
+They are computed from the `logits.npz` of the runs with results. Its logits are rounded to float16, so the prediction
+may differ from the run's own where two classes are nearly equal.
 """
 
 from itertools import combinations
@@ -18,10 +18,10 @@ from lib.runs.logits import Predictions
 from lib.study.study import Comparison, Study
 
 BINS = 15
-"""Equal-width bins of confidence, as many as Guo et al. 2017 take."""
+"""The number of equal-width bins of confidence, as in Guo et al. 2017."""
 
 SHOWN_CLASSES = 10
-"""As many classes as a figure has room for."""
+"""The largest number of classes in a figure."""
 
 
 def kinds(comparison: Comparison) -> tuple[list[str], list[str]]:
@@ -36,13 +36,13 @@ def _across(level: str, comparison: Comparison) -> str:
 
 
 def answers(study: Study) -> pd.DataFrame:
-    """Return one row an entry and test image: the study's keys, `image`, `label`, `prediction` and `confidence`.
+    """Return one row per entry and test image: the study's keys, `image`, `label`, `prediction` and `confidence`.
 
     The keys are categories in the study's order, and the confidence is the softmax's largest value, in float64.
 
     Raises:
-        DataError: a file of logits is damaged, or two runs on one dataset have different labels: they saw different
-            images, and cannot be compared.
+        DataError: a file of logits is damaged, or two runs on one dataset have different labels and therefore different
+            images.
     """
     columns = [*study.keys, "image", "label", "prediction", "confidence"]
     found, first = [], {}
@@ -63,7 +63,7 @@ def _answers(predictions: Predictions) -> pd.DataFrame:
 
 
 def per_class(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return one row a group, level and class: test `images`, `seeds`, mean `accuracy` and its range."""
+    """Return one row per group, level and class: test `images`, `seeds`, mean `accuracy` and its range."""
     each = [*comparison.group, comparison.axis, "class"]
     hits = answers.assign(correct=answers["label"] == answers["prediction"]).rename(columns={"label": "class"})
     scores = hits.groupby([*each, "seed"], as_index=False).agg(images=("correct", "size"), accuracy=("correct", "mean"))
@@ -77,9 +77,9 @@ def per_class(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 
 
 def class_gaps(classes: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Set the levels of `per_class` side by side: one row a group, other level and class; `delta` is level - against.
+    """Compare the levels of `per_class`: one row per group, other level and class; `delta` is level - against.
 
-    Where nothing is compared, the one level is `against`, and `level` is empty.
+    Without a comparison, the only level is `against`, and `level` is empty.
     """
     axis, against, others, group = comparison
     by = [*group, "class", "images"]
@@ -95,14 +95,14 @@ def class_gaps(classes: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 
 
 def widest(gaps: pd.DataFrame) -> pd.DataFrame:
-    """Return the few rows of `class_gaps` where two levels differ most, or, with one level, the least exact."""
+    """Return the rows of `class_gaps` with the widest gaps or, with one level, the lowest accuracies."""
     gap, lowest = gaps["delta"].abs(), gaps[["mean_against", "mean_level"]].min(axis=1)
     order = pd.DataFrame({"gap": gap, "lowest": lowest}).sort_values(["gap", "lowest"], ascending=[False, True])
     return gaps.loc[order.index[:SHOWN_CLASSES]].sort_index()
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Return how far confidence `(n,)` and hits `(n,)` are apart in a bin, on average over the images, in [0, 1].
+    """Return the distance of confidence `(n,)` and hits `(n,)` in a bin, averaged over the images, in [0, 1].
 
     Guo et al. 2017, eq. 3, with 15 equal-width bins: a bin's weight times its gap is the sum of its images' gaps.
     """
@@ -111,7 +111,7 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> f
 
 
 def calibration(study: Study, answers: pd.DataFrame) -> pd.DataFrame:
-    """Return one row an entry: the study's keys, `test_accuracy`, mean `confidence`, and the `calibration_error`."""
+    """Return one row per entry: the study's keys, `test_accuracy`, mean `confidence`, and the `calibration_error`."""
     rows = []
     for keys, run in answers.groupby(study.keys):
         correct = run["label"] == run["prediction"]
@@ -122,7 +122,7 @@ def calibration(study: Study, answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def reliability(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return the reliability curves, all seeds together: a row a group, level and bin that has `images`."""
+    """Return the reliability curves over all seeds: one row per group, level and bin with `images`."""
     binned = answers.assign(bin=_bin(answers["confidence"]), correct=answers["label"] == answers["prediction"])
     return binned.groupby([*comparison.group, comparison.axis, "bin"], as_index=False).agg(
         images=("correct", "size"), confidence=("confidence", "mean"), accuracy=("correct", "mean")
@@ -130,14 +130,14 @@ def reliability(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 
 
 def _bin(confidence: np.ndarray) -> np.ndarray:
-    """Number the bins from 0; each holds its upper end, as in the paper."""
+    """Number the bins from 0; each includes its upper end, as in the paper."""
     return np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
 
 
 def disagreements(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return one row a pair of runs of one group, of one level or of `against` and another: their `churn`.
+    """Return the `churn` of each pair of runs of a group, within a level or between `against` and another.
 
-    Churn is the share of the test images on which the two predict another class (Milani Fard et al. 2016).
+    Churn is the share of the test images for which the two predict different classes (Milani Fard et al. 2016).
 
     Returns:
         The group's columns, `comparison` (the kind of pair), `level` and `seed` of the one run, `other_level` and
@@ -165,18 +165,18 @@ def _kind(one: tuple[str, int], other: tuple[str, int], comparison: Comparison) 
 
 
 def churn(disagreements: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return one row a group and kind of comparison: pairs of runs, and mean, least and largest churn."""
+    """Return one row per group and kind of pair: the number of pairs, and mean, smallest and largest churn."""
     return disagreements.groupby([*comparison.group, "comparison"], as_index=False).agg(
         pairs=("churn", "size"), churn=("churn", "mean"), lowest=("churn", "min"), highest=("churn", "max")
     )
 
 
 def excess(disagreements: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return one row a group and other level: churn `within` a level (the mean of both), `across`, and `excess`.
+    """Return one row per group and other level: churn `within` a level (the mean of both), `across`, and `excess`.
 
-    `across` counts pairs with different seeds. Let the seed decide with which probability a level gives an image each
-    class. The excess of `across` over `within` then estimates, without bias, half the squared distance of the two
-    levels' probabilities, on average over the images (the energy distance of Szekely and Rizzo 2013, of Hamming
+    `across` counts pairs with different seeds. Over the seeds, a level predicts each class of an image with some
+    probability. The excess of `across` over `within` is an unbiased estimate of half the squared distance of the two
+    levels' probabilities, averaged over the images (the energy distance of Szekely and Rizzo 2013 for Hamming
     distances). A group in which a level has fewer than two seeds is left out.
     """
     _, against, others, group = comparison
@@ -189,6 +189,6 @@ def excess(disagreements: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
             known = [value for value in mixed if value is not None]
             if known and all(pair in means for pair in pairs):
                 within, across = np.mean([means[pair] for pair in pairs]), known[0]
-                # Nine digits: the noise of floating point must not pass for an excess.
+                # Nine digits: floating-point noise must not appear as an excess.
                 rows.append((*keys, level, within, across, round(across - within, 9)))
     return pd.DataFrame(rows, columns=[*group, "level", "within", "across", "excess"])

@@ -1,6 +1,6 @@
-"""From the folders of the runs to tidy tables: what ran, and how it went.
+"""Tidy tables of the runs: their states, results and epochs.
 
-Every table of runs has the study's `keys` first. An arm is one of them where the study states arms.
+Every table of runs has the study's `keys` first. The arm is one of them if the study states arms.
 """
 
 import pandas as pd
@@ -21,28 +21,28 @@ METRICS = [
     "images_per_sec_avg",
     "images_per_sec_avg_late",
 ]
-"""What a run reached: shares in [0, 1], the best epoch's number, seconds of training alone, and images a second.
+"""A run's results: shares in [0, 1], the best epoch's number, seconds of training only, and images per second.
 
-An average is over all epochs or, where it is called late, over their last half. The average speed is the images of
-those epochs over their seconds.
+An average is over all epochs or, if it is called late, over the last half. The average speed is the images of those
+epochs divided by their seconds.
 """
 
 
 def results(study: Study) -> pd.DataFrame:
-    """Return one row an entry with results, in the study's order: the study's keys, then `METRICS`.
+    """Return one row per entry with results, in the study's order: the study's keys, then `METRICS`.
 
     Raises:
-        DataError: an epoch log is not what it should be.
+        DataError: an epoch log is damaged.
     """
     rows = [study.row(entry) | _metrics(record) for entry, record in records.finished(study)]
     return pd.DataFrame(rows, columns=[*study.keys, *METRICS])
 
 
 def epochs(study: Study) -> pd.DataFrame:
-    """Return the epoch logs of all entries with results, one row an epoch: the study's keys, then the log's columns.
+    """Return the epoch logs of all entries with results, one row per epoch: the study's keys, then the log's columns.
 
     Raises:
-        DataError: an epoch log is not what it should be.
+        DataError: an epoch log is damaged.
     """
     columns = [*study.keys, *log.COLUMNS]
     found = [_log(record).assign(**study.row(entry))[columns] for entry, record in records.finished(study)]
@@ -50,14 +50,14 @@ def epochs(study: Study) -> pd.DataFrame:
 
 
 def states(study: Study) -> pd.DataFrame:
-    """Return how each cell of the study stands: `run`, `state` and `reason`, in the study's order."""
+    """Return the state of each cell of the study: `run`, `state` and `reason`, in the study's order."""
     found = [(cell.name, state.state(cell)) for cell in study.cells]
     rows = [(name, str(one.kind), one.reason) for name, one in found]
     return pd.DataFrame(rows, columns=["run", "state", "reason"])
 
 
 def accumulated(study: Study) -> list[str]:
-    """Return the names of the finished runs that ran out of memory and took more micro-batches than their cell says."""
+    """Return the names of the finished runs that ran out of memory and used more micro-batches than their cell."""
     found = {entry.cell: record for entry, record in records.finished(study)}
     return [
         cell.name for cell, record in found.items() if record.accumulation_steps != cell.settings.accumulation_steps
@@ -65,14 +65,14 @@ def accumulated(study: Study) -> list[str]:
 
 
 def settings_table(cell: Cell) -> pd.DataFrame:
-    """Return all that makes one cell, its settings resolved: `setting` and `value`."""
+    """Return all parameters of a cell with its resolved settings: `setting` and `value`."""
     content = cell.model_dump(mode="json")
     parts = {key: value for key, value in content.items() if key != "settings"} | flat(content["settings"])
     return pd.DataFrame([(name, str(value)) for name, value in parts.items()], columns=["setting", "value"])
 
 
 def means(study: Study, results: pd.DataFrame) -> pd.DataFrame:
-    """Reduce the table of `results` to one row a group and level: `seeds`, means, and their sample deviations."""
+    """Reduce the table of `results` to one row per group and level: `seeds`, means, and their sample deviations."""
     by = [*study.main.group, study.main.axis]
     return results.groupby(by, sort=False, as_index=False).agg(
         seeds=("seed", "size"),
@@ -86,11 +86,11 @@ def means(study: Study, results: pd.DataFrame) -> pd.DataFrame:
 
 
 def mixed_precision(study: Study) -> pd.DataFrame:
-    """Return what mixed precision brings, a row a network and framework, over the seeds that finished in both.
+    """Return the effect of mixed precision, one row per network and framework, over the seeds finished in both.
 
     Returns:
-        The study's keys without precision and seed, `seeds`, `speed_ratio` and `memory_ratio` (means of AMP / fp32,
-        the speed that of the late epochs, the memory the peak), and `skipped_steps`, all that the loss scale skipped.
+        The study's keys without precision and seed, `seeds`, `speed_ratio` and `memory_ratio` (means of AMP / fp32:
+        the late epochs' speed, the peak memory), and `skipped_steps`, the total of the loss scale.
     """
     rows = [
         study.row(entry) | _metrics(record) | {"memory": record.peak_memory_mb, "skipped": record.skipped_steps}

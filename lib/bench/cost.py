@@ -1,7 +1,7 @@
 """The cost of a study before anything is measured: `python -m lib.bench.cost STUDY`.
 
 Operations, parameters, steps and bytes are counted. Two numbers are assumed: the TFLOP/s that a GPU sustains, which the
-command can replace, and the least time of a step. `make plan` has measured times as soon as runs have records.
+command can replace, and the shortest step. `make plan` has measured times as soon as runs have records.
 """
 
 import argparse
@@ -27,14 +27,14 @@ SUSTAINED_TFLOPS = 12.0
 """A third of the 37.4 float32 TFLOP/s in an A40's data sheet: an assumption for networks on small images."""
 
 LEAST_STEP_SECONDS = 0.04
-"""The least time of a deep network's step, however little it computes: it starts about a thousand kernels."""
+"""The shortest step of a deep network, even with little to compute: it starts about a thousand kernels."""
 
 TRAINING_PASSES = 3
 """A training step in forward passes: one forward, and one backward of about twice its cost."""
 
 
 class Size(NamedTuple):
-    """What a network costs: the floating-point operations of one image's forward pass, and the parameters."""
+    """The cost of a network: the floating-point operations of one image's forward pass, and the parameters."""
 
     flops: int
     parameters: int
@@ -44,8 +44,8 @@ class Size(NamedTuple):
 def network_size(dataset: str, model: str, options: tuple[tuple[str, Any], ...] = ()) -> Size:
     """Count the operations and the parameters of a network, with options as pairs, on a dataset's images.
 
-    A multiply-add is two operations. Convolutions and matrix products count, as in PyTorch's `FlopCounterMode`; the
-    other operations are few beside them.
+    A multiply-add is two operations. Convolutions and matrix products count, as in PyTorch's `FlopCounterMode`; all
+    other operations are negligible.
     """
     facts = DATASETS[dataset]
     height, width, channels = facts.shape
@@ -57,7 +57,7 @@ def network_size(dataset: str, model: str, options: tuple[tuple[str, Any], ...] 
 
 
 def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
-    """Return a row a model and dataset: `dataset`, `model`, `runs`, `gflop_per_image`, `hours_per_run`, `hours`, `gib`.
+    """Return rows by dataset and model: `dataset`, `model`, `runs`, `gflop_per_image`, `hours_per_run`, `hours`, `gib`.
 
     Where arms differ in cost, a row has their means and sums. Hours are those of one GPU that sustains `tflops`
     TFLOP/s; mixed precision counts as float32, which is slower. The GiB are the best checkpoints and the test logits.
@@ -84,7 +84,7 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
 
 
 def stores_gib(study: Study) -> float:
-    """Return the GiB of the datasets' stores: every image, a byte a channel and pixel."""
+    """Return the GiB of the datasets' stores: every image, one byte per channel and pixel."""
     datasets = [DATASETS[name] for name in study.datasets]
     return sum((facts.train + facts.test) * math.prod(facts.shape) for facts in datasets) / 2**30
 
@@ -102,7 +102,7 @@ def _size(cell: Cell) -> Size:
 
 
 def _seconds(cell: Cell, forward: float) -> float:
-    """Return a run's seconds for training, validation and test, with `forward` seconds a forward pass of an image."""
+    """Return a run's seconds for training, validation and test, with `forward` seconds per forward pass of an image."""
     facts, settings = DATASETS[cell.dataset], cell.settings
     steps = steps_per_epoch(settings, min(settings.limits.train_samples or facts.train, facts.train - facts.val))
     limit = evaluation_images(settings) or facts.train

@@ -21,7 +21,7 @@ CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 def overview(stores: Iterable[Store]) -> pd.DataFrame:
-    """Return one row a dataset: its images, their source, and the first digits of its digest."""
+    """Return one row per dataset: its images, their source, and the first digits of its digest."""
     return pd.DataFrame(_overview(store) for store in stores)
 
 
@@ -41,7 +41,7 @@ def _overview(store: Store) -> dict[str, object]:
 
 
 def balance(stores: Iterable[Store]) -> pd.DataFrame:
-    """Return one row a split: its images, and those of its smallest and its largest class."""
+    """Return one row per split: its images, and those of its smallest and its largest class."""
     return pd.DataFrame(
         {
             "dataset": store.dataset.title,
@@ -65,7 +65,7 @@ def class_counts(store: Store) -> dict[str, np.ndarray]:
 
 
 def statistics(stores: Iterable[Store]) -> pd.DataFrame:
-    """Return one row a channel: its mean and standard deviation over the train split, pixels in [0, 1]."""
+    """Return one row per channel: its mean and standard deviation over the train split, pixels in [0, 1]."""
     return pd.DataFrame(
         {"dataset": store.dataset.title, "channel": channel, "mean": mean, "std": std}
         for store in stores

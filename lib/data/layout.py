@@ -42,7 +42,7 @@ class ArrayFacts(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a prepared store is; `mean` and `std` have one number a channel. It is written last, after all checks."""
+    """What a prepared store is; `mean` and `std` have one number per channel. It is written last, after all checks."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

@@ -23,7 +23,7 @@ _HEADER = """\
 
 
 class Statistics(BaseModel):
-    """One dataset's entry, a number a channel."""
+    """One dataset's entry, one number per channel."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 

@@ -62,7 +62,7 @@ def failed(found: dict[str, Any]) -> list[Check]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print an examination, a check a line, each NO with its remedy."""
+    """Print an examination, one check per line, each NO with its remedy."""
     rows = [Check(**row) for row in found["checks"]]
     width = max(len(one.check) for one in rows)
     for one in rows:

@@ -1,4 +1,4 @@
-"""The data chapter's figures: images of each class, and how many each split has."""
+"""The data chapter's figures: images of each class, and their numbers in each split."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ def samples(images: np.ndarray, labels: np.ndarray, indices: np.ndarray, classes
     mosaic = _mosaic(images[order], columns)
     figure = Figure(figsize=(WIDTH, WIDTH * mosaic.shape[0] / mosaic.shape[1]), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(mosaic, cmap="gray", vmin=0, vmax=255)  # the grey map is used where there is one channel
+    axis.imshow(mosaic, cmap="gray", vmin=0, vmax=255)  # the grey map is used for images of one channel
     axis.grid(visible=False)
     axis.set_yticks([])
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
@@ -47,7 +47,7 @@ def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
 
 @styled
 def class_balance(counts: Mapping[str, np.ndarray]) -> Figure:
-    """Draw how many images of each class each split has, one panel a split; `counts` are integers (classes,)."""
+    """Draw the number of images of each class, one panel per split; `counts` are integers (classes,)."""
     figure = Figure(figsize=(WIDTH, 1.8), layout="constrained")
     for axis, (name, values) in zip(figure.subplots(1, len(counts)), counts.items(), strict=True):
         axis.bar(range(len(values)), values, width=0.8 if len(values) <= 10 else 1, color=INK, alpha=0.6)

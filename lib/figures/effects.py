@@ -1,4 +1,4 @@
-"""Differences with their intervals, and how a gap comes about."""
+"""Differences with their intervals, and the parts of a gap."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> Figure:
     """Draw a metric's paired differences with their 95 % t intervals, and the equivalence margin as a band.
 
     `table` is that of `contrasts.compare`. Accuracy and F1 are in points, a level minus the one it is compared against;
-    a speed is their ratio on a log scale. A row without an interval has too few pairs, or no spread, for one.
+    a speed is their ratio on a log scale. A row has no interval with fewer than two pairs or without a spread.
     """
     on_ratio = METRICS[metric].on_ratio
     rows = table[table["metric"] == metric]
@@ -42,10 +42,10 @@ def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> Figure:
 
 @styled
 def waterfall(effects: pd.DataFrame, on_ratio: bool) -> Figure:
-    """Draw how a gap between the frameworks comes about, a panel a model: the whole, each cause's part, what is left.
+    """Draw the parts of a gap between the frameworks, one panel per model: native gap, causes, and gap of twins.
 
-    `effects` is a table of `attribution.effects`. Each bar of a cause starts where the one before it ended, and goes
-    back by the cause's part; a whisker is its 95 % t interval. An accuracy is in points, PyTorch minus Keras; a speed
+    `effects` is a table of `attribution.effects`. Each bar of a cause starts at the end of the one before it, and
+    subtracts the cause's part; a whisker is its 95 % t interval. An accuracy is in points, PyTorch minus Keras; a speed
     is the ratio PyTorch / Keras on a log scale.
     """
     groups = list(effects.groupby(GROUP, sort=False))
@@ -57,15 +57,15 @@ def waterfall(effects: pd.DataFrame, on_ratio: bool) -> Figure:
         axis.set_title(" ".join(keys))
     scale = "Speed, PyTorch / Keras" if on_ratio else "Test accuracy, PyTorch minus Keras, points"
     panels[-1].set_xlabel(f"← Keras higher        PyTorch higher →\n{scale}")
-    whole = Patch(color=INK, alpha=0.6, lw=0, label="the gap, whole and left")
-    part = Patch(color=PART, lw=0, label="what a cause takes off it")
+    whole = Patch(color=INK, alpha=0.6, lw=0, label="gap, native and aligned")
+    part = Patch(color=PART, lw=0, label="part of a cause")
     reach = Line2D([], [], color=INK, linewidth=1, label="95 % t interval")
     figure.legend(handles=[whole, part, reach], loc="outside upper center", ncols=3)
     return figure
 
 
 def _draw_waterfall(axis: Axes, rows: pd.DataFrame, on_ratio: bool) -> None:
-    """Draw the whole gap, the parts from there on, and what is left, each row with its number."""
+    """Draw the native gap, the parts of the causes, and the gap of twins, each row with its number."""
     ends = {0, len(rows) - 1}
     begin, places = 0.0, []
     for place, row in enumerate(rows.itertuples()):

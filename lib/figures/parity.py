@@ -25,9 +25,9 @@ LEAST = 1e-17
 
 @styled
 def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the rates of `held_rates` and their distance from the planned ones, a column a dataset.
+    """Draw the rates of `held_rates` and their distance from the planned ones, one column per dataset.
 
-    A long schedule is drawn at about 400 of its steps.
+    A long schedule is drawn at some 400 of its steps.
     """
     figure = Drawing(figsize=(WIDTH, 3.4), layout="constrained")
     columns = figure.subplots(2, len(held), sharex="col", squeeze=False).T
@@ -46,7 +46,7 @@ def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
 
 @styled
 def draw_depths(depths: pd.DataFrame) -> Figure:
-    """Draw the difference of the maps at the end of every stage, a panel a network, from `numbers.depths`."""
+    """Draw the difference of the maps at the end of every stage, one panel per network, from `numbers.depths`."""
     groups = list(depths.groupby(["model", "input_size"], sort=False))
     figure, panels = _panels(len(groups))
     for axis, ((model, size), rows) in zip(panels, groups, strict=True):
@@ -63,7 +63,7 @@ def draw_depths(depths: pd.DataFrame) -> Figure:
 
 @styled
 def draw_envelopes(envelopes: pd.DataFrame) -> Figure:
-    """Draw a short training in float32: the distance of the frameworks, and the effect of noise on either of them."""
+    """Draw a short training in float32: the difference of the frameworks, and the effect of noise on each."""
     groups = list(envelopes.groupby(["model", "input_size"], sort=False))
     figure, panels = _panels(len(groups))
     for axis, ((model, size), rows) in zip(panels, groups, strict=True):

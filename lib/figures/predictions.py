@@ -1,4 +1,4 @@
-"""What the test predictions look like: by class, by confidence, and where two runs differ."""
+"""The figures of the test predictions: by class, by confidence, and the differences between two runs."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from lib.study.study import Comparison
 
 @styled
 def draw_classes(classes: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw one dataset's rows of `per_class`: a panel a model and precision, a row a class, a dot a level.
+    """Draw one dataset's rows of `per_class`: one panel per model and precision, one row per class, one dot per level.
 
     A line reaches from the lowest seed to the highest. A panel has the classes of `widest`.
     """
@@ -41,10 +41,10 @@ def draw_classes(classes: pd.DataFrame, comparison: Comparison) -> Figure:
 
 @styled
 def draw_reliability(curves: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw one dataset's rows of `reliability`: a panel a model and precision, a curve a level.
+    """Draw one dataset's rows of `reliability`: one panel per model and precision, one curve per level.
 
-    A dot's area is its bin's share of the images, and the curve joins the bins that hold at least 1 % of them. Below
-    the diagonal a network is surer than it is right.
+    A dot's area is its bin's share of the images; the curve joins the bins with at least 1 % of them. Below the
+    diagonal a network is overconfident.
     """
     figure, panels = _panels(curves, comparison, height=2.1)
     looking = looks(comparison)
@@ -67,7 +67,7 @@ def draw_reliability(curves: pd.DataFrame, comparison: Comparison) -> Figure:
 
 @styled
 def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw each group's churn: a lane a kind of comparison, a dot a pair of runs, and a stroke for their mean."""
+    """Draw each group's churn: one lane per kind of pair, one dot per pair of runs, and a stroke for their mean."""
     groups = list(disagreements.groupby(comparison.group))
     colours = _kinds(comparison)
     figure = Drawing(figsize=(WIDTH, 1.0 + 0.105 * len(colours) * len(groups)), layout="constrained")
@@ -93,7 +93,7 @@ def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
 
 
 def _kinds(comparison: Comparison) -> dict[str, str]:
-    """Return the kinds of pairs of runs, each with its colour."""
+    """Return the colour of each kind of pair."""
     within, across = kinds(comparison)
     colours = [str(look["color"]) for look in looks(comparison).values()]
     return dict(zip(within, colours, strict=True)) | {kind: ("#999999", INK)[n % 2] for n, kind in enumerate(across)}
@@ -102,7 +102,7 @@ def _kinds(comparison: Comparison) -> dict[str, str]:
 def _panels(
     table: pd.DataFrame, comparison: Comparison, height: float
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """Lay out a panel for each group of one dataset: a column a model, or three in a row where there is one model."""
+    """Lay out one panel per group of a dataset: one column per model, or three columns with a single model."""
     keys = sorted((key for key in comparison.group if key != "dataset"), key=lambda key: key == "model")
     groups = list(table.groupby(keys))
     models = table["model"].nunique() if "model" in keys else 1
@@ -122,7 +122,7 @@ def _in_percent(side: Axis) -> None:
 
 
 def _name_sides(axis: Axes, across: str, up: str) -> None:
-    """Name the axes of a panel; all panels share the names, so the outer ones have them."""
+    """Name the axes of a panel; only the outer panels have names, since all share them."""
     place = axis.get_subplotspec()
     axis.set_xlabel(across if place.is_last_row() else "")
     axis.set_ylabel(up if place.is_first_col() else "")

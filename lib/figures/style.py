@@ -1,6 +1,7 @@
 """The style that all figures share, for a page that is 16 cm wide.
 
-A framework has one colour and one dash everywhere. The colours (Okabe and Ito 2008) differ for every kind of sight.
+A framework has the same colour and dash everywhere. The colours can be told apart with any colour vision (Okabe and Ito
+2008).
 """
 
 import io
@@ -18,7 +19,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from lib.study.study import Comparison
 
 WIDTH = 16 / 2.54
-"""Inches: the text width of the PDF, so that a font size here is a font size on paper."""
+"""The text width of the PDF in inches, so that font sizes are those on paper."""
 
 INK = "#333333"
 MARGIN = "#BFE5DA"
@@ -26,7 +27,7 @@ PART = "#009E73"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 DASHES = ("-", (0, (4, 1.5)), ":", "-.")
 FRAMEWORKS = {"keras": 0, "pytorch": 1}
-"""A framework's place in the palette; any other level takes the place it has among the levels."""
+"""A framework's place in the palette; any other level has its place among the levels."""
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -48,7 +49,7 @@ STYLE = {
 
 
 class Drawing(Figure):
-    """A figure that Jupyter shows by itself, without pyplot, which would keep it open and show it twice."""
+    """A figure that Jupyter shows without pyplot, which would keep it open and show it twice."""
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -57,7 +58,7 @@ class Drawing(Figure):
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw in the report's style, and leave matplotlib's own settings as they were."""
+    """Draw in the report's style, without a change to matplotlib's own settings."""
 
     @wraps(draw)
     def inside(*args: object, **kwargs: object) -> Figure:
@@ -84,14 +85,14 @@ def present(table: pd.DataFrame, comparison: Comparison) -> list[str]:
 
 
 def telling(table: pd.DataFrame, comparison: Comparison) -> list[str]:
-    """Return the columns that name the rows of a table of comparisons: frameworks are compared without their names."""
+    """Return the columns that name the rows of a table of comparisons; a comparison of frameworks needs no level."""
     if comparison.axis == "framework":
         return comparison.group
     return [key for key in comparison.group if table[key].nunique() > 1] + ["level"]
 
 
 def name_rows(axis: Axes, names: list[str]) -> None:
-    """Name the rows, the first on top, each with the same room."""
+    """Name the rows, the first on top, at equal distances."""
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
@@ -99,7 +100,7 @@ def name_rows(axis: Axes, names: list[str]) -> None:
 
 
 def centre(axis: Axes, values: np.ndarray, on_ratio: bool) -> None:
-    """Draw the line of no difference in the middle of an axis that is wide enough for all values to either side."""
+    """Draw the line of no difference in the middle of the axis, which is wide enough for all values."""
     axis.axvline(1 if on_ratio else 0, color=INK, linewidth=0.8)
     half = 1.08 * np.nanmax(np.abs(np.log(values) if on_ratio else values))
     if on_ratio:

@@ -1,4 +1,4 @@
-"""How the runs learned, and what they reached."""
+"""Training curves, and bars of the results."""
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,11 @@ PANELS = {
 
 @styled
 def curves(epochs: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw the training of one group: a thin line a seed, a bold mean a level.
+    """Draw the training of one group: one thin line per seed, one bold mean per level.
 
     `epochs` holds that group's rows of `results.epochs`. The mean is over the seeds that reached the epoch.
     """
-    figure = Drawing(figsize=(WIDTH, 4.1), layout="constrained")  # two of them, with captions, on a page
+    figure = Drawing(figsize=(WIDTH, 4.1), layout="constrained")  # two of these with captions fit on a page
     axes = figure.subplots(2, 2, sharex=True)
     looking = {level: look for level, look in looks(comparison).items() if level in present(epochs, comparison)}
     for (column, heading), axis in zip(PANELS.items(), axes.flat, strict=True):
@@ -49,10 +49,10 @@ def curves(epochs: pd.DataFrame, comparison: Comparison) -> Figure:
 
 @styled
 def bars(results: pd.DataFrame, metric: str, precision: str, comparison: Comparison) -> Figure:
-    """Draw a metric's mean for each group at one precision, a bar a level.
+    """Draw a metric's mean for each group at one precision, one bar per level.
 
     Every seed is a dot, and an error bar is the standard deviation over the seeds (n - 1) to either side. The axis
-    starts at zero, as the length of a bar is its meaning; `effects` shows the differences.
+    starts at zero, since the length of a bar shows its value; `effects` shows the differences.
     """
     chosen = results[results["precision"] == precision]
     looking, among = looks(comparison), present(chosen, comparison)
@@ -79,14 +79,14 @@ def bars(results: pd.DataFrame, metric: str, precision: str, comparison: Compari
 
 
 def _draw_course(axis: Axes, courses: pd.DataFrame, look: dict[str, object]) -> None:
-    """Draw the seeds and their mean, with a dot for each epoch where there are few."""
+    """Draw the seeds and their mean, with a dot for each epoch if there are few."""
     marker = "o" if len(courses) < 15 else ""
     axis.plot(courses.index, courses, color=look["color"], linewidth=0.6, alpha=0.5, marker=marker, markersize=1.5)
     axis.plot(courses.index, courses.mean(axis=1), linewidth=1.5, marker=marker, markersize=3, **look)
 
 
 def _draw_bar(axis: Axes, place: float, values: pd.Series, height: float, colour: str) -> None:
-    """Draw one bar with its mean in figures, its seeds as dots, and their spread."""
+    """Draw one bar with its mean as a number, its seeds as dots, and their spread."""
     if values.empty:
         return
     mean, spread = values.mean(), values.std(ddof=1) if len(values) > 1 else 0.0

@@ -27,7 +27,8 @@ class TrainingPipeline:
     def _from_tensorflow(self, seed: int) -> tf.data.Dataset:
         """Return the epoch's images and labels, drawn by TensorFlow.
 
-        Positions are shuffled and not images, so that the buffer holds all of them: a smaller one is no full shuffle.
+        Positions are shuffled instead of images, so that the buffer can hold all of them: a smaller buffer would not
+        shuffle fully.
         """
         count = len(self._labels)
 
@@ -80,7 +81,7 @@ def _normaliser(store: Store):  # noqa: ANN202  (a function of a tensor)
     """Return a function that scales and normalises an image, bit for bit as torchvision does in float32.
 
     The constants are made outside the graph: inside it, the division could be optimised to a multiplication, which
-    rounds otherwise. Source: torchvision, `to_dtype` (which multiplies by 1 / 255) and `normalize`.
+    rounds differently. Source: torchvision, `to_dtype` (which multiplies by 1 / 255) and `normalize`.
     """
     scale, mean, std = (tf.constant(values, tf.float32) for values in (1 / 255, store.mean, store.std))
     return lambda image: (tf.cast(image, tf.float32) * scale - mean) / std

@@ -1,7 +1,7 @@
 """The Keras learner, driven by the training protocol.
 
-The step is a `tf.GradientTape` in a `tf.function`, not `model.fit`: so accumulation and the learning rate are as in
-PyTorch.
+The step is a `tf.GradientTape` in a `tf.function` and not `model.fit`, so that accumulation and the learning rate are
+those of PyTorch.
 """
 
 import gc
@@ -103,10 +103,10 @@ class KerasLearner:
             self._logits = tf.function(self._eager_logits).get_concrete_function(images)
 
     def restart(self, accumulation_steps: int) -> None:
-        """Begin again from the cell's first weights, with so many micro-batches an update."""
+        """Begin again from the cell's first weights, with this number of micro-batches per update."""
         self.model = self._inner = self._optimizer = self._update = self._logits = None  # their memory is needed
         self._train = self._evaluation = None
-        gc.collect()  # a Keras model refers to itself in circles
+        gc.collect()  # a Keras model has reference cycles
         if self._gpus:
             tf.config.experimental.reset_memory_stats("GPU:0")
         self._begin(self._settings.model_copy(update={"accumulation_steps": accumulation_steps}))
@@ -232,7 +232,7 @@ def _set_weights(model: keras.Model, cell: Cell) -> None:
 
 
 def make_deterministic(seed: int, tf32: bool) -> None:
-    """Seed every generator and allow deterministic kernels alone.
+    """Seed every generator and allow deterministic kernels only.
 
     Source: TensorFlow's API documentation, `enable_op_determinism` and `enable_tensor_float_32_execution`.
     """

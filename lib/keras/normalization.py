@@ -11,7 +11,7 @@ BatchNorm = layers.BatchNormalization
 
 
 class UnbiasedBatchNormalization(BatchNorm):
-    """Keras' batch normalisation whose running variance averages n / (n - 1) times the batch's, n values a channel.
+    """Keras' batch normalisation whose running variance averages n / (n - 1) times the batch's; n values per channel.
 
     A batch is still normalised by its own variance, as in both frameworks. Source: PyTorch, `torch.nn.BatchNorm2d`.
     """

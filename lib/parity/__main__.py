@@ -1,4 +1,4 @@
-"""Climb the parity ladder: `python -m lib.parity [--model resnet50] [--rung gradients] [--size 64] [--fresh]`."""
+"""Run the parity ladder: `python -m lib.parity [--model resnet50] [--rung gradients] [--size 64] [--fresh]`."""
 
 import argparse
 import sys
@@ -29,7 +29,7 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Read the command line and climb; the exit code is 1 where a rung does not hold."""
+    """Read the command line and run the ladder; the exit code is 1 if a rung does not hold."""
     parser = argparse.ArgumentParser(prog="python -m lib.parity", description="Are the two implementations the same?")
     parser.add_argument("--model", choices=twins(), help="one network (default: all)")
     parser.add_argument("--rung", choices=RUNGS, help="one rung (default: all)")
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _climbed(steps: Iterable[Found]) -> bool:
-    """Show every rung as it is climbed, then the summary; return whether all rungs hold."""
+    """Show every rung when it is finished, then the summary; return whether all rungs hold."""
     everything, begun = [], time.perf_counter()
     last = begun
     for found in steps:

@@ -64,9 +64,9 @@ def keras_output(model: keras.Model, layer: str) -> keras.KerasTensor:
 def tensor_table(
     model: str, size: int, aligned: Collection[Switch] = (), reference: Framework = "pytorch"
 ) -> pd.DataFrame:
-    """Compare every weight and buffer of a model with its namesake, by shape; there is one row for each that differs.
+    """Compare every weight and buffer of a model with its counterpart, by shape: one row for each that differs.
 
-    Natively only biases of convolutions may exist in one framework alone; aligned, nothing may.
+    Natively only biases of convolutions may exist in one framework only; aligned, nothing may.
 
     Returns:
         Columns `model`, `input_size`, `conventions`, `layer`, `tensors`, `pytorch`, `keras` (numbers in them), `why`,
@@ -102,7 +102,7 @@ def _keras_model(model: str, size: int, classes: int, conventions: Conventions =
 def _meta_model(
     model: str, size: int, classes: int, conventions: Conventions = pytorch_networks.NATIVE
 ) -> torch.nn.Module:
-    """Return PyTorch's network on the `meta` device, which has shapes and no numbers."""
+    """Return PyTorch's network on the `meta` device, which has shapes only."""
     with torch.device("meta"):
         return pytorch_networks.build(model, (size, size, CHANNELS), classes, conventions)
 

@@ -1,6 +1,6 @@
 """The differences between the two libraries, read from the built networks and measured on the built optimizers.
 
-No value is written here, so a new version of a library shows what it does.
+No value is written here, so a new version of a library shows its own behaviour.
 """
 
 import inspect
@@ -134,7 +134,7 @@ def _pytorch_padding(network: nn.Module) -> str:
 
 
 def _sides(sides: Iterable[tuple[int, int]]) -> str:
-    """Say whether strided convolutions pad symmetrically, and how where they do not."""
+    """Return whether strided convolutions pad symmetrically, and how if not, in words."""
     return (
         "; ".join(sorted({f"{above} above, {below} below" for above, below in sides if above != below})) or "symmetric"
     )
@@ -194,7 +194,7 @@ def _decayed(course: Callable[[SGD, float, float], float]) -> tuple[float]:
 
 
 def _moved(course: Callable[[SGD, float, float], float]) -> tuple[float]:
-    """Return the way of a weight at a gradient of 1."""
+    """Return the movement of a weight at a gradient of 1."""
     return (-course(_settings(weight_decay=0.0), 0.0, 1.0),)
 
 

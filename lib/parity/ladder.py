@@ -1,4 +1,4 @@
-"""Climbing the ladder: the rungs of `lib.parity.rungs`, network by network, with the cache."""
+"""Running the ladder: the rungs of `lib.parity.rungs`, network by network, with the cache."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
@@ -30,7 +30,7 @@ def comparable(names: Iterable[str]) -> list[str]:
 
 
 def scope(names: Collection[str]) -> str:
-    """Say in one sentence which of a study's models are compared."""
+    """Return a sentence that names the models of a study that are compared."""
     compared = comparable(names)
     others = [name for name in names if name not in compared]
     if not compared:
@@ -64,7 +64,7 @@ def alone(
 ) -> pd.DataFrame:
     """Leave one switch after another native between twins, and find the rung that does not hold.
 
-    Without `switches`, those are tried that change something in the model.
+    The default for `switches` are those that change something in the model.
 
     Returns:
         The rows of `numbers.alone`.

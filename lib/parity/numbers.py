@@ -1,7 +1,7 @@
 """The rungs on computed numbers: the distance of both frameworks after the same weights and images.
 
-Each rung shows the native difference and judges the aligned one. In float64 the limit is a number with room for
-rounding alone. In float32 the limit is `ROUNDING` times the effect of rounding on one framework alone.
+Each rung shows the native difference and judges the aligned one. In float64 the limit allows for rounding
+only. In float32 the limit is `ROUNDING` times the effect of rounding on one framework alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ That effect is known from one draw or two, which vary by a small factor; a conve
 """
 
 FAINT = 1e-6
-"""The share of the norm of all gradients below which a tensor's gradient is rounding, and is not compared alone."""
+"""The share of the norm of all gradients below which a tensor's gradient is rounding and is not compared by itself."""
 
 Apart = tuple[float, str]
 """The distance of the frameworks, and the place where it is largest."""

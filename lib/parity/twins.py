@@ -32,7 +32,7 @@ BATCH, CLASSES = 4, 10
 RATES = (2**-12, 2**-13, 2**-12, 2**-14, 2**-13)
 """The learning rates of a short training: they change, as in a schedule, and are exact in float32.
 
-They are small: at a rate of 0.01 ResNet-50 multiplies a rounding error a thousandfold in a single step.
+They are small: at a rate of 0.01 ResNet-50 amplifies a rounding error a thousandfold in a single step.
 """
 
 NOISE_ULPS = 4
@@ -132,7 +132,7 @@ def _cell(model: str, precision: Precision, aligned: Collection[Switch], referen
         tf32=False,
         num_workers=0,  # a worker must not be forked from a process with TensorFlow's threads
     )
-    # The dataset's name is a label alone: the images are generated.
+    # The dataset's name is a label only: the images are generated.
     return Cell(framework=reference, dataset="cifar10", model=model, precision=precision, seed=0, settings=settings)
 
 

@@ -16,7 +16,7 @@ Network = keras.Model | nn.Module
 def transplant(source: Network, target: Network) -> None:
     """Copy every weight and buffer of one network into the other: from PyTorch to Keras, from Keras to PyTorch.
 
-    Keras' ResNet-50 alone has biases in front of a batch normalisation. Copied to PyTorch, such a bias is subtracted
+    Only Keras' ResNet-50 has biases in front of a batch normalisation. Copied to PyTorch, such a bias is subtracted
     from the running mean behind it, and the network stays the same function in evaluation and in training. Copied to
     Keras, it becomes 0.
 
@@ -31,12 +31,12 @@ def carry(values: Mapping[str, np.ndarray], target: Network) -> None:
     places, found = read(target), dict(values)
     for name in values.keys() - places.keys():
         if not in_front_of_normalisation(name, values):
-            raise ParityError(f"{name}: the source has this weight and the target has not")
+            raise ParityError(f"{name}: the source has this weight and the target does not")
         mean = _running_mean_behind(name)
         found[mean] = found[mean] - found.pop(name)
     for name, place in places.items():
         if name not in found and not in_front_of_normalisation(name, places):
-            raise ParityError(f"{name}: the target has this weight and the source has not")
+            raise ParityError(f"{name}: the target has this weight and the source does not")
         if name in found and found[name].shape != place.shape:
             raise ParityError(f"{name}: {found[name].shape} in the source, {place.shape} in the target")
     write(target, {name: found.get(name, np.zeros_like(place)) for name, place in places.items()})

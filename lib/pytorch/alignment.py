@@ -1,6 +1,6 @@
 """A network made to follow Keras' conventions, switch by switch.
 
-Each function edits a network in place and leaves one alone that has no such layers. Names and order of the state stay.
+Each function edits a network in place, if it has such layers. The names and the order of the state do not change.
 """
 
 from collections.abc import Callable, Mapping
@@ -62,4 +62,4 @@ EDITS: dict[Switch, Edit] = {
     "dropout": _drop_no_features,
     "stochastic_depth": _drop_no_blocks,
 }
-"""The edits that suit any network; the constants of batch normalisation come from its twin."""
+"""The edits for any network; the constants of batch normalisation come from its twin."""

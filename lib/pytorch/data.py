@@ -29,7 +29,7 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """Draws images of a split without replacement, `length` of them an epoch."""
+    """Draws images of a split without replacement, `length` of them per epoch."""
 
     def __init__(self, indices: np.ndarray, length: int, settings: Settings) -> None:
         self._indices, self._length, self._settings = indices, length, settings

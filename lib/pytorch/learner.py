@@ -80,7 +80,7 @@ class PyTorchLearner:
         }
 
     def restart(self, accumulation_steps: int) -> None:
-        """Begin again from the cell's first weights, with so many micro-batches an update."""
+        """Begin again from the cell's first weights, with this number of micro-batches per update."""
         self.model = self._optimizer = self._train = self._evaluation = None  # their memory is needed
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -205,7 +205,7 @@ def _set_weights(model: nn.Module, cell: Cell) -> None:
 
 
 def make_deterministic(seed: int, tf32: bool) -> None:
-    """Seed every generator and allow deterministic kernels alone.
+    """Seed every generator and allow deterministic kernels only.
 
     Source: PyTorch's notes on reproducibility and on TensorFloat-32.
     """
@@ -214,7 +214,7 @@ def make_deterministic(seed: int, tf32: bool) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
-    # By default the mode also fills new memory with NaN, which would cost time in PyTorch alone.
+    # By default the mode also fills new memory with NaN, which would cost time in PyTorch only.
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

@@ -12,7 +12,7 @@ Parameters = Iterable[nn.Parameter]
 
 
 def optimizer(parameters: Parameters, settings: Optimizer, conventions: Conventions) -> torch.optim.Optimizer:
-    """Return the optimizer of the settings; the conventions concern SGD alone."""
+    """Return the optimizer of the settings; the conventions concern SGD only."""
     return OPTIMIZERS[settings.name](parameters, settings, conventions)
 
 
@@ -25,7 +25,7 @@ def sgd(parameters: Parameters, settings: SGD, conventions: Conventions) -> torc
 
 
 def _native(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """Return what makes an optimizer of `torch.optim` from its settings, whose fields are its options."""
+    """Return a function that makes an optimizer of `torch.optim` from its settings, whose fields are its options."""
 
     def make(parameters: Parameters, settings: Optimizer, _conventions: Conventions) -> torch.optim.Optimizer:
         return kind(parameters, **_options(settings))

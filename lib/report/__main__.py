@@ -1,6 +1,6 @@
 """`python -m lib.report STUDY`: execute a study's stale chapters, and export its report.
 
-With `--chapter` one chapter is executed, if it is stale, and nothing is exported. Heavy imports wait until they are
+With `--chapter` one chapter is executed, if it is stale, and nothing is exported. Heavy imports are made only when
 needed.
 """
 
@@ -16,10 +16,10 @@ from lib.study.study import Study
 
 
 def main() -> None:
-    """Read the command line and act."""
+    """Read the command line, and execute and export."""
     parser = argparse.ArgumentParser(prog="python -m lib.report", description="Execute and export a study's report.")
     parser.add_argument("study_name", metavar="study", help="a file in params/studies, without .yaml")
-    parser.add_argument("--chapter", help="execute this chapter alone, and export nothing")
+    parser.add_argument("--chapter", help="execute this chapter only, and export nothing")
     arguments = parser.parse_args()
     with one_line():
         study = load_study(arguments.study_name)

@@ -80,7 +80,7 @@ def _chapter(path: Path) -> tuple[str, dict[str, bytes]]:
 def title_block(study: Study) -> dict[str, str]:
     """Return the title page in Markdown: title, description, runs and their problems, and the date of the newest run.
 
-    The date is not today's, so that the same runs give the same bytes.
+    The date is that of the newest run and not today's, so the output is reproducible byte for byte.
     """
     states = {cell.name: state(cell) for cell in study.cells}
     finished = {record.run: record.finished for _, record in records.finished(study)}
@@ -124,7 +124,7 @@ def _pandoc(work: Path, output: str, *options: str) -> None:
 
 
 def _typst(work: Path) -> None:
-    """Typeset the PDF, tagged for accessibility, with fonts that come in wheels; a warning is an error."""
+    """Typeset the PDF, tagged for accessibility, with fonts from wheels; a warning is an error."""
     try:
         pdf, warnings = typst.compile_with_warnings(
             work / "report.typ", font_paths=[_FONTS], ignore_system_fonts=True, pdf_standards="ua-1"

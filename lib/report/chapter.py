@@ -1,4 +1,4 @@
-"""What a chapter shows: figures and tables that have a label and a caption, and prose with computed numbers.
+"""The output of a chapter: figures and tables with label and caption, and prose with computed numbers.
 
 Jupyter shows the PNG and the HTML; the export takes label, caption and alt text from the output's metadata.
 """
@@ -21,9 +21,9 @@ _PNG_DPI = 150
 
 
 class Chapter:
-    """What one notebook shows to the reader; figures and tables are also saved below `report/<study>/`.
+    """The output of one notebook; figures and tables are also saved below `report/<study>/`.
 
-    Prose refers to what is shown as `[Figure](#fig-<name>)` and `[Table](#tbl-<name>)`; names are unique in a report.
+    Prose refers to them as `[Figure](#fig-<name>)` and `[Table](#tbl-<name>)`; names are unique in a report.
     """
 
     def __init__(self, study_name: str) -> None:
@@ -33,8 +33,8 @@ class Chapter:
     def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
         """Show a figure, save it as PNG and SVG, and close it.
 
-        The caption is Markdown and says what to look for. The alt text is plain and describes the drawing for readers
-        who cannot see it. `width` is a share of the text's width.
+        The caption is Markdown and says what to look for. The alt text is plain text and describes the drawing for
+        readers who cannot see it. `width` is a share of the text's width.
         """
         _require(name, caption=caption, alt=alt)
         png, svg = _rendered(fig, "png", name), _rendered(fig, "svg", name)
@@ -49,8 +49,8 @@ class Chapter:
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
         """Show a table, and save its data at full precision as CSV.
 
-        A plain frame is shown with at most four decimals; a `Styler` formats its own numbers. An unnamed index that
-        counts from 0 is left out.
+        A plain frame is shown with at most four decimals; a `Styler` formats its own numbers. An unnamed default index
+        is left out.
         """
         _require(name, caption=caption)
         frame = table.data if isinstance(table, Styler) else table
@@ -86,7 +86,7 @@ def _has_index(frame: pd.DataFrame) -> bool:
 
 
 def _html(table: pd.DataFrame | Styler, name: str) -> str:
-    """Give the table as HTML in which each body row has one cell a column."""
+    """Return the table as HTML in which each body row has one cell per column."""
     if isinstance(table, Styler):
         return table.to_html(table_uuid=name, sparse_index=False)
     flat = table.reset_index() if any(table.index.names) else table

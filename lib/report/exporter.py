@@ -1,4 +1,4 @@
-"""From one executed notebook to Markdown for pandoc, and its pictures."""
+"""The export of an executed notebook: Markdown for pandoc, and its pictures."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ HIDDEN_TAGS = {"parameters", "injected-parameters", "setup", "hide"}
 
 
 class ReportOutputs(Preprocessor):
-    """Turn each figure and table of `lib.report.chapter` into a labelled div, which the pandoc filter understands."""
+    """Turn each figure and table of `lib.report.chapter` into a labelled div for the pandoc filter."""
 
     def preprocess_cell(self, cell: NotebookNode, resources: dict[str, Any], index: int) -> tuple[NotebookNode, dict]:
         """Rewrite the outputs of one cell; pictures go to `resources["outputs"]`, by file name."""
@@ -48,7 +48,7 @@ class ChapterExporter(MarkdownExporter):
 
     @property
     def default_config(self) -> Config:
-        """Hide what is machinery, and prefer Markdown to plain text."""
+        """Hide technical output, and prefer Markdown to plain text."""
         config = super().default_config
         config.merge(
             {
@@ -133,7 +133,7 @@ def _inline(stylesheet: str, soup: BeautifulSoup) -> None:
 
 
 def _portable_style(style: str) -> str:
-    """Keep colours, as hexadecimal numbers, and bold and italic type: HTML and Typst both support these."""
+    """Keep what HTML and Typst both support: colours, as hexadecimal numbers, and bold and italic type."""
     kept = {}
     for declaration in tinycss2.parse_blocks_contents(style, skip_comments=True, skip_whitespace=True):
         if declaration.type != "declaration":
@@ -149,13 +149,13 @@ def _portable_style(style: str) -> str:
 def _hexadecimal(colour: str) -> str:
     channels = tinycss2.color3.parse_color(colour)
     if not isinstance(channels, tuple):
-        raise ChapterError(f"{colour!r} is not a colour that a table can have")
+        raise ChapterError(f"{colour!r} is not a colour that the export supports")
     red, green, blue, alpha = (round(255 * channel) for channel in channels)
     return f"#{red:02x}{green:02x}{blue:02x}" + (f"{alpha:02x}" if alpha < 255 else "")
 
 
 def _join_index_names(table: Tag) -> None:
-    """Move the index's names into the row of the columns' names; pandas writes them into a row of their own."""
+    """Move the index's names into the row of the columns' names; pandas writes them into a separate row."""
     *_, columns, last = [None, None, *table.thead.find_all("tr")]
     cells = last.find_all("th")
     names = [cell for cell in cells if "index_name" in cell.get("class", [])]

@@ -1,4 +1,4 @@
-"""What a chapter and a report were made from, as digests stored beside them, so that nothing is made twice."""
+"""The digests of chapters and reports, stored beside them, so that only stale ones are made again."""
 
 import hashlib
 import json
@@ -56,7 +56,7 @@ def report_digest(study: Study) -> str:
 
 
 def is_fresh(stamp: Path, digest: str, *products: Path) -> bool:
-    """Return whether all products are there and their stamp names this digest."""
+    """Return whether all products exist and their stamp has this digest."""
     try:
         return json.loads(stamp.read_text(encoding="utf-8"))["digest"] == digest and all(p.exists() for p in products)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -71,8 +71,8 @@ def mark(stamp: Path, digest: str) -> None:
 def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:
     """Return a chapter's source with all modules that it needs.
 
-    A framework imports the file of a model's family by its computed name: those of the study's models belong to a
-    chapter that needs the framework. The locks belong to one that needs the module that reads them.
+    A framework imports a family's file by a computed name, so the families of the study's models are added where the
+    framework is needed. The lock files are added where the module that reads them is needed.
     """
     sources = imports.modules() | chapter
     needed = imports.closure(chapter, sources)
@@ -87,7 +87,7 @@ def _contents(found: Iterable[Path]) -> dict[str, bytes]:
 
 
 def _results(study: Study) -> bytes:
-    """Return how each run stands, with its record and its products: all that a chapter can show of results."""
+    """Return each run's state, record and products: all that a chapter can show of results."""
     return "\n".join(_result(cell) for cell in study.cells).encode()
 
 
@@ -98,7 +98,7 @@ def _result(cell: Cell) -> str:
 
 
 def _stamp(path: Path) -> str:
-    """Return a file's size and time, by which a changed file is told without reading it."""
+    """Return a file's size and time, which identify a change without reading the file."""
     if not path.exists():
         return "gone"
     status = path.stat()

@@ -1,4 +1,4 @@
-"""The look of the report's tables: which columns are shown, under which heading, in which format."""
+"""The report's tables: headings and formats of their columns."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -9,12 +9,12 @@ from pandas.io.formats.style import Styler
 
 
 def percent(share: float) -> str:
-    """Write a share in [0, 1] as a percentage, without its sign."""
+    """Write a share in [0, 1] as a percentage without the % sign."""
     return f"{100 * share:.2f}"
 
 
 def points(difference: float) -> str:
-    """Write a difference of two shares in points, with its direction."""
+    """Write a difference of two shares in points, with its sign."""
     return f"{100 * difference:+.2f}"
 
 
@@ -75,7 +75,7 @@ COLUMNS = {
     "cohens_d_av": ("d_av", "{:+.2f}"),
     "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
 }
-"""The heading and the format of a column; any other keeps its name, without underscores."""
+"""Headings and formats of columns; any other column keeps its name, without underscores."""
 
 
 _ALARM = "color: #b00020; font-weight: bold"
@@ -90,7 +90,7 @@ def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
 
 
 def checked(table: pd.DataFrame) -> Styler:
-    """Show a table of checks; a failed check is marked in bold red, one that is not judged reads n/a."""
+    """Show a table of checks: a failed check is bold red, one that is not judged is n/a."""
     style = table.style.hide().format(_for_reading, na_rep="n/a", escape="html")
     return style.map(lambda passed: "" if pd.isna(passed) or passed else _ALARM, subset=["passed"])
 

@@ -25,13 +25,13 @@ The time is that of training alone, and the learning rate that of the epoch's la
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write an epoch log whole or not at all, one row an epoch."""
+    """Write an epoch log whole or not at all, one row per epoch."""
     with files.replacing(path) as temporary:
         pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False)
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read an epoch log strictly, one row an epoch with the columns `COLUMNS`; NaN passes, for a gate to show.
+    """Read an epoch log strictly, one row per epoch with the columns `COLUMNS`; NaN passes, for a gate to show.
 
     Raises:
         DataError: the columns are others, text stands for a number, or the epochs do not count from 1 without a gap.

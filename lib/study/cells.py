@@ -9,11 +9,11 @@ from lib.study.strict import Name, Seed, Strict
 Precision = Literal["fp32", "amp", "fp64"]
 
 AXES = ("framework", "dataset", "model", "precision", "arm")
-"""What can vary in a study beside the seed."""
+"""What can vary in a study besides the seed."""
 
 
 class Cell(Strict):
-    """What one run trains. `arm` is None in a study without arms, `variant` where nothing departs from the defaults."""
+    """The parameters of one run; `arm` is None in a study without arms, `variant` in a study without departures."""
 
     framework: Framework
     dataset: str
@@ -26,13 +26,13 @@ class Cell(Strict):
 
     @property
     def name(self) -> str:
-        """The run's name, which is also its folder's."""
+        """The run's name, which is also the name of its folder."""
         name = f"{self.framework}_{self.dataset}_{self.model}_{self.precision}_seed{self.seed}"
         return "-".join(part for part in (name, self.variant, self.arm) if part)
 
     @property
     def conventions(self) -> Conventions:
-        """Whose convention the run follows, switch by switch."""
+        """The framework whose convention the run follows, for each switch."""
         return followed(self.framework, self.settings.pairing.align, self.settings.pairing.reference)
 
     def __hash__(self) -> int:

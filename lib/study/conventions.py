@@ -1,8 +1,7 @@
-"""What Keras and PyTorch do differently by convention, and whose convention each one follows in a run.
+"""The conventions in which Keras and PyTorch differ, and those that each framework follows in a run.
 
-Each difference is one **switch**. Natively a framework follows its own convention; where a switch is aligned, both
-follow the reference's, so that what is left of a gap has another cause. Two runs that are aligned in every switch are
-twins.
+Each difference is one **switch**. Natively a framework follows its own convention. Where a switch is aligned, both
+follow the reference's, so that this difference cannot cause a gap. Two runs that are aligned in every switch are twins.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,21 +24,21 @@ Switch = Literal[
 SWITCHES: tuple[Switch, ...] = get_args(Switch)
 
 Conventions = Mapping[Switch, Framework]
-"""Whose convention is followed, switch by switch."""
+"""The framework whose convention is followed, for each switch."""
 
 ALWAYS_KERAS: frozenset[Switch] = frozenset({"dropout", "stochastic_depth"})
-"""Aligned, these follow Keras whatever the reference: it has neither, and what is random cannot be the same in both."""
+"""Aligned, these follow Keras, which has neither, with any reference: random draws cannot be the same in both."""
 
 
 def followed(framework: Framework, aligned: Collection[Switch], reference: Framework) -> Conventions:
-    """Return whose convention a framework follows where these switches are aligned to the reference."""
+    """Return whose convention a framework follows with these switches aligned to the reference."""
     return {switch: _target(switch, reference) if switch in aligned else framework for switch in SWITCHES}
 
 
 def effective(
     framework: Framework, differences: Collection[Switch], aligned: Collection[Switch], reference: Framework
 ) -> tuple[Switch, ...]:
-    """Return the aligned switches that change what a framework does with a network of these differences, in order."""
+    """Return the aligned switches that change a framework's behaviour for a network of these differences, in order."""
     conventions = followed(framework, aligned, reference)
     return tuple(switch for switch in SWITCHES if switch in differences and conventions[switch] != framework)
 

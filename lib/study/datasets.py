@@ -1,4 +1,4 @@
-"""The datasets, one row each: what the images are, how many there are, and where they come from.
+"""The datasets, one row each: shape, number and source of the images.
 
 A dataset in a format that `lib/data/formats/` reads is one row here. A new format is one more file there.
 """
@@ -28,7 +28,7 @@ class Dataset:
     """One dataset; `size` is an image's height and width in pixels, `train`, `test` and `val` count images.
 
     The val images are taken from the train images. `reader` names a function in `lib/data/formats/` as `file.function`.
-    The images come from `archive`, with the Python package `library`, or else from parquet files alone; `hub` is the id
+    The images come from `archive`, from the Python package `library`, or else from parquet files only; `hub` is the id
     on the Hugging Face hub.
     """
 

@@ -1,4 +1,4 @@
-"""Studies by name: their files read, checked strictly and resolved, before anything runs."""
+"""Loading of studies by name: their files are read, checked strictly and resolved before anything runs."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -26,8 +26,8 @@ def study_names() -> list[str]:
 def load_study(name: str) -> Study:
     """Load one study and resolve its cells; every error names the file, the key and the choices.
 
-    All study files are read, because two that give one run name different settings contradict each other. Another file
-    that cannot be read, such as one that somebody is writing, is left out of that comparison.
+    All study files are read, because two of them may give the same run name different settings, which is an error.
+    Other files that cannot be read, such as one that is being edited, are ignored.
 
     Raises:
         ParameterError: there is no such study, or something in it is wrong.
@@ -40,7 +40,7 @@ def load_study(name: str) -> Study:
 
 
 def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
-    """Return the layers that settings of a study are made of, the deepest first."""
+    """Return the layers of a study's settings, the lowest first."""
     train = paths.PARAMS / "train.yaml"
     return _layers(study, _file(study.name), read_yaml(train), dataset, MODELS[model], arm)
 
@@ -97,7 +97,7 @@ def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
 
 
 def _shared_arm(matrix: Matrix, framework: str, model: Model, arm: str, settings: Settings) -> tuple[str, Settings]:
-    """Return the first arm that is the same thing for a framework, and settings with the switches it really changes."""
+    """Return the first arm with the same effect in a framework, and settings with the switches that have an effect."""
     changes = {
         one: effective(framework, model.twin.differences, switches, settings.pairing.reference)
         for one, switches in matrix.way.items()
@@ -108,7 +108,7 @@ def _shared_arm(matrix: Matrix, framework: str, model: Model, arm: str, settings
 
 
 def _refuse_impossible(cell: Cell, file: Path) -> None:
-    """Refuse a cell that its framework, its model or its images rule out, before anything runs."""
+    """Refuse a cell that its framework, its model or its images exclude, before anything runs."""
     model, size = MODELS[cell.model], DATASETS[cell.dataset].size
     if model.sizes and size not in model.sizes:
         sizes = " or ".join(map(str, model.sizes))

@@ -11,14 +11,14 @@ from lib.study.strict import Strict
 from lib.study.twins import Twin
 
 SMALL = (32, 64)
-"""The heights and widths, in pixels, for which the libraries' networks have a stem here."""
+"""The image sizes, in pixels, for which the libraries' networks have a stem here."""
 
 
 @dataclass(frozen=True)
 class Model:
     """One network by name.
 
-    `family` names the file of its builder in `lib/pytorch/networks/` and, for a network with a `twin`, the one in
+    `family` names the file of its builder in `lib/pytorch/networks/` and, for a network with a `twin`, in
     `lib/keras/networks/`. `arguments` are the builder's keywords for this member of the family; `options` validates the
     keywords that a study may add as `network`. `sizes` are the accepted heights and widths in pixels (None: any).
     `recipe` is an entry of `params/train.yaml` that the model recommends.
@@ -38,7 +38,7 @@ class Model:
         return ("keras", "pytorch") if self.twin else ("pytorch",)
 
     def require_size(self, shape: tuple[int, int, int]) -> None:
-        """Refuse images, given as height, width and channels, of a size that the network does not take.
+        """Refuse images (height, width, channels) of a size that the network does not take.
 
         Raises:
             ParameterError: the message lists the sizes.
@@ -69,5 +69,5 @@ def find(name: str) -> Model:
 
 
 def twins() -> dict[str, Twin]:
-    """Return the twin facts of every model that both frameworks have, by the model's name."""
+    """Return the `Twin` of every model that both frameworks have, by the model's name."""
     return {name: model.twin for name, model in MODELS.items() if model.twin}

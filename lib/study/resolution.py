@@ -1,4 +1,4 @@
-"""From layers to settings: common, dataset, the model's recipe, study, arm, each departing from the ones before it."""
+"""Settings from layers: common, dataset, the model's recipe, study, arm; each overrides the ones before it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ DEFAULT = "default"
 
 
 class Layer(NamedTuple):
-    """Some settings, nested, with a name for the reader and the file that they stand in."""
+    """Nested settings with a name for messages and the file that they are from."""
 
     name: str
     file: Path
@@ -45,9 +45,9 @@ def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model) 
 
 
 def resolve(layers: list[Layer], model: Model) -> Settings:
-    """Lay the layers over each other and validate the result, so that an error names the layer that caused it.
+    """Merge the layers and validate the result, so that an error names the layer that caused it.
 
-    `network` ends with the departures from the model's own options alone.
+    In the result, `network` has only the departures from the model's own options.
 
     Raises:
         ParameterError: a key is unknown, or a value of the wrong type or contradictory.
@@ -62,7 +62,7 @@ def resolve(layers: list[Layer], model: Model) -> Settings:
 
 
 def origins(layers: list[Layer], settings: Settings) -> dict[str, tuple[Any, str]]:
-    """Return every setting by its dotted name, with its value and the name of the layer it comes from."""
+    """Return every setting by its dotted name, with its value and the name of its layer."""
     content: dict[str, Any] = {}
     for layer in layers:
         content = merged(content, dict(layer.settings))

@@ -1,8 +1,8 @@
-"""How one cell is trained: the settings, in small groups.
+"""The settings of a cell, in small groups.
 
-A field without a default must be set in `params/train.yaml`. A field with one changes a run's digest only where it
-differs from its default, so a new setting leaves earlier runs as they are. A group that comes in kinds (`optimizer`,
-`schedule`) is chosen by its `name`, and each kind asks only for what it uses.
+A field without a default must be set in `params/train.yaml`. A field with a default changes a run's digest only if it
+differs from the default, so a new setting does not make earlier runs stale. A group with several kinds (`optimizer`,
+`schedule`) is chosen by its `name`, and each kind has only the fields that it uses.
 """
 
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ class Cosine(Strict):
 
 
 class MultiStep(Strict):
-    """The rate times `gamma` at each milestone, a share of the run: 0.5 is epoch 100 of 200."""
+    """The rate is multiplied by `gamma` at each milestone, a share of the run: 0.5 is epoch 100 of 200."""
 
     name: Literal["multistep"]
     milestones: Annotated[tuple[Within, ...], Field(min_length=1)]
@@ -95,7 +95,7 @@ class MultiStep(Strict):
 
 
 class Step(Strict):
-    """The rate times `gamma` after every such share of the run: 0.25 is every 50 epochs of 200."""
+    """The rate is multiplied by `gamma` after each `every`, a share of the run: 0.25 is every 50 epochs of 200."""
 
     name: Literal["step"]
     every: Within
@@ -113,16 +113,16 @@ Schedule = Annotated[Cosine | MultiStep | Step | Constant, Field(discriminator="
 
 
 class Augmentation(Strict):
-    """What happens to train images: a random crop after padding with zeros, in pixels, and a horizontal flip."""
+    """The augmentation of train images: a random crop after padding with zeros, in pixels, and a horizontal flip."""
 
     crop_padding: Annotated[int, Field(ge=0)]
     flip: bool
 
 
 class Regularisation(Strict):
-    """What keeps a network from fitting too closely, beside weight decay and augmentation.
+    """Regularisation besides weight decay and augmentation.
 
-    With label smoothing the train loss is that of the smoothed labels; accuracies are against the hard ones.
+    With label smoothing the train loss is that of the smoothed labels; accuracies use the hard labels.
     """
 
     pytorch_only: ClassVar = frozenset({"label_smoothing"})
@@ -131,7 +131,7 @@ class Regularisation(Strict):
 
 
 class Limits(Strict):
-    """What makes a run small: the most steps an epoch and the most images of train, and of val and test each."""
+    """Limits for small runs: the largest number of steps per epoch, and of images of train, val and test."""
 
     max_steps_train: Count | None = None
     max_steps_test: Count | None = None
@@ -140,7 +140,7 @@ class Limits(Strict):
 
 
 class Pairing(Strict):
-    """What the two runs of a pair have in common beside their seed number.
+    """What the two runs of a pair share besides their seed number.
 
     `shared`: first weights (or their quantiles), order, crops and flips. `align`: the switches in which both follow the
     `reference`; `all` stands for every switch.
@@ -153,7 +153,7 @@ class Pairing(Strict):
     @field_validator("align", mode="before")
     @classmethod
     def _in_order(cls, value: Any) -> Any:
-        """Put the switches in their order, so that a set of switches is written in one way."""
+        """Sort the switches, so that a set of switches has one representation."""
         if value == "all":
             return SWITCHES
         if not isinstance(value, list | tuple):
@@ -164,7 +164,7 @@ class Pairing(Strict):
 
 
 class Settings(Strict):
-    """How one cell is trained."""
+    """The settings of one cell."""
 
     epochs: Count
     batch_size: Count
@@ -192,7 +192,7 @@ class Settings(Strict):
         return self
 
     def without_twin(self) -> Iterator[str]:
-        """Yield the settings that Keras has no twin of, each with its value; `network` is the model's to judge."""
+        """Yield the settings without a twin in Keras, each with its value; those of `network` depend on the model."""
         for name in type(self).model_fields:
             group = getattr(self, name)
             if isinstance(group, Strict):
@@ -201,7 +201,7 @@ class Settings(Strict):
 
 
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as one level, each key with the names of its groups before it: `optimizer.momentum`."""
+    """Return nested settings as one level with dotted keys, such as `optimizer.momentum`."""
     found = {}
     for key, value in content.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

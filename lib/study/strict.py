@@ -1,4 +1,4 @@
-"""What every parameter model shares: strictness, and the short types of its fields."""
+"""The base of all parameter models, and the types of their fields."""
 
 from typing import Annotated, ClassVar
 
@@ -16,7 +16,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     pytorch_only: ClassVar[frozenset[str]] = frozenset()
-    """The fields that have no twin in Keras; Keras runs must leave them at their defaults."""
+    """The fields without a twin in Keras; Keras runs must leave them at their defaults."""
 
     def departures(self) -> dict[str, object]:
         """Return the fields that differ from their defaults; a field without a default always does."""

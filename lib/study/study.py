@@ -1,4 +1,4 @@
-"""A study: a matrix of cells, its arms, and what is compared in it."""
+"""A study: a matrix of cells, its arms and its comparisons."""
 
 import itertools
 from functools import cached_property
@@ -15,7 +15,7 @@ from lib.study.models import MODELS
 from lib.study.strict import Name, Seed, Share, Strict
 
 BASE = "base"
-"""The one arm of a study that states none."""
+"""The only arm of a study that states none."""
 
 
 def _chapters() -> list[str]:
@@ -45,14 +45,14 @@ Axis = Literal["framework", "model", "precision", "arm"]
 
 
 class Contrast(Strict):
-    """What a study states: every other level of an axis is compared with the level `against`."""
+    """A stated contrast: every other level of an axis is compared with the level `against`."""
 
     axis: Axis
     against: str
 
 
 class Comparison(NamedTuple):
-    """A contrast with its `others`, and `group`: the columns in which two compared runs agree, beside their seed."""
+    """A contrast with its `others`, and `group`: the columns, besides the seed, in which two compared runs agree."""
 
     axis: str
     against: str
@@ -63,8 +63,8 @@ class Comparison(NamedTuple):
 class Matrix(Strict):
     """A study as its YAML file states it, before its settings are resolved.
 
-    `arms` are named departures from the study's settings. `causes` are groups of switches, and a short way to write
-    arms: the way from native to aligned, one cause after another, and back.
+    `arms` are named departures from the study's settings. `causes` are groups of switches and a short way to write
+    arms: one cause after another is aligned, and then made native again.
     """
 
     title: str
@@ -126,7 +126,7 @@ class Matrix(Strict):
 
     @cached_property
     def departures(self) -> dict[str, dict[str, Any]]:
-        """Every arm with its departures from the study's settings, in order; one empty one where none is stated."""
+        """Every arm with its departures from the study's settings, in order; a single empty one if none is stated."""
         if not self.causes:
             return self.arms or {BASE: {}}
         aligned = {arm: {"pairing": {"align": list(switches)}} for arm, switches in self.way.items()}
@@ -136,8 +136,8 @@ class Matrix(Strict):
     def way(self) -> dict[str, tuple[Switch, ...]]:
         """The arms that `causes` stand for, with the switches aligned in each.
 
-        They are native, aligned up to each cause, and then only beyond each. The last "up to" is fully aligned, and
-        beyond the last cause is native again.
+        They are native, aligned up to each cause, and aligned only beyond each cause. The last "up to" has every cause
+        aligned; "beyond" the last cause would be native again.
         """
         names, groups = list(self.causes), list(self.causes.values())
         forth = {f"upto-{name}": groups[: step + 1] for step, name in enumerate(names)}
@@ -159,7 +159,7 @@ class Entry(Strict):
 class Study(Matrix):
     """An experiment: a named matrix with all its entries: datasets, models, precisions, seeds, arms, frameworks.
 
-    Where two arms of an attribution are the same thing for a framework, they share a cell, named after the first.
+    Two arms of an attribution that are the same for a framework share a cell, named after the first.
     """
 
     name: str
@@ -172,20 +172,20 @@ class Study(Matrix):
 
     @property
     def keys(self) -> list[str]:
-        """The columns that tell the rows of a table of entries apart; `arm` is one where the study states arms."""
+        """The columns that identify a row in a table of entries; `arm` is one of them if the study states arms."""
         arms = ["arm"] if self.arms or self.causes else []
         return [axis for axis in AXES if axis != "arm"] + arms + ["seed"]
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """What is compared: the stated contrasts, or else the two frameworks, and every arm with the first."""
+        """The stated contrasts, or else the two frameworks, and every arm against the first."""
         frameworks = [Contrast(axis="framework", against="keras")] if len(self.frameworks) > 1 else []
         arms = [Contrast(axis="arm", against=next(iter(self.arms)))] if len(self.arms) > 1 else []
         return tuple(self._resolved(contrast) for contrast in self.contrasts or (*frameworks, *arms))
 
     @property
     def main(self) -> Comparison:
-        """The first comparison, whose levels the figures tell apart; one without others where nothing is compared."""
+        """The first comparison, whose levels the figures distinguish; it has no others if nothing is compared."""
         alone = Contrast(axis="framework", against=self.frameworks[0])
         return next(iter(self.comparisons), self._resolved(alone))
 
@@ -201,7 +201,7 @@ class Study(Matrix):
         return {key: values[key] for key in self.keys}
 
     def matched(self, axis: str) -> list[dict[str, Cell]]:
-        """Return the cells that differ in one axis alone, by its level: a dictionary a point of the other axes."""
+        """Return the cells that differ only in one axis, by its level: one dictionary per point of the other axes."""
         points: dict[tuple, dict[str, Cell]] = {}
         for entry in self.entries:
             row = self.row(entry) | {"arm": entry.arm}

@@ -1,4 +1,4 @@
-"""The facts of a network that both frameworks have, for planning, digests, first weights and the parity ladder."""
+"""Facts of the networks that both frameworks have, for planning, digests, first weights and the parity ladder."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -38,12 +38,12 @@ GLOROT = Initialisation(Law("glorot uniform"), Law("glorot uniform"))
 
 
 class Twin(NamedTuple):
-    """What is known of a network that both frameworks have.
+    """The facts of a network that both frameworks have.
 
     `differences` are the switches that change something. `parameter_limit` is the largest difference of the trainable
     parameters, in percent of PyTorch's. `stages` name the end of every stage: its module in PyTorch, its layer in
     Keras. `sources` are the modules that define the network, Keras' and PyTorch's. `initialisation` holds each
-    framework's first weights, `batch_norm` the constants where the two libraries differ in them.
+    framework's first weights, `batch_norm` the constants if the two libraries differ in them.
     """
 
     differences: frozenset[Switch]

@@ -1,4 +1,4 @@
-"""Reading YAML strictly, and saying what is wrong with it: the file, the key, the choices."""
+"""Strict reading of YAML, with messages that name the file, the key and the choices."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ M = TypeVar("M", bound=Strict)
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A loader that refuses a key that stands twice in one mapping; PyYAML would take the last one."""
+    """A loader that refuses duplicate keys in a mapping; PyYAML would take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: list[Any] = []
@@ -47,9 +47,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def validated(model: type[M], content: dict[str, Any], path: Path, part: str = "") -> M:
-    """Validate content that stands in a file, in that `part` of it.
+    """Validate the content of a file, or of that `part` of it.
 
-    The content goes through JSON, where a list may become a tuple and everything else stays as strict as it is.
+    The content is validated as JSON, where a list may become a tuple and everything else stays strict.
 
     Raises:
         ParameterError: the message names the file, the key and the choices.
@@ -60,12 +60,12 @@ def validated(model: type[M], content: dict[str, Any], path: Path, part: str = "
     except ValidationError as error:
         problems = "\n  ".join(_explain(problem, model) for problem in error.errors())
         raise ParameterError(f"{where}:\n  {problems}") from None
-    except (TypeError, ValueError) as error:  # a key that is no text, or an alias that refers to itself
+    except (TypeError, ValueError) as error:  # a key that is not text, or an alias that refers to itself
         raise ParameterError(f"{where}: {error}") from None
 
 
 def shown(path: Path) -> str:
-    """Return a path as a message names it: relative to the project's folder, if it lies there."""
+    """Return a path for a message, relative to the project's folder if it is inside."""
     return str(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path)
 
 
@@ -79,7 +79,7 @@ def _explain(problem: Any, model: type[Strict]) -> str:
 
 
 def _model_at(model: type[Strict], location: tuple[str | int, ...]) -> type[Strict]:
-    """Return the model of a group of settings, by its place; a kind of group is named after its field."""
+    """Return the model of a group of settings, by its location; a kind of group follows the name of its field."""
     kinds = {model}
     for part in location:
         field = next((one.model_fields[part] for one in kinds if part in one.model_fields), None)

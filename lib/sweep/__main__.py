@@ -95,7 +95,7 @@ def _counts(found: list[tuple[Cell, State]]) -> str:
 
 
 def _print(found: list[tuple[Cell, State]]) -> None:
-    """Print a line a run; names are never cut."""
+    """Print one line per run; names are never cut."""
     width = max((len(cell.name) for cell, _ in found), default=0)
     for cell, (kind, reason) in found:
         print(f"  {cell.name:{width}}  {kind:11}  {reason}", flush=True)

@@ -85,7 +85,7 @@ def test_a_weight_that_is_not_covered_is_named_and_nothing_is_changed():
     del source.stage3[2].bn2
     source.stage3[2].bn2 = torch.nn.Identity()
     before = read(target)
-    with pytest.raises(ParityError, match=r"stage3\.2\.bn2\.\w+: the target has this weight and the source has not"):
+    with pytest.raises(ParityError, match=r"stage3\.2\.bn2\.\w+: the target has this weight and the source does not"):
         transplant(source, target)
     assert all((before[name] == value).all() for name, value in read(target).items())
 

@@ -1,4 +1,4 @@
-"""Tiny-ImageNet's official folder: a JPEG a file, a folder a class in train, a list of classes for val."""
+"""Tiny-ImageNet's official folder: JPEG files, one folder per class in train, a list of classes for val."""
 
 import re
 

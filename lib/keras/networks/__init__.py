@@ -1,7 +1,7 @@
-"""The networks in Keras, one file a family: images in as float32 (N, H, W, C), logits out, every weight drawn anew.
+"""The networks in Keras, one file per family: images in as float32 (N, H, W, C), logits out, every weight drawn anew.
 
-A family's file has `build(shape, classes, conventions, ...)`. Where layers are named otherwise than PyTorch's modules,
-it has `RULES` too: pairs of a pattern of layer names and a function from its match to the module's name.
+A family's file has `build(shape, classes, conventions, ...)`. If layers have other names than PyTorch's modules, it has
+`RULES` too: pairs of a pattern of layer names and a function from its match to the module's name.
 
 Layers follow the global dtype policy (`keras.config.set_dtype_policy`), and so do the logits.
 """
@@ -30,8 +30,8 @@ def build(
 ) -> keras.Model:
     """Build the network of that name for images of `shape` (height, width, channels), with `classes` logits.
 
-    `options` are the departures from the model's own options. Weights are drawn by the layers' own initialisers,
-    whatever the conventions.
+    `options` are the departures from the model's own options. Weights are drawn by the layers' own initialisers
+    with any conventions.
 
     Raises:
         ParameterError: the model is unknown, or it does not take images of that size.

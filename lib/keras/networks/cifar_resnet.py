@@ -53,7 +53,7 @@ def _basic_block(
 def conv3x3(x: keras.KerasTensor, name: str, channels: int, stride: int = 1) -> keras.KerasTensor:
     """Apply a 3x3 convolution without bias, padded by one pixel on every side.
 
-    The padding is a layer of its own: with stride 2, Keras' "same" would pad below and on the right alone.
+    The padding is a separate layer: with stride 2, Keras' "same" would pad only below and on the right.
     """
     he_normal = keras.initializers.VarianceScaling(2, mode="fan_out", distribution="untruncated_normal")
     x = layers.ZeroPadding2D(1, name=f"{name}.pad")(x)

@@ -1,4 +1,4 @@
-"""The networks in PyTorch, one file a family: images in as float32 (N, C, H, W), logits out, every weight drawn anew.
+"""The networks in PyTorch, one file per family: images in as float32 (N, C, H, W), logits out, every weight drawn anew.
 
 A family's file has `build(shape, classes, ...)`. A family whose twin differs by a switch of its own has `EDITS` too:
 the functions that make the network follow Keras in it.

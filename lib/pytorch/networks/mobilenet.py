@@ -21,7 +21,7 @@ def build(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 def _pad_as_keras(network: nn.Module) -> None:
-    """Pad convolutions of stride 2 below and on the right alone, as Keras' "same" and its explicit padding do."""
+    """Pad convolutions of stride 2 only below and on the right, as Keras' "same" and its explicit padding do."""
     for conv in layers(network, nn.Conv2d).values():
         if conv.stride == (2, 2):
             conv.padding = (0, 0)

@@ -7,7 +7,7 @@ _NORMAL = Law("normal", std=0.02)
 TWIN = Twin(
     differences=frozenset({"stochastic_depth", "initialisation"}) | OPTIMIZER,
     parameter_limit=5.0,
-    # The names of the additions in Keras depend on what was built before: they are counted instead.
+    # The names of Keras' additions depend on earlier networks of the process: they are counted instead.
     stages={
         "stem": ("features.0", "convnext_tiny_stem"),
         "stage 1": ("features.1", "addition 3"),
