@@ -155,7 +155,7 @@ def test_a_run_that_took_smaller_micro_batches_is_named(study, read_chapter):
     finish(second, accumulation_steps=4)
     assert results.accumulated(study) == [second.name]
     prose, _ = read_chapter("30_results")
-    assert "**1 runs ran out of memory** and took smaller micro-batches" in prose
+    assert "**1 runs ran out of memory** and used smaller micro-batches" in prose
     assert second.name in prose
 
 
