@@ -1,1 +1,1 @@
-"""Paired Seeds: what the notebooks call, in rooms that a reader can hold in the head."""
+"""Paired Seeds: the code that the notebooks call, divided into rooms; the README lists them."""

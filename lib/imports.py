@@ -38,7 +38,7 @@ def closure(
 def imported(source: bytes) -> frozenset[str]:
     """Return the dotted names that a source imports, which may be modules or names in one.
 
-    The project imports by absolute names alone. A source that cannot be parsed imports nothing.
+    The project uses only absolute imports. A source that cannot be parsed imports nothing.
     """
     try:
         tree = ast.parse(source)

@@ -73,7 +73,7 @@ FAULTS = {
     "PyTorch in float16": lambda gpu: gpu["pytorch"]["errors"]["float16"].update(convolution=0.9),
     "TensorFlow repeats itself": lambda gpu: gpu["keras"]["repeats"].update(float16=False),
     "CUBLAS_WORKSPACE_CONFIG": lambda gpu: gpu["pytorch"].update(workspace="set too late"),
-    "loading processes": lambda gpu: gpu["pytorch"].update(loaders="bus error"),
+    "workers": lambda gpu: gpu["pytorch"].update(loaders="bus error"),
     "TensorFlow computes": lambda gpu: gpu["keras"].update(error="no kernel image"),
 }
 

@@ -43,7 +43,7 @@ def results(cell):
 
 @pytest.fixture(scope="module")
 def study(tiny_study):
-    """Two short runs in PyTorch, whose loading processes are to be ended too."""
+    """Two short runs in PyTorch, whose workers must end too."""
     return load_study(tiny_study("signalled", frameworks=["pytorch"], seeds=[1, 2], settings={"epochs": 30}))
 
 
@@ -66,7 +66,7 @@ def test_a_signal_ends_everything_in_seconds_and_starts_nothing(study, victim, h
         shutil.rmtree(records.folder(cell), ignore_errors=True)
     sweep = Sweep(study.name)
     sweep.wait_for(lambda: kept_an_epoch(study))
-    assert len(sweep.processes()) > 5, "the loading processes are counted too"
+    assert len(sweep.processes()) > 5, "the workers are counted too"
     if victim == "the group":
         os.killpg(sweep.make.pid, how)
     else:

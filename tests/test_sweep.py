@@ -106,7 +106,7 @@ def whole(tiny_study):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole, tiny_study, how):
-    """With loading processes and a network that has dropout: neither may make a difference."""
+    """With workers and a network that has dropout: neither may make a difference."""
     name = tiny_study(f"stopped{how.value}", frameworks=["pytorch"], models=["mobilenetv2"])
     cell = load_study(name).cells[0]
     command = [sys.executable, "-W", "ignore", "-m", "lib.sweep.cell", name, cell.name]

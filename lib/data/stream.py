@@ -19,7 +19,7 @@ class Stream(NamedTuple):
 
 
 def draw(epoch_seed: int, images: int, settings: Settings) -> Stream:
-    """Draw an epoch's stream over a split of `images` images; it depends on the epoch's seed alone."""
+    """Draw an epoch's stream over a split of `images` images; it depends only on the epoch's seed."""
     random = np.random.default_rng(epoch_seed)
     order = random.permutation(images)
     corners = random.integers(0, 2 * settings.augmentation.crop_padding, (images, 2), endpoint=True)

@@ -140,7 +140,7 @@ def _computing(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
     loaders = probes["pytorch"].get("loaders", "not started")
     shared = f"{shutil.disk_usage('/dev/shm').total / 1e9:.1f} GB shared memory" if sys.platform == "linux" else ""
     remedy = "give /dev/shm 1 GB or more (docker run --shm-size=8g), or set num_workers: 0"
-    yield _judged("loading processes", loaders == "ok", f"{loaders}, {shared}", remedy)
+    yield _judged("workers", loaders == "ok", f"{loaders}, {shared}", remedy)
 
 
 def _precisions(title: str, probe: dict[str, Any]) -> Iterator[Check]:

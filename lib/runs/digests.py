@@ -101,7 +101,7 @@ def _code_at_start(framework: Framework, model: str) -> str:
 def _parsed(source: bytes) -> str:
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # somebody is editing it
+    except SyntaxError:  # it is being edited
         return repr(source)
     for node in ast.walk(tree):
         if isinstance(body := getattr(node, "body", None), list):
@@ -110,7 +110,7 @@ def _parsed(source: bytes) -> str:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """Return whether a statement is a string alone: a docstring, or one below a constant."""
+    """Return whether a statement is only a string: a docstring, or one below a constant."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

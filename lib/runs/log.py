@@ -20,7 +20,7 @@ COLUMNS = {
 }
 """The columns of an epoch log, each with its type: losses in nats, accuracies and F1 as shares in [0, 1].
 
-The time is that of training alone, and the learning rate that of the epoch's last step.
+The time is that of training without validation, and the learning rate that of the epoch's last step.
 """
 
 

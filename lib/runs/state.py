@@ -1,4 +1,4 @@
-"""How a run stands, from what is on disk alone.
+"""The state of a run, determined by its files only.
 
 A run has a result if, and only if, its record is there and names the inputs that the cell has today.
 """
@@ -25,14 +25,14 @@ from lib.study.settings import flat
 from lib.study.strict import Strict
 
 _SILENCE_SECONDS = 600
-"""A run on another machine counts as interrupted after so long without a sign."""
+"""A run on another machine counts as interrupted after this time without a sign."""
 
 _LOCK_SECONDS = 1
-"""How long a run's lock is waited for, since a process that looks whether it is held shares it for an instant."""
+"""The wait for a run's lock, since a process that checks the lock shares it for an instant."""
 
 
 class Status(Strict):
-    """How a training stands that is not finished, so that a failure can be told from a beginning."""
+    """The status of an unfinished training."""
 
     state: Literal["running", "failed", "interrupted"]
     host: str
@@ -42,7 +42,7 @@ class Status(Strict):
 
 
 class Kind(StrEnum):
-    """What can be said of a run; the first two have results."""
+    """The kinds of states of a run; the first two have results."""
 
     DONE = "done"
     OTHER_CODE = "other code"
@@ -67,7 +67,7 @@ class State(NamedTuple):
 
 @contextmanager
 def claimed(cell: Cell) -> Iterator[None]:
-    """Hold the cell's run for this process, however it ends, and complete what a killed process left half moved.
+    """Hold the cell's run for this process until it ends, and complete the moves that a killed process left.
 
     Raises:
         ChapterError: another process holds it.
@@ -82,7 +82,7 @@ def claimed(cell: Cell) -> Iterator[None]:
 
 
 def write_status(cell: Cell, state: Literal["running", "failed", "interrupted"], error: str = "") -> None:
-    """Write how the cell's training stands, for this process on this machine."""
+    """Write the status of the cell's training, for this process on this machine."""
     status = Status(state=state, host=platform.node(), pid=os.getpid(), since=now(), error=error)
     files.write_text(_status_path(cell), status.model_dump_json(indent=2) + "\n")
 
@@ -93,7 +93,7 @@ def touch_status(cell: Cell) -> None:
 
 
 def tidy(cell: Cell) -> None:
-    """Complete what a killed process left half moved, and remove what a finished run does not need.
+    """Complete the moves that a killed process left, and remove the files that a finished run does not need.
 
     An unfinished training beside a record is kept while it can be resumed, and its status until the run is done.
     """
@@ -106,7 +106,7 @@ def tidy(cell: Cell) -> None:
 
 
 def state(cell: Cell) -> State:
-    """Return how a cell's run stands, and why."""
+    """Return the state of a cell's run, with the reason."""
     status = _read_status(cell)
     if status and status.state == "running" and _alive(cell, status):
         return State(
@@ -117,7 +117,7 @@ def state(cell: Cell) -> State:
 
 
 def at_rest(cell: Cell) -> State:
-    """Return how a run stands that no process holds, or this one alone."""
+    """Return the state of a run that no other process holds."""
     status, record = _read_status(cell), records.read_record(cell)
     if record:
         return _judged(cell, record, status)
@@ -181,8 +181,8 @@ def _read_status(cell: Cell) -> Status | None:
 def _alive(cell: Cell, status: Status) -> bool:
     """Return whether a process holds the run.
 
-    A process id says nothing: another process may have it by now. The lock of another machine may not be seen through
-    a shared disk, so there a status that was touched lately counts too.
+    A process id proves nothing, since it may have been reused. The lock of another machine may be invisible on a shared
+    disk, so a status that was touched recently counts too.
     """
     if files.is_held(_lock(cell)):
         return True

@@ -1,6 +1,6 @@
 """Plan, run and watch a study's runs: `python -m lib.sweep {plan,run,status} STUDY`.
 
-The records alone say which runs are pending. Snakemake runs them.
+Only the records decide which runs are pending. Snakemake runs them.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def plan(study: Study, rerun: str) -> list[Cell]:
 
 
 def status(study: Study) -> None:
-    """Print how each run stands."""
+    """Print the state of each run."""
     found = states(study)
     _print(found)
     print(_counts(found))
@@ -102,7 +102,7 @@ def _print(found: list[tuple[Cell, State]]) -> None:
 
 
 def main() -> None:
-    """Read the command line and act."""
+    """Read the command line, and plan, run or show the states."""
     parser = argparse.ArgumentParser(prog="python -m lib.sweep", description="Plan, run or watch a study's runs.")
     parser.add_argument("action", choices=["plan", "run", "status"])
     parser.add_argument("study_name", metavar="study", help="a file's stem in params/studies")

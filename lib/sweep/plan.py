@@ -11,7 +11,7 @@ from lib.study.study import Study
 
 
 def states(study: Study) -> list[tuple[Cell, State]]:
-    """Return how each run of a study stands."""
+    """Return the state of each run of a study."""
     return [(cell, state(cell)) for cell in study.cells]
 
 
@@ -26,7 +26,7 @@ def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
 def time_left(study: Study, cells: list[Cell]) -> str:
     """Estimate how long the cells take one after another, from the study's results of the same kind.
 
-    Runs are of one kind where they differ in the seed alone.
+    Runs are of one kind if they differ only in the seed.
     """
     seconds = defaultdict(list)
     for cell, record in {entry.cell: record for entry, record in records.finished(study)}.items():

@@ -12,7 +12,7 @@ from lib.study.networks.mobilenet import TWIN
 def build(shape: tuple[int, int, int], classes: int, conventions: Conventions) -> keras.Model:
     """Build MobileNetV2; at 32x32 the first convolution has stride 1. The last feature map is 2x2 at 32 and at 64.
 
-    Convolutions with a stride are padded below and on the right alone in Keras, on every side in torchvision.
+    Convolutions with a stride are padded only below and on the right in Keras, on every side in torchvision.
     """
     size = shape[0]
     model = from_scratch(applications.MobileNetV2, shape, classes)
