@@ -143,12 +143,12 @@ depths = climbed.pop(rungs.DEPTHS)
 # difference where there is none.
 #
 # MobileNetV2 and ResNet-50 may differ by less than 1 %, ConvNeXt-Tiny by less than 5 %, and `resnet20` not at all. A
-# study of several models measures all models at both input sizes and with 10, 100 and 200 classes. A study of one model
-# measures that one, at the sizes of its own datasets.
+# study of several models measures them at both input sizes and with 10, 100 and 200 classes. A study of one model
+# measures it at the sizes of its own datasets.
 
 # %%
-compared, table_sizes = (twins(), SMALL) if len(models) > 1 else (models, sizes)
-parameters = ladder.gathered(ladder.climb(compared, table_sizes, ["parameters"]))["parameters"]
+table_sizes = SMALL if len(models) > 1 else sizes
+parameters = ladder.gathered(ladder.climb(models, table_sizes, ["parameters"]))["parameters"]
 caption = "Trainable parameters in both frameworks; the difference is in percent of PyTorch's."
 chapter.table(checked(parameters), "param_comparison", caption)
 

@@ -43,7 +43,7 @@ chapter = Chapter(study_name)
 # %%
 study = load_study(study_name)
 found = results(study)
-compared = {f"_{one.axis}" if place else "": one for place, one in enumerate(study.comparisons)}
+compared = {f"_{one.axis}_{one.against}" if place else "": one for place, one in enumerate(study.comparisons)}
 tables = {suffix: contrasts.compare(found, one) for suffix, one in compared.items()}
 pairs = max((int(table.n.max()) for table in tables.values() if len(table)), default=0)
 tests = max((int(table.t_p.notna().sum()) for table in tables.values()), default=0)

@@ -399,6 +399,6 @@ def test_every_chapter_works_for_a_study_of_any_shape(study, read_chapter, tiny_
         ]
         assert pd.read_csv(tables / f"results_{experiment.name}.csv")["arm"].nunique() == 3
     if shape == "both" and finished == "all":
-        assert {"statistical_results.csv", "statistical_results_arm.csv"} <= read_chapter(
+        assert {"statistical_results.csv", "statistical_results_arm_base.csv"} <= read_chapter(
             "31_statistics", experiment.name
         )[1]

@@ -21,7 +21,7 @@ from lib.runs.records import Record
 from lib.runs.state import Kind
 from lib.study.loading import load_study
 from lib.study.models import MODELS
-from lib.study.settings import AdamW, Constant
+from lib.study.settings import AdamW, Constant, Regularisation
 from lib.sweep.plan import pending, time_left
 
 
@@ -65,6 +65,26 @@ def write_record(cell, **changes):
 
 def with_settings(cell, **settings):
     return cell.model_copy(update={"settings": cell.settings.model_copy(update=settings)})
+
+
+def test_a_whole_record_of_another_version_is_stale_and_not_unreadable(cell):
+    files.write_sealed(records.folder(cell) / "record.json", {"run": cell.name, "field": "of another version"})
+    assert runs.state(cell) == (Kind.STALE, "its record was written by another version of this project")
+    assert [cell for cell, _ in pending(load_study("quickstart"))][0] == cell
+
+
+def test_a_run_from_another_default_is_stale(cell):
+    """The digest leaves defaults out, so it alone would not tell."""
+    before = with_settings(cell, regularisation=Regularisation(label_smoothing=0.1))
+    write_record(cell, cell=before)
+    kind, reason = runs.state(cell)
+    assert (kind, reason) == (Kind.STALE, "changed: regularisation.label_smoothing 0.1 -> 0.0")
+
+
+def test_the_number_of_workers_makes_no_run_stale(cell):
+    write_record(cell, cell=with_settings(cell, num_workers=0))
+    assert runs.state(cell).kind == Kind.DONE
+    assert inputs_digest(cell, "x") == inputs_digest(with_settings(cell, num_workers=0), "x")
 
 
 def test_a_run_without_a_folder_is_missing(cell):

@@ -330,6 +330,14 @@ def test_the_published_table_of_the_frameworks_names_them_and_that_of_arms_names
     assert {"against", "level", "mean_against", "mean_level"} <= set(table.columns)
 
 
+def test_frameworks_that_are_compared_the_other_way_keep_their_names():
+    comparison = Comparison("framework", "pytorch", ("keras",), GROUP)
+    found = contrasts.compare(results(KERAS, PYTORCH), comparison)
+    row = contrasts.published(found, comparison).iloc[0]
+    assert (row["mean_keras"], row["mean_pytorch"]) == (KERAS.mean(), PYTORCH.mean())
+    assert row["delta"] == pytest.approx(KERAS.mean() - PYTORCH.mean())
+
+
 def test_a_mean_without_a_spread_has_no_interval():
     assert inference.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
     assert np.isnan(inference.mean_interval(np.array([0.5, 0.5]))[1:]).all()

@@ -143,7 +143,12 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
             {"causes": BN, "settings": {"pairing": {"shared": True, "align": "all"}}},
             "settings.pairing.align is what `causes` vary",
         ),
-        ({"causes": BN, "settings": SHARED, "arms": {"base": {}}}, "leave `arms` out"),
+        ({"causes": BN, "settings": SHARED, "arms": {"base": {}}}, "leave `arms` and `contrasts` out"),
+        (
+            {"causes": BN, "settings": SHARED, "contrasts": [{"axis": "framework", "against": "pytorch"}]},
+            "leave `arms` and `contrasts` out",
+        ),
+        ({"contrasts": [{"axis": "framework", "against": "keras"}] * 2}, "contrasts state one comparison twice"),
         ({"causes": BN, "settings": {"epochs": 9}}, "set `pairing: {shared: true}`"),
         ({"causes": BN, "settings": SHARED, "frameworks": ["keras"]}, "both are needed"),
         ({"arms": {"Base": {}}}, "arms.Base.*pattern"),
@@ -167,6 +172,14 @@ def test_what_is_wrong_is_named(studies, changes, message):
     name = studies(**{"variant": "trial", "gates": {}} | changes)
     with pytest.raises(ParameterError, match=f"(?s)trial.yaml.*{message}"):
         load_study(name)
+
+
+def test_other_studies_that_contradict_each_other_stop_no_third_one(studies):
+    studies("one", variant="same", settings={"epochs": 9})
+    studies("two", variant="same", settings={"epochs": 10})
+    assert load_study("quickstart")
+    with pytest.raises(ParameterError, match="'one' and 'two' give the run .*-same different settings"):
+        load_study("one")
 
 
 def test_two_studies_cannot_give_one_run_different_settings(studies):
@@ -388,11 +401,23 @@ def test_a_recipe_that_train_yaml_lacks_is_named(studies, monkeypatch):
 def test_a_model_of_one_framework_is_refused_in_the_other_and_images_must_fit(studies, monkeypatch):
     monkeypatch.setitem(MODELS, "alone", Model("alone", "cifar_resnet", {"depth": 20}))
     with pytest.raises(ParameterError, match="alone exists in pytorch alone: leave keras out of `frameworks`"):
-        load_study(studies("alone", models=["alone"], variant="alone"))
-    assert load_study(studies("alone", models=["alone"], variant="alone", frameworks=["pytorch"]))
+        load_study(studies("alone", models=["alone"], variant="alone", chapters=["01_data"]))
+    chapters = ["01_data", "30_results"]
+    assert load_study(studies("alone", models=["alone"], variant="alone", frameworks=["pytorch"], chapters=chapters))
     monkeypatch.setitem(models.MODELS, "large", Model("large", "resnet", sizes=(64,)))
     with pytest.raises(ParameterError, match="large takes images of 64 pixels, and those of digits have 32"):
-        load_study(studies("large", models=["large"], variant="large", frameworks=["pytorch"]))
+        load_study(studies("large", models=["large"], variant="large", frameworks=["pytorch"], chapters=chapters))
+
+
+def test_causes_and_the_parity_chapter_need_a_model_that_both_frameworks_have(studies, monkeypatch):
+    monkeypatch.setitem(MODELS, "alone", Model("alone", "cifar_resnet", {"depth": 20}))
+    name = studies("why", models=["alone"], variant="why", settings=SHARED, causes=BN, chapters=["01_data"])
+    assert load_study("quickstart")
+    with pytest.raises(ParameterError, match="alone exists in pytorch alone"):
+        load_study(name)
+    name = studies("ladder", models=["alone"], variant="ladder", frameworks=["pytorch"])
+    with pytest.raises(ParameterError, match="02_parity needs a model that both frameworks have"):
+        load_study(name)
 
 
 def test_nested_departures_are_merged_and_another_kind_replaces_its_group():

@@ -141,7 +141,8 @@ def published(table: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     """Return a table for publication: a comparison of the frameworks has their names in its columns."""
     if comparison.axis != "framework":
         return table
-    named = {"mean_against": "mean_keras", "mean_level": "mean_pytorch"}
+    other = "pytorch" if comparison.against == "keras" else "keras"
+    named = {"mean_against": f"mean_{comparison.against}", "mean_level": f"mean_{other}"}
     return table.rename(columns=named).drop(columns=["against", "level"])
 
 

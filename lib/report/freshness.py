@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lib import files, imports, paths
+from lib import environment, files, imports, paths
 from lib.errors import ChapterError
 from lib.runs import records
 from lib.runs.state import state
@@ -71,14 +71,17 @@ def mark(stamp: Path, digest: str) -> None:
 def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:
     """Return a chapter's source with all modules that it needs.
 
-    A framework imports a family's file by a computed name, so the families of the study's models are added where the
-    framework is needed. The lock files are added where the module that reads them is needed.
+    A framework imports the file of a model's family by its computed name: those of the study's models belong to a
+    chapter that needs the framework, and so do the versions of the libraries and the machine. The locks belong to a
+    chapter that needs the module that reads them.
     """
     sources = imports.modules() | chapter
     needed = imports.closure(chapter, sources)
     rooms = [room for room in ("lib.keras", "lib.pytorch") if room in needed]
     families = [f"{room}.networks.{find(model).family}" for room in rooms for model in study.models]
     found = imports.closure([*chapter, *families], sources)
+    if rooms:
+        found["environment"] = json.dumps(environment.describe()).encode()
     return found | (_contents(paths.LIB.parent.glob("requirements*.lock")) if _INSTALLED in found else {})
 
 

@@ -22,19 +22,8 @@ def _small_p(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 
 
-def _first_names(names: str) -> str:
-    first, *others = names.split(", ")
-    return f"{first} and {len(others)} more" if others else first
-
-
-def _passed(passed: bool | None) -> str:
-    return "yes" if passed else "FAILED"
-
-
 COLUMNS = {
     "example": ("reason of the first", None),
-    "cells concerned": ("runs concerned", _first_names),
-    "passed": ("passed", _passed),
     "acc_best": ("val accuracy, %", percent),
     "test_accuracy": ("test accuracy, %", percent),
     "test_accuracy_sd": ("SD", percent),

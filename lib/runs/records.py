@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from lib import files, paths
 from lib.errors import DataError
-from lib.runs.digests import dataset_digest, inputs_digest
+from lib.runs.digests import dataset_digest, inputs_digest, same_settings
 from lib.study.cells import Cell
 from lib.study.strict import Strict
 from lib.study.study import Entry, Study
@@ -77,7 +77,8 @@ def read_record(cell: Cell) -> Record | None:
 def matching_record(cell: Cell, dataset_digest: str | None) -> Record | None:
     """Return the run's record if it was made from the cell's inputs of today."""
     record = read_record(cell)
-    return record if record and record.inputs_digest == inputs_digest(cell, dataset_digest) else None
+    matches = record and record.inputs_digest == inputs_digest(cell, dataset_digest)
+    return record if matches and same_settings(record.cell, cell) else None
 
 
 def finished(study: Study) -> Iterator[tuple[Entry, Record]]:
@@ -107,6 +108,15 @@ def product(cell: Cell, name: str) -> Path:
             "or remove record.json beside it to run the cell again"
         )
     return found
+
+
+def is_of_another_version(cell: Cell) -> bool:
+    """Return whether the run has an undamaged record that another version of this project wrote."""
+    try:
+        files.read_sealed(folder(cell) / "record.json")
+    except (OSError, DataError):
+        return False
+    return read_record(cell) is None
 
 
 def write_record(record: Record) -> None:

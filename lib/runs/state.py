@@ -18,7 +18,7 @@ from lib import files
 from lib.clock import now
 from lib.errors import ChapterError, DataError
 from lib.runs import records
-from lib.runs.digests import code_digest, dataset_digest, inputs_digest, made_from
+from lib.runs.digests import code_digest, dataset_digest, made_from
 from lib.runs.records import Record
 from lib.study.cells import Cell
 from lib.study.settings import flat
@@ -95,7 +95,8 @@ def touch_status(cell: Cell) -> None:
 def tidy(cell: Cell) -> None:
     """Complete the moves that a killed process left, and remove the files that a finished run does not need.
 
-    An unfinished training beside a record is kept while it can be resumed, and its status until the run is done.
+    An unfinished training beside a record is kept while it can be resumed, and its status until the run is done. The
+    process must hold the run.
     """
     records.settle(cell)
     done = at_rest(cell).kind == Kind.DONE
@@ -121,8 +122,10 @@ def at_rest(cell: Cell) -> State:
     status, record = _read_status(cell), records.read_record(cell)
     if record:
         return _judged(cell, record, status)
+    if records.is_of_another_version(cell):
+        return State(Kind.STALE, "its record was written by another version of this project")
     if (records.folder(cell) / "record.json").exists():
-        return State(Kind.UNREADABLE, "record.json is damaged or of another version; remove it to run the cell again")
+        return State(Kind.UNREADABLE, "record.json is damaged; remove it to run the cell again")
     if not status:
         return State(Kind.MISSING, "never run")
     if status.state == "failed":
@@ -143,7 +146,7 @@ def _compared(cell: Cell, record: Record) -> State:
     dataset = dataset_digest(cell.dataset)
     if dataset is None:
         return State(Kind.STALE, f"the data it was made from is gone: no good manifest data/{cell.dataset}.json")
-    if record.inputs_digest != inputs_digest(cell, dataset):
+    if not records.matching_record(cell, dataset):
         changed = _changed_settings(cell, record.cell)
         return State(Kind.STALE, f"changed: {changed}" if changed else "the dataset's content changed")
     if record.code_digest != code_digest(cell):

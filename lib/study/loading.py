@@ -35,7 +35,7 @@ def load_study(name: str) -> Study:
     if name not in study_names():
         raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
     study = _read_study(name)
-    _refuse_contradictions([study, *_others(name)])
+    _refuse_contradictions(study, _others(name))
     return study
 
 
@@ -70,6 +70,7 @@ def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, mod
 
 def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
     """Yield the entries: datasets, models, precisions, seeds, arms, and innermost the frameworks of a pair."""
+    _refuse_impossible(matrix, file)
     train = read_yaml(paths.PARAMS / "train.yaml")
     resolved = {
         (dataset, name, arm): resolve(_layers(matrix, file, train, dataset, MODELS[name], arm), MODELS[name])
@@ -92,7 +93,7 @@ def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
             arm=named,
             settings=settings,
         )
-        _refuse_impossible(cell, file)
+        _refuse_without_twin(cell, file)
         yield Entry(arm=arm, cell=cell)
 
 
@@ -107,19 +108,25 @@ def _shared_arm(matrix: Matrix, framework: str, model: Model, arm: str, settings
     return first, settings.model_copy(update={"pairing": pairing})
 
 
-def _refuse_impossible(cell: Cell, file: Path) -> None:
-    """Refuse a cell that its framework, its model or its images exclude, before anything runs."""
-    model, size = MODELS[cell.model], DATASETS[cell.dataset].size
-    if model.sizes and size not in model.sizes:
-        sizes = " or ".join(map(str, model.sizes))
-        raise ParameterError(
-            f"{shown(file)}: {cell.model} takes images of {sizes} pixels, and those of {cell.dataset} have {size}"
-        )
-    if cell.framework not in model.frameworks:
-        raise ParameterError(
-            f"{shown(file)}: {cell.model} exists in {' and '.join(model.frameworks)} alone: leave {cell.framework} out "
-            "of `frameworks`, or the model out of `models`"
-        )
+def _refuse_impossible(matrix: Matrix, file: Path) -> None:
+    """Refuse a model that a framework does not have or that does not take the images, before anything runs."""
+    for dataset, name in product(matrix.datasets, matrix.models):
+        model, size = MODELS[name], DATASETS[dataset].size
+        if model.sizes and size not in model.sizes:
+            sizes = " or ".join(map(str, model.sizes))
+            raise ParameterError(
+                f"{shown(file)}: {name} takes images of {sizes} pixels, and those of {dataset} have {size}"
+            )
+        if missing := [framework for framework in matrix.frameworks if framework not in model.frameworks]:
+            raise ParameterError(
+                f"{shown(file)}: {name} exists in {' and '.join(model.frameworks)} alone: leave {missing[0]} out of "
+                "`frameworks`, or the model out of `models`"
+            )
+
+
+def _refuse_without_twin(cell: Cell, file: Path) -> None:
+    """Refuse a setting that Keras does not have in a Keras cell."""
+    model = MODELS[cell.model]
     if cell.framework == "keras" and (missing := [*cell.settings.without_twin(), *_network_without_twin(cell, model)]):
         arm = f", arm {cell.arm}" if cell.arm else ""
         raise ParameterError(
@@ -132,13 +139,12 @@ def _network_without_twin(cell: Cell, model: Model) -> list[str]:
     return [f"network.{k}: {v}" for k, v in cell.settings.network.items() if k in model.options.pytorch_only]
 
 
-def _refuse_contradictions(studies: Iterable[Study]) -> None:
-    seen: dict[str, tuple[str, Cell]] = {}
-    for study in studies:
-        for cell in study.cells:
-            other, first = seen.setdefault(cell.name, (study.name, cell))
-            if first != cell:
+def _refuse_contradictions(study: Study, others: Iterable[Study]) -> None:
+    cells = {cell.name: cell for cell in study.cells}
+    for other in others:
+        for cell in other.cells:
+            if cells.get(cell.name, cell) != cell:
                 raise ParameterError(
-                    f"studies {other!r} and {study.name!r} give the run {cell.name} different settings: "
+                    f"studies {study.name!r} and {other.name!r} give the run {cell.name} different settings: "
                     "name the departure of one of them with another `variant` or arm"
                 )

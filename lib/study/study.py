@@ -99,8 +99,12 @@ class Matrix(Strict):
             self._agree_on_causes()
         elif "33_attribution" in self.chapters:
             raise ValueError("chapters: 33_attribution needs `causes`")
+        if len(set(self.contrasts)) < len(self.contrasts):
+            raise ValueError("contrasts state one comparison twice")
         for contrast in self.contrasts:
             self._agree_on(contrast)
+        if "02_parity" in self.chapters and not any(MODELS[model].twin for model in self.models):
+            raise ValueError("chapters: 02_parity needs a model that both frameworks have")
         return self
 
     def _agree_on_causes(self) -> None:
@@ -108,8 +112,8 @@ class Matrix(Strict):
         pairing = self.settings.get("pairing")
         if len(set(switches)) < len(switches):
             raise ValueError("causes name a switch twice; each belongs to one cause")
-        if self.arms:
-            raise ValueError("causes are a short way to write arms: leave `arms` out")
+        if self.arms or self.contrasts:
+            raise ValueError("causes are a short way to write arms: leave `arms` and `contrasts` out")
         if not isinstance(pairing, dict) or pairing.get("shared") is not True:
             raise ValueError("causes need true pairs: set `pairing: {shared: true}` in `settings`")
         if "align" in pairing:

@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 
 from lib import errors, files, paths, processes
 from lib.doctor import examination
-from lib.errors import DataError, UserError
+from lib.errors import ChapterError, DataError, UserError
 from lib.runs.digests import dataset_digest
-from lib.runs.state import WITH_RESULTS, Kind, State, tidy
+from lib.runs.records import folder
+from lib.runs.state import WITH_RESULTS, Kind, State, claimed, tidy
 from lib.study.cells import Cell
 from lib.study.loading import load_study
 from lib.study.study import Study
@@ -54,7 +56,8 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
     with files.held(paths.EXECUTED / ".sweep.lock", refusal):
         _refuse_company(study)
         for cell in study.cells:
-            tidy(cell)
+            with suppress(ChapterError):  # a run that was started by hand meanwhile
+                _tidy(cell)
         todo = plan(study, rerun)
         if todo:
             if not any(option.startswith("--executor") for option in options):
@@ -64,6 +67,12 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
     unfinished |= {cell for cell, _ in pending(study, rerun)}
     if unfinished:
         raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
+
+
+def _tidy(cell: Cell) -> None:
+    if folder(cell).exists():
+        with claimed(cell):
+            tidy(cell)
 
 
 def _refuse_company(study: Study) -> None:

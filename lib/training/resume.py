@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from lib.runs import records
 from lib.runs.digests import made_from
 from lib.runs.records import Record
 from lib.study.cells import Cell
+from lib.training.learner import Learner
 
 
 @dataclass
@@ -65,26 +66,7 @@ class Log:
         return pd.DataFrame(self.rows)
 
 
-class Stateful(Protocol):
-    """The part of a learner that a resume needs."""
-
-    state_suffix: str
-    weights_suffix: str
-
-    def restart(self, accumulation_steps: int) -> None:
-        """Begin again from the cell's first weights, with this number of micro-batches an update."""
-
-    def save_weights(self, path: Path) -> None:
-        """Write the model's weights and buffers."""
-
-    def save_state(self, path: Path) -> None:
-        """Write the state that the next epoch starts from."""
-
-    def load_state(self, path: Path) -> None:
-        """Read what `save_state` wrote."""
-
-
-def checkpoint(cell: Cell, learner: Stateful, log: Log) -> Path:
+def checkpoint(cell: Cell, learner: Learner, log: Log) -> Path:
     """Return the path of the best epoch's weights while the run is not finished."""
     return records.unfinished(cell) / f"best{log.best['epoch']:04d}{learner.weights_suffix}"
 
@@ -101,7 +83,7 @@ class Resume:
         self._accumulation_steps = cell.settings.accumulation_steps
         self._made_from = made_from(cell, dataset_digest)
 
-    def load(self, learner: Stateful) -> Log:
+    def load(self, learner: Learner) -> Log:
         """Return the log of an earlier attempt and restore the learner's state; an empty log where there is none.
 
         An attempt with other inputs, by other code or with damaged files is dropped.
@@ -119,7 +101,7 @@ class Resume:
         learner.load_state(state)
         return log
 
-    def _earlier_attempt(self, learner: Stateful) -> tuple[Log, Path]:
+    def _earlier_attempt(self, learner: Learner) -> tuple[Log, Path]:
         """Return an earlier attempt's log and state; `DataError` where it cannot be resumed."""
         content = files.read_sealed(self._folder / "progress.json")
         differs = [part for part, digest in self._made_from.items() if content["made_from"][part] != digest]
@@ -131,7 +113,7 @@ class Resume:
                 raise DataError(f"{path.name} is damaged or gone")
         return log, state
 
-    def save(self, learner: Stateful, log: Log) -> None:
+    def save(self, learner: Learner, log: Log) -> None:
         """Write the log, the state after its last epoch, and its weights if they are the best; remove older ones."""
         state = self._folder / f"epoch{len(log.rows):04d}{learner.state_suffix}"
         weights, progress = checkpoint(self._cell, learner, log), self._folder / "progress.json"

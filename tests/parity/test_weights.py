@@ -1,5 +1,8 @@
 """Weights carried between the frameworks, in both directions."""
 
+import re
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -102,3 +105,12 @@ def test_nothing_stays_at_a_special_value_where_a_difference_could_hide():
     assert min(value.min() for value in scales) >= 0.1
     for name, value in perturbed(read(in_pytorch("mobilenetv2", 32, 10))).items():
         assert value.std() > 0 or name == "classifier.1.bias", name
+
+
+def test_the_readme_s_example_runs():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names = {}
+    exec(example, names)
+    ours, theirs = read(names["twin"]), read(names["network"])
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
