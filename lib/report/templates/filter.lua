@@ -72,7 +72,7 @@ local function each_cell(rows, act)
   end
 end
 
--- Right where every cell that is not blank is a number, left elsewhere.
+-- Right if every cell that is not blank is a number, else left.
 local function align(rows, colspecs)
   local numbers, words = {}, {}
   each_cell(rows, function(cell, column)
@@ -180,19 +180,19 @@ local function image(element)
   if pandoc.utils.stringify(element.caption) == "" then fail("the picture %s has no alt text", element.src) end
 end
 
--- A formula that is not closed is no formula for pandoc, and would be printed as its source.
+-- Pandoc does not recognise an unclosed formula and would print its source.
 local function text(element)
   if element.text:find("%$") and element.text:find("\\%a") then fail("not a formula: %s", element.text) end
 end
 
--- PDF/UA asks for an alternative text of each formula: its TeX source.
+-- PDF/UA requires an alternative text for each formula: its TeX source.
 local function math(element)
   if not typst then return end
   local opening = "#[#set math.equation(alt: %s);"
   return { pandoc.RawInline("typst", opening:format(quoted(element.text))), element, pandoc.RawInline("typst", "];") }
 end
 
--- By now the only raw HTML on the way to Typst is the chapters' own.
+-- At this point, all raw HTML on the way to Typst is the chapters' own.
 local function raw(element)
   if typst and element.format == "html" and not element.text:match("^%s*<!%-%-") then
     fail("raw HTML in the prose is lost in the PDF, write Markdown instead: %s", element.text)
