@@ -35,8 +35,8 @@ quickstart: env ## from a fresh clone to report/quickstart.html and .pdf, on sci
 
 env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv, with the versions for this machine [SET=gpu or cpu] [ENV=conda]
 
-# What another set or another Python left would be in the way: two cuDNN wheels own the same files. Without a GPU nothing
-# uses Triton, which PyPI's torch brings: its 3.7 ends a process that has loaded TensorFlow (TensorFlow's issue 124205).
+# What another set or another Python left would be in the way: two cuDNN wheels own the same files. PyPI's torch brings
+# Triton 3.7, which crashes beside TensorFlow 2.21 (TensorFlow's issue 124205); without a GPU nothing uses it.
 $(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
 	@had=$$(.venv/bin/python -c '$(VERSION)' 2>/dev/null) || had=none; \
 	for one in $(PYTHON); do \
