@@ -35,13 +35,8 @@ quickstart: env ## train ResNet-20 on scikit-learn's digits, and export report/q
 
 env: $(if $(filter conda,$(ENV)),,$(STAMP)) ## install into .venv, with the versions for this machine [SET=gpu or cpu] [ENV=conda]
 
-<<<<<<< HEAD
 # Another set or another Python is cleared first, since two cuDNN wheels own the same files. The CPU set has no use for
 # Triton, which PyPI's torch brings, and Triton 3.7 crashes a process that has loaded TensorFlow (TensorFlow issue 124205).
-=======
-# What another set or another Python left would be in the way: two cuDNN wheels own the same files. PyPI's torch brings
-# Triton 3.7, which crashes beside TensorFlow 2.21 (TensorFlow's issue 124205); without a GPU nothing uses it.
->>>>>>> 09bff25a5f8706316879337425b9dc57005cb6d3
 $(STAMP): pyproject.toml requirements.lock requirements-$(SET).lock
 	@had=$$(.venv/bin/python -c '$(VERSION)' 2>/dev/null) || had=none; \
 	for one in $(PYTHON); do \
