@@ -58,7 +58,9 @@ def outcome(cell, store, learner=None):
     learner = learner or make(cell, store)
     log = training.fit(cell, learner, store.digest)
     result = training.test(cell, learner, log)
-    log_bytes = pd.read_csv(records.folder(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
+    log_bytes = (
+        pd.read_csv(records.unfinished(cell) / "epochs.csv", dtype=str).drop(columns="epoch_time_seconds").to_csv()
+    )
     return log_bytes, result, learner.predict("val").logits.tobytes()
 
 
@@ -80,7 +82,7 @@ def stop_in_the_second_epoch(cell, store):
     learner.batches, learner.reseed = batches_until_killed, reseed_and_note
     with pytest.raises(KeyboardInterrupt):
         training.fit(cell, learner, store.digest)
-    assert len(pd.read_csv(records.folder(cell) / "epochs.csv")) == 1
+    assert len(pd.read_csv(records.unfinished(cell) / "epochs.csv")) == 1
 
 
 @pytest.mark.parametrize("precision", ["fp32", "amp"])
