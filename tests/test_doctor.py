@@ -99,6 +99,12 @@ def test_a_gpu_without_tf32_is_no_fault(gpu):
     assert {one for one, state in states(gpu).items() if state == NOT_HERE} == {"PyTorch in tf32", "TensorFlow in tf32"}
 
 
+@pytest.mark.parametrize(("python", "state"), [((3, 10), NO), ((3, 11), OK), ((3, 13), OK), ((3, 14), NO)])
+def test_a_python_that_the_locks_are_not_made_for_is_a_no(monkeypatch, python, state):
+    monkeypatch.setattr(room, "sys", SimpleNamespace(version_info=python))
+    assert next(room._machine()).state == state
+
+
 def test_a_full_disk_is_a_no(probes, monkeypatch):
     monkeypatch.setattr(room, "LEAST_FREE", 1e18)
     found = states(probes)

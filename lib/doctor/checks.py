@@ -50,7 +50,8 @@ def _judged(check: str, passed: bool, found: str, remedy: str) -> Check:
 
 def _machine() -> Iterator[Check]:
     found = f"{platform.python_version()} on {platform.platform(terse=True)}"
-    yield _judged("Python", sys.version_info[:2] == (3, 11), found, "make env PYTHON=/path/to/python3.11")
+    suits = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield _judged("Python", suits, found, "remove .venv, then: make env PYTHON=/path/to/python3.12")
     for name, folder in (("environment", paths.LIB), ("data", paths.DATA), ("runs", paths.EXECUTED)):
         existing = next(one for one in (folder, *folder.parents) if one.exists())
         free = shutil.disk_usage(existing).free
