@@ -84,8 +84,10 @@ def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
         major = probe.get("built_for", "none").partition(".")[0]
         yield _driver(title, driver, major)
         loaded = probe["loaded"]
-        if loaded["cudnn"] == "none":
-            yield Check(f"cuDNN of {title}", NOT_HERE, "none loaded")
+        if "none" in (loaded["cudnn"], driver):
+            # PyPI's PyTorch brings a cuDNN to machines without a GPU too, and TensorFlow opens it, but nothing uses it.
+            found = "none loaded" if loaded["cudnn"] == "none" else f"cuDNN {loaded['cudnn']}, and no GPU to use it"
+            yield Check(f"cuDNN of {title}", NOT_HERE, found)
             continue
         found = f"cuDNN {loaded['cudnn']} for CUDA {loaded['cudnn_cuda']}, {title} for CUDA {probe.get('built_for')}"
         fits = loaded["cudnn_cuda"].partition(".")[0] == major
