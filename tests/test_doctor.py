@@ -94,9 +94,22 @@ def test_a_gpu_that_is_not_to_be_used_is_not_here(gpu, monkeypatch):
     assert states(gpu)["same GPU"] == NOT_HERE
 
 
+def test_another_cuda_s_cudnn_is_no_fault_where_no_gpu_would_use_it(probes, monkeypatch):
+    monkeypatch.setattr(environment, "gpu_wanted", lambda: False)
+    probes["keras"].update(built_for="12.5.1", loaded={"cuda": "none", "cudnn": "9.20.0", "cudnn_cuda": "13.2"})
+    line = next(one for one in checks(probes) if one.check == "cuDNN of TensorFlow")
+    assert (line.state, line.found) == (NOT_HERE, "cuDNN 9.20.0, and no GPU to use it")
+
+
 def test_a_gpu_without_tf32_is_no_fault(gpu):
     gpu["pytorch"]["gpu"]["capability"] = gpu["keras"]["gpu"]["capability"] = [7, 5]
     assert {one for one, state in states(gpu).items() if state == NOT_HERE} == {"PyTorch in tf32", "TensorFlow in tf32"}
+
+
+@pytest.mark.parametrize(("python", "state"), [((3, 10), NO), ((3, 11), OK), ((3, 13), OK), ((3, 14), NO)])
+def test_a_python_that_the_locks_are_not_made_for_is_a_no(monkeypatch, python, state):
+    monkeypatch.setattr(room, "sys", SimpleNamespace(version_info=python))
+    assert next(room._machine()).state == state
 
 
 def test_a_full_disk_is_a_no(probes, monkeypatch):

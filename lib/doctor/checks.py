@@ -50,7 +50,8 @@ def _judged(check: str, passed: bool, found: str, remedy: str) -> Check:
 
 def _machine() -> Iterator[Check]:
     found = f"{platform.python_version()} on {platform.platform(terse=True)}"
-    yield _judged("Python", sys.version_info[:2] == (3, 11), found, "make env PYTHON=/path/to/python3.11")
+    suits = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield _judged("Python", suits, found, "remove .venv, then: make env PYTHON=/path/to/python3.12")
     for name, folder in (("environment", paths.LIB), ("data", paths.DATA), ("runs", paths.EXECUTED)):
         existing = next(one for one in (folder, *folder.parents) if one.exists())
         free = shutil.disk_usage(existing).free
@@ -83,8 +84,10 @@ def _libraries(probes: dict[str, dict[str, Any]]) -> Iterator[Check]:
         major = probe.get("built_for", "none").partition(".")[0]
         yield _driver(title, driver, major)
         loaded = probe["loaded"]
-        if loaded["cudnn"] == "none":
-            yield Check(f"cuDNN of {title}", NOT_HERE, "none loaded")
+        if "none" in (loaded["cudnn"], driver):
+            # PyPI's PyTorch brings a cuDNN to machines without a GPU too, and TensorFlow opens it, but nothing uses it.
+            found = "none loaded" if loaded["cudnn"] == "none" else f"cuDNN {loaded['cudnn']}, and no GPU to use it"
+            yield Check(f"cuDNN of {title}", NOT_HERE, found)
             continue
         found = f"cuDNN {loaded['cudnn']} for CUDA {loaded['cudnn_cuda']}, {title} for CUDA {probe.get('built_for')}"
         fits = loaded["cudnn_cuda"].partition(".")[0] == major
