@@ -112,7 +112,7 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
     command = [sys.executable, "-W", "ignore", "-m", "lib.sweep.cell", name, cell.name]
     progress = records.folder(cell) / "last/progress.json"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not progress.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(how)
@@ -186,7 +186,7 @@ def test_a_rerun_that_is_stopped_keeps_the_old_result_and_goes_on_when_asked_aga
     command = [sys.executable, "-W", "ignore", "-m", "lib.sweep.cell", name, cell.name, "--rerun", "code"]
     progress = records.unfinished(cell) / "progress.json"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not progress.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
