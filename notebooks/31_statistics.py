@@ -98,9 +98,9 @@ chapter.markdown(reach)
 # %%
 for suffix, metric in [(suffix, metric) for suffix in tables for metric in METRICS if pairs]:
     against, level = sides(compared[suffix])
-    alt = f"Paired difference in {METRICS[metric].title}, {level} minus {against}, and the margin; one row per group."
-    what = f"Differences in {METRICS[metric].title}, {level} minus {against}"
-    caption = f"{what}: mean and 95 % t interval for each group; the band is the margin."
+    what = f"{METRICS[metric].title}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
+    alt = f"Paired comparison of {what}, and the margin; one row per group."
+    caption = f"Comparison of {what}: mean and 95 % t interval for each group; the band is the margin."
     drawn = effects.effects(tables[suffix], metric, compared[suffix])
     chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt)
 
