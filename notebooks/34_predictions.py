@@ -163,7 +163,7 @@ excess = predictions.excess(disagreements, comparison)
 columns = excess.columns.drop("level") if comparison.axis == "framework" else excess.columns
 style = shown(excess, columns)
 style.format(percent, subset=["within", "across"]).format(points, subset=["excess"])
-caption = f"Mean churn within a {comparison.axis} and across, in percent, and the excess, in points."
+caption = f"Mean churn within one {comparison.axis} and across, in percent, and the excess, in points."
 if len(excess):
     chapter.table(style, "churn_excess", caption)
 elif len(answers):

@@ -88,7 +88,7 @@ def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
     axis.set_xlabel("Test images on which two runs differ")
     dot = {"linestyle": "", "marker": "o", "markersize": 3.5}
     handles = [Line2D([], [], color=colour, label=kind, **dot) for kind, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    figure.legend(handles=handles, loc="outside upper center", ncols=4 if len(handles) <= 4 else 2)
     return figure
 
 
