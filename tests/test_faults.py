@@ -52,7 +52,7 @@ def study(tiny_study):
     [
         (["make"], TERM),
         ("the group", INT),
-        ("the group", HUP),
+        pytest.param("the group", HUP, marks=pytest.mark.thorough),
         *(
             pytest.param(words, how, marks=pytest.mark.thorough)
             for words in (["lib.sweep"], ["snakemake"])
@@ -104,7 +104,7 @@ def test_a_finished_run_outlives_its_cell(faultless, tiny_study):
     assert not records.unfinished(cell).exists()
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.thorough)])
 def test_kills_at_random_moments_change_no_result_and_leave_no_process(faultless, tiny_study, kills):
     study = load_study(tiny_study(f"killed-{kills}"))
     chance, killed = random.Random(kills), 0

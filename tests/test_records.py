@@ -379,7 +379,18 @@ CHAPTERS = ("30_results", "31_statistics", "32_figures", "34_predictions", "35_g
 
 
 @pytest.mark.parametrize(
-    ("shape", "finished"), [*((shape, "all") for shape in SHAPES), ("arms", "half"), ("arms", "nothing")]
+    ("shape", "finished"),
+    [
+        ("both", "all"),
+        ("causes", "all"),
+        ("arms", "all"),
+        ("one-arm", "nothing"),
+        pytest.param("arms", "half", marks=pytest.mark.thorough),
+        *(
+            pytest.param(shape, "all", marks=pytest.mark.thorough)
+            for shape in ("one-arm", "one-framework", "one-seed", "models")
+        ),
+    ],
 )
 def test_every_chapter_works_for_a_study_of_any_shape(study, read_chapter, tiny_study, shape, finished):
     experiment = load_study(tiny_study(f"shape-{shape}", **SHAPES[shape]))

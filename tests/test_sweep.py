@@ -104,7 +104,7 @@ def whole(tiny_study):
     return study.cells[0]
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.thorough), signal.SIGKILL])
 def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole, tiny_study, how):
     """With workers and a network that has dropout: neither may make a difference."""
     name = tiny_study(f"stopped{how.value}", frameworks=["pytorch"], models=["mobilenetv2"])
