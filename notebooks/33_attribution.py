@@ -32,7 +32,7 @@ study_name = "attribution-quick"
 from lib.analysis import attribution, environments
 from lib.analysis.attribution import ALIGNED, GROUP, NATIVE
 from lib.analysis.contrasts import ALIKE
-from lib.analysis.results import accumulated
+from lib.analysis.results import accumulated, results
 from lib.figures.effects import waterfall
 from lib.report.chapter import Chapter
 from lib.report.tables import points, shown
@@ -42,7 +42,8 @@ chapter = Chapter(study_name)
 
 # %%
 study = load_study(study_name)
-gaps = {gap: attribution.gaps(study, gap) for gap in attribution.GAPS}
+runs = results(study)
+gaps = {gap: attribution.gaps(study, runs, gap) for gap in attribution.GAPS}
 accuracy, speed = (attribution.effects(study, gaps[gap]) for gap in ("accuracy", "speed"))
 ratios = attribution.as_ratios(speed)
 whole = len(accuracy) > 0

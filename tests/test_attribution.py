@@ -119,10 +119,10 @@ def invented(study, missing=()):
     return pd.DataFrame(rows, columns=[*study.keys, *results.METRICS])
 
 
-def test_gaps_pair_the_runs_of_each_arm_also_where_arms_share_a_run(study, monkeypatch):
+def test_gaps_pair_the_runs_of_each_arm_also_where_arms_share_a_run(study):
     missing = "keras_cifar10_resnet20_fp32_seed42-attribution-quick-upto-optimizer"
-    monkeypatch.setattr(results, "results", lambda study: invented(study, [missing]))
-    found = {gap: attribution.gaps(study, gap) for gap in attribution.GAPS}
+    table = invented(study, [missing])
+    found = {gap: attribution.gaps(study, table, gap) for gap in attribution.GAPS}
     points = study.matched("framework")
     without = sum(missing in {cell.name for cell in cells.values()} for cells in points)
     assert without
@@ -135,9 +135,8 @@ def test_gaps_pair_the_runs_of_each_arm_also_where_arms_share_a_run(study, monke
     assert pairing.conventions.unique().tolist() == [NATIVE, ALIGNED]
 
 
-def test_without_a_run_there_is_nothing_and_no_error(study, monkeypatch):
-    monkeypatch.setattr(results, "results", lambda study: invented(study)[:0])
-    gaps = attribution.gaps(study, "accuracy")
+def test_without_a_run_there_is_nothing_and_no_error(study):
+    gaps = attribution.gaps(study, invented(study)[:0], "accuracy")
     assert gaps.empty
     assert attribution.effects(study, gaps).empty
     assert attribution.pairing(study, gaps).correlation.isna().all()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lib.analysis import contrasts, results
+from lib.analysis import contrasts
 from lib.analysis.inference import mean_interval
 from lib.study.conventions import SWITCHES
 from lib.study.models import MODELS
@@ -28,14 +28,14 @@ NATIVE, ALIGNED = "native", "aligned"
 EFFECTS = (*GROUP, "cause", "n", "forth", "back", "effect", "low", "high")
 
 
-def gaps(study: Study, gap: str) -> pd.DataFrame:
-    """Return the gap of every pair that is finished in both frameworks, one row per arm and seed.
+def gaps(study: Study, results: pd.DataFrame, gap: str) -> pd.DataFrame:
+    """Return the gap of every pair in a table of results that is finished in both frameworks, one row per arm and seed.
 
     Returns:
         Columns `GROUP`, `arm`, `level`, `seed`, `first` (Keras), `second` (PyTorch) and `gap`: a difference of shares
         for the accuracy, the logarithm of a ratio for the speed.
     """
-    found = contrasts.pairs(results.results(study), study.main, GAPS[gap]).dropna().reset_index(drop=True)
+    found = contrasts.pairs(results, study.main, GAPS[gap]).dropna().reset_index(drop=True)
     first, second = found["first"].astype(float), found["second"].astype(float)
     return found.assign(gap=second - first if gap == "accuracy" else np.log(second / first))
 

@@ -34,7 +34,10 @@ def results(study: Study) -> pd.DataFrame:
     Raises:
         DataError: an epoch log is damaged.
     """
-    rows = [study.row(entry) | _metrics(record) for entry, record in records.finished(study)]
+    found = list(records.finished(study))
+    runs = {record.run: record for _, record in found}  # arms may share a run, whose log is read once
+    reached = {run: _metrics(record) for run, record in runs.items()}
+    rows = [study.row(entry) | reached[record.run] for entry, record in found]
     return pd.DataFrame(rows, columns=[*study.keys, *METRICS])
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from lib.clock import duration
 from lib.errors import one_line
 from lib.parity.ladder import Found, climb, gathered, summary
 from lib.parity.rungs import RUNGS
 from lib.parity.twins import FRAMEWORKS
-from lib.progress import duration
 from lib.study.models import SMALL, twins
 
 

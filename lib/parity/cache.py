@@ -14,12 +14,10 @@ import pandas as pd
 
 from lib import environment, files, imports, paths
 from lib.errors import DataError
-from lib.runs.digests import digest_of
+from lib.runs.digests import digest_of, sources_of
 from lib.study.conventions import Framework
-from lib.study.models import find
 
-_ROOMS = ("lib.parity", "lib.keras", "lib.pytorch", "lib.training", "lib.data")
-_STUDY = ("lib.study.conventions", "lib.study.twins")
+_ROOMS = ("parity", "keras", "pytorch", "training", "data")
 _MACHINE = ("torch", "torchvision", "keras", "tensorflow", "numpy", "cpu", "gpu")
 _SOURCES = imports.modules()
 """The sources at this process's start, which are those of the loaded modules."""
@@ -65,14 +63,7 @@ def _digest(model: str) -> str:
 
 def sources(model: str) -> dict[str, bytes]:
     """Return the sources that compute a model's results, and the model's row, by name."""
-    row = find(model)
-    families = [f"lib.{room}.networks.{row.family}" for room in ("study", "keras", "pytorch")]
-    found = imports.closure(["lib.parity.rungs", *families], _SOURCES, _computes)
-    return found | {"row": repr((row.family, sorted(row.arguments.items()))).encode()}
-
-
-def _computes(name: str) -> bool:
-    return name.startswith(_ROOMS) or name in _STUDY
+    return sources_of(model, ["lib.parity.rungs"], _ROOMS, _SOURCES)
 
 
 def _machine() -> dict[str, str]:

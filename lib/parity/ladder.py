@@ -33,8 +33,6 @@ def scope(names: Collection[str]) -> str:
     """Return a sentence that names the models of a study that are compared."""
     compared = comparable(names)
     others = [name for name in names if name not in compared]
-    if not compared:
-        return f"**There is nothing to compare:** only one framework has {', '.join(others)}."
     left_out = f", and not {', '.join(others)}, which only one framework has" if others else ""
     return f"The ladder compares {', '.join(compared)}{left_out}."
 

@@ -9,7 +9,7 @@ import ast
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from lib import files, imports, paths
@@ -17,6 +17,9 @@ from lib.errors import DataError, TrainingError
 from lib.study.cells import Cell
 from lib.study.conventions import Framework
 from lib.study.models import find
+
+_SHARED = ("lib.study.conventions", "lib.study.twins")
+"""The modules of `study` whose code changes results; its settings are inputs."""
 
 EXPECTED_CODE = "PAIRED_CODE"
 """The environment variable that tells a kernel the code digest of the process that started it."""
@@ -81,15 +84,20 @@ def sources() -> dict[str, bytes]:
 
 def code(framework: Framework, model: str, sources: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the sources that make the numbers of a model's runs in a framework, and the model's row, by name."""
-    row = find(model)
-    rooms = ("lib.training", "lib.data", f"lib.{framework}")
-    shared = ("lib.study.conventions", "lib.study.twins")
+    return sources_of(model, [f"20_train_{framework}"], ("training", "data", framework), sources)
 
-    def makes_numbers(name: str) -> bool:
-        return name.startswith(rooms) or name in shared
 
-    families = [f"lib.{room}.networks.{row.family}" for room in (framework, "study")]
-    found = imports.closure([f"20_train_{framework}", *families], sources, makes_numbers)
+def sources_of(
+    model: str, entries: Iterable[str], rooms: Iterable[str], sources: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """Return the entries, the model's own family and their imports in these rooms, and the model's row, by name.
+
+    A framework imports a family by its computed name, so the family's files are entries too.
+    """
+    row, rooms = find(model), tuple(rooms)
+    families = [f"lib.{room}.networks.{row.family}" for room in ("study", *rooms)]
+    inside = tuple(f"lib.{room}" for room in rooms)
+    found = imports.closure([*entries, *families], sources, lambda name: name.startswith(inside) or name in _SHARED)
     return found | {"row": repr((row.family, sorted(row.arguments.items()))).encode()}
 
 

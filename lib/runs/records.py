@@ -77,8 +77,12 @@ def read_record(cell: Cell) -> Record | None:
 def matching_record(cell: Cell, dataset_digest: str | None) -> Record | None:
     """Return the run's record if it was made from the cell's inputs of today."""
     record = read_record(cell)
-    matches = record and record.inputs_digest == inputs_digest(cell, dataset_digest)
-    return record if matches and same_settings(record.cell, cell) else None
+    return record if record and matches(record, cell, dataset_digest) else None
+
+
+def matches(record: Record, cell: Cell, dataset_digest: str | None) -> bool:
+    """Return whether a record was made from the cell's inputs of today, defaults of settings included."""
+    return record.inputs_digest == inputs_digest(cell, dataset_digest) and same_settings(record.cell, cell)
 
 
 def finished(study: Study) -> Iterator[tuple[Entry, Record]]:

@@ -146,7 +146,7 @@ def _compared(cell: Cell, record: Record) -> State:
     dataset = dataset_digest(cell.dataset)
     if dataset is None:
         return State(Kind.STALE, f"the data it was made from is gone: no good manifest data/{cell.dataset}.json")
-    if not records.matching_record(cell, dataset):
+    if not records.matches(record, cell, dataset):
         changed = _changed_settings(cell, record.cell)
         return State(Kind.STALE, f"changed: {changed}" if changed else "the dataset's content changed")
     if record.code_digest != code_digest(cell):

@@ -167,4 +167,3 @@ def test_a_network_of_one_framework_is_left_out_and_a_study_of_none_but_those_sa
     assert list(ladder.climb(["plain56"], [32])) == []
     assert ladder.scope(["resnet20"]) == "The ladder compares resnet20."
     assert ladder.scope(["plain56", "resnet20"]).endswith("and not plain56, which only one framework has.")
-    assert ladder.scope(["plain56"]) == "**There is nothing to compare:** only one framework has plain56."
