@@ -42,13 +42,12 @@ def settings_text(study: Study) -> str:
 
 
 def _points(study: Study) -> Iterator[_Point]:
-    seen: list[dict[str, str]] = []
-    for arm, cell in ((entry.arm, entry.cell) for entry in study.entries):
-        levels = {"dataset": cell.dataset, "model": cell.model, "arm": arm, "framework": cell.framework}
-        if levels not in seen:
-            seen.append(levels)
-            found = origins(layers(study, cell.dataset, cell.model, arm), cell.settings)
-            yield _Point(levels, {key: _Origin(_shown(value), layer) for key, (value, layer) in found.items()})
+    cells = {(one.cell.dataset, one.cell.model, one.arm, one.cell.framework): one.cell for one in study.entries}
+    for levels, cell in cells.items():
+        dataset, model, arm, _ = levels
+        found = origins(layers(study, dataset, model, arm), cell.settings)
+        settings = {key: _Origin(_shown(value), layer) for key, (value, layer) in found.items()}
+        yield _Point(dict(zip(_AXES, levels, strict=True)), settings)
 
 
 def _shown(value: Any) -> str:
