@@ -1,5 +1,7 @@
 """The figures of the test predictions: by class, by confidence, and the differences between two runs."""
 
+from itertools import chain, cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lib.analysis.contrasts import title
 from lib.analysis.predictions import class_gaps, kinds, widest
-from lib.figures.style import INK, WIDTH, Drawing, looks, present, styled
+from lib.figures.style import INK, PALETTE, WIDTH, Drawing, looks, present, styled
 from lib.study.study import Comparison
 
 
@@ -70,7 +72,9 @@ def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
     """Draw each group's churn: one lane per kind of pair, one dot per pair of runs, and a stroke for their mean."""
     groups = list(disagreements.groupby(comparison.group))
     colours = _kinds(comparison)
-    figure = Drawing(figsize=(WIDTH, 1.0 + 0.105 * len(colours) * len(groups)), layout="constrained")
+    columns = 4 if len(colours) <= 4 else 2
+    height = 0.86 + 0.14 * -(-len(colours) // columns) + 0.105 * len(colours) * len(groups)
+    figure = Drawing(figsize=(WIDTH, height), layout="constrained")
     axis = figure.subplots()
     lanes = np.linspace(-0.3, 0.3, len(colours))
     for place, (_, group) in enumerate(groups):
@@ -88,15 +92,16 @@ def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
     axis.set_xlabel("Test images on which two runs differ")
     dot = {"linestyle": "", "marker": "o", "markersize": 3.5}
     handles = [Line2D([], [], color=colour, label=kind, **dot) for kind, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4 if len(handles) <= 4 else 2)
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     return figure
 
 
 def _kinds(comparison: Comparison) -> dict[str, str]:
-    """Return the colour of each kind of pair."""
+    """Return the kinds of pairs of runs, each with its colour; the kinds across two levels are grey and dark."""
     within, across = kinds(comparison)
     colours = [str(look["color"]) for look in looks(comparison).values()]
-    return dict(zip(within, colours, strict=True)) | {kind: ("#999999", INK)[n % 2] for n, kind in enumerate(across)}
+    more = cycle(("#999999", INK) if len(across) == 2 else (*PALETTE[len(colours) :], INK, "#999999"))
+    return dict(zip([*within, *across], chain(colours, more), strict=False))
 
 
 def _panels(
