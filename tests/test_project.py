@@ -173,7 +173,8 @@ def make_env(tmp_path):
 
     def run(pythons):
         command = ["make", "env", "ENV=", "SET=cpu", f"PYTHON={pythons}"]
-        here = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+        outer = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # `make test` sets them, and an inner make then says where it is
+        here = {name: value for name, value in os.environ.items() if name not in outer}
         return subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, check=False)
 
     return run
