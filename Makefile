@@ -96,13 +96,16 @@ in-rehearsal:
 lab: env ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir .
 
+# One test file at a time in each of a few processes, which share the cores: a thread each is enough for small networks.
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: env ## lint, then the tests
 	@$(MAKE) lint
-	$(RUN) -m pytest
+	$(PYTEST)
 
 test-all: env ## lint, then all tests, including those that take many minutes
 	@$(MAKE) lint
-	$(RUN) -m pytest -m "thorough or not thorough"
+	$(PYTEST) -m "thorough or not thorough"
 
 lint: env ## run ruff: style and format
 	$(BIN)/ruff check .
