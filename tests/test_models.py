@@ -16,6 +16,7 @@ from lib.keras import networks as keras_networks
 from lib.keras.networks.convnext import depthwise
 from lib.keras.weights import tensors
 from lib.pytorch import networks as pytorch_networks
+from lib.pytorch.networks import cifar_resnet, pooled
 from lib.study.models import MODELS, Model
 
 FRAMEWORKS = {"keras": keras_networks, "pytorch": pytorch_networks}
@@ -52,7 +53,7 @@ def torch_logits(model: nn.Module, images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=FRAMEWORKS)
 @pytest.mark.parametrize(
-    ("model", "size", "choices"), [("vgg11", 32, "mobilenetv2, resnet50"), ("resnet50", 28, "32x32, 64x64")]
+    ("model", "size", "choices"), [("vgg16", 32, "mobilenetv2, resnet50"), ("mobilenetv2", 28, "32x32, 64x64")]
 )
 def test_an_unknown_model_or_size_is_refused_with_the_choices(
     framework: ModuleType, model: str, size: int, choices: str
@@ -181,8 +182,65 @@ def weights(framework: str, model: str, seed: int) -> list[np.ndarray]:
 )
 def test_every_weight_is_drawn_from_the_seed_and_none_was_trained_before(framework: str, model: str) -> None:
     first, other = weights(framework, model, 1), weights(framework, model, 2)
-    assert len(first) > 20
+    assert len(first) > 8
     assert not any(np.array_equal(*pair) for pair in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "options", "count"),
+    [
+        ("resnet20", (32, 32, 3), {}, 269_722),  # 0.27 million in table 6 of He et al. (2016)
+        ("plain20", (32, 32, 3), {}, 269_722),
+        ("resnet56", (32, 32, 3), {}, 853_018),  # 0.85 million there
+        ("plain56", (32, 32, 3), {}, 853_018),
+        ("resnet110", (32, 32, 3), {}, 1_727_962),  # 1.7 million there
+        ("resnet20", (32, 32, 3), {"shortcut": "B"}, 269_722 + 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64),
+        ("resnet9", (32, 32, 3), {}, 6_573_130),
+        ("resnet9", (28, 28, 1), {"skip": False}, 6_573_130 - 2 * 9 * 64),
+        ("vgg11", (28, 28, 1), {"batch_norm": False}, 9_227_210 - (64 + 128 + 2 * 256 + 4 * 512)),
+        ("resnet18", (28, 28, 1), {}, 11_172_810),
+        ("resnet50", (28, 28, 1), {"width": 64}, 23_519_690),
+    ],
+)
+def test_networks_have_the_published_number_of_parameters(
+    model: str, shape: tuple[int, int, int], options: dict[str, object], count: int
+) -> None:
+    built = pytorch_networks.build(model, shape, 10, options=options)
+    assert pytorch_networks.parameters(built) == count
+    assert built(torch.zeros(2, shape[2], *shape[:2])).shape == (2, 10)
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "resnet9", "vgg11"])
+def test_half_the_width_is_half_the_channels_of_every_convolution(model: str) -> None:
+    whole, half = (
+        [
+            layer.out_channels
+            for layer in pytorch_build(model, 32, width=width).modules()
+            if isinstance(layer, nn.Conv2d)
+        ]
+        for width in (64, 32)
+    )
+    assert whole == [2 * channels for channels in half]
+
+
+def test_shortcut_a_takes_every_second_pixel_and_adds_channels_of_zeros() -> None:
+    images = torch.arange(1.0, 10).reshape(1, 1, 3, 3)
+    expected = torch.tensor([[[[1.0, 3], [7, 9]], [[0, 0], [0, 0]]]])
+    assert torch.equal(cifar_resnet.ZeroPadding(1)(images), expected)
+
+
+def test_shortcut_b_is_a_projection_where_the_channels_change_and_nowhere_else() -> None:
+    network = pytorch_build("resnet20", 32, shortcut="B")
+    found = [name for name, layer in network.named_modules() if isinstance(layer, cifar_resnet.Projection)]
+    assert found == ["stage2.0.shortcut", "stage3.0.shortcut"]
+
+
+def test_resnet9_without_skips_has_no_sum_and_without_batch_norm_a_bias() -> None:
+    network = pytorch_build("resnet9", 32, skip=False, batch_norm=False, activation="tanh", width=8)
+    kinds = {type(layer) for layer in network.modules()}
+    assert not {pooled.Residual, nn.BatchNorm2d, nn.ReLU} & kinds
+    assert nn.Tanh in kinds
+    assert all(layer.bias is not None for layer in network.modules() if isinstance(layer, nn.Conv2d))
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,10 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
     ("changes", "message"),
     [
         ({"model": ["resnet20"]}, "model: unknown key; choose from: .*models"),
-        ({"models": ["resnet21"]}, "models.0: unknown; choose from: mobilenetv2, resnet50.*given: 'resnet21'"),
+        (
+            {"models": ["resnet21"]},
+            "models.0: .*21 is not 6n . 2.*20 and 26.*choose from: mobilenetv2, resnet50.*given: 'resnet21'",
+        ),
         ({"datasets": ["mnist"]}, "datasets.0: unknown; choose from: digits, cifar10.*given: 'mnist'"),
         ({"chapters": ["99_none"]}, "chapters.0: unknown; choose from: 01_data, 02_parity.*given: '99_none'"),
         ({"chapters": ["20_train_keras"]}, "chapters.0: unknown; choose from: 01_data"),
@@ -113,7 +116,10 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
         ),
         ({"settings": {"limits": {"steps": 4}}}, "limits.steps: unknown key; choose from: max_steps_train"),
         ({"settings": {"schedule": {"name": "multistep", "milestones": [0.5, 0.5]}}}, "milestones must increase"),
-        ({"settings": {"schedule": {"name": "multistep", "milestones": [100]}}}, "milestones.0: .*less than 1"),
+        (
+            {"settings": {"schedule": {"name": "multistep", "milestones": [100]}}},
+            "milestones are shares of the run.*given: .100",
+        ),
         ({"settings": {"schedule": {"name": "constant", "gamma": 1.0}}}, "gamma: unknown key; choose from: name"),
         ({"settings": {"network": {"widht": 8}}}, "network of resnet20:.*widht: unknown key; choose from: width, skip"),
         ({"settings": {"network": {"width": "8"}}}, "network of resnet20:.*width: .*valid integer.*given: '8'"),
@@ -161,6 +167,7 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
             {"arms": {"adamw": {"optimizer": {"name": "adamw", "learning_rate": 0.001}}}},
             "arm adamw: Keras has no twin of optimizer.name: adamw: leave keras out",
         ),
+        ({"settings": {"network": {"shortcut": "C"}}}, "network.*shortcut: Input should be 'A' or 'B'.*given: 'C'"),
         ({"settings": {"network": {"skip": False}}}, "Keras has no twin of network.skip: False"),
         (
             {"settings": {"regularisation": {"label_smoothing": 0.1}}},
@@ -405,7 +412,10 @@ def test_a_model_of_one_framework_is_refused_in_the_other_and_images_must_fit(st
     chapters = ["01_data", "30_results"]
     assert load_study(studies("alone", models=["alone"], variant="alone", frameworks=["pytorch"], chapters=chapters))
     monkeypatch.setitem(models.MODELS, "large", Model("large", "resnet", sizes=(64,)))
-    with pytest.raises(ParameterError, match="large takes images of 64 pixels, and those of digits have 32"):
+    with pytest.raises(
+        ParameterError,
+        match="large.yaml, dataset digits: large of pytorch takes no images of 32x32 pixels; choose from: 64x64",
+    ):
         load_study(studies("large", models=["large"], variant="large", frameworks=["pytorch"], chapters=chapters))
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from lib.analysis import contrasts
 from lib.analysis.inference import mean_interval
 from lib.study.conventions import SWITCHES
-from lib.study.models import MODELS
+from lib.study.models import find
 from lib.study.study import Study
 
 GROUP = ["dataset", "model", "precision"]
@@ -76,7 +76,7 @@ def _effects(study: Study, model: str, wide: pd.DataFrame) -> Iterator[tuple]:
 
 def concerns(study: Study, cause: str, model: str) -> bool:
     """Return whether a cause changes anything in a model."""
-    return bool(MODELS[model].twin.differences & set(study.causes[cause]))
+    return bool(find(model).twin.differences & set(study.causes[cause]))
 
 
 def as_ratios(effects: pd.DataFrame) -> pd.DataFrame:
@@ -99,6 +99,6 @@ def causes(study: Study) -> pd.DataFrame:
         concerned = [model for model in study.models if concerns(study, cause, model)]
         rows.append((cause, ", ".join(switches), ", ".join(concerned) or "none"))
     left = [switch for switch in SWITCHES if switch not in {one for group in study.causes.values() for one in group}]
-    known = [switch for switch in left if any(switch in MODELS[model].twin.differences for model in study.models)]
+    known = [switch for switch in left if any(switch in find(model).twin.differences for model in study.models)]
     rows += [("not attributed", ", ".join(known), "")] if known else []
     return pd.DataFrame(rows, columns=["cause", "switches", "models"])

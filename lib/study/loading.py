@@ -11,7 +11,7 @@ from lib.errors import ParameterError
 from lib.study.cells import Cell
 from lib.study.conventions import effective
 from lib.study.datasets import DATASETS
-from lib.study.models import MODELS, Model
+from lib.study.models import Model, find
 from lib.study.resolution import Layer, resolve, train_layers
 from lib.study.settings import Settings
 from lib.study.study import Entry, Matrix, Study
@@ -42,7 +42,7 @@ def load_study(name: str) -> Study:
 def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
     """Return the layers of a study's settings, the lowest first."""
     train = paths.PARAMS / "train.yaml"
-    return _layers(study, _file(study.name), read_yaml(train), dataset, MODELS[model], arm)
+    return _layers(study, _file(study.name), read_yaml(train), dataset, find(model), arm)
 
 
 def _file(name: str) -> Path:
@@ -73,7 +73,7 @@ def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
     _refuse_impossible(matrix, file)
     train = read_yaml(paths.PARAMS / "train.yaml")
     resolved = {
-        (dataset, name, arm): resolve(_layers(matrix, file, train, dataset, MODELS[name], arm), MODELS[name])
+        (dataset, name, arm): resolve(_layers(matrix, file, train, dataset, find(name), arm), find(name))
         for dataset, name, arm in product(matrix.datasets, matrix.models, matrix.departures)
     }
     for dataset, model, precision, seed, arm, framework in product(
@@ -82,7 +82,7 @@ def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
         settings = resolved[dataset, model, arm]
         named = arm if matrix.arms else None
         if matrix.causes:
-            named, settings = _shared_arm(matrix, framework, MODELS[model], arm, settings)
+            named, settings = _shared_arm(matrix, framework, find(model), arm, settings)
         cell = Cell(
             framework=framework,
             dataset=dataset,
@@ -110,23 +110,23 @@ def _shared_arm(matrix: Matrix, framework: str, model: Model, arm: str, settings
 
 def _refuse_impossible(matrix: Matrix, file: Path) -> None:
     """Refuse a model that a framework does not have or that does not take the images, before anything runs."""
-    for dataset, name in product(matrix.datasets, matrix.models):
-        model, size = MODELS[name], DATASETS[dataset].size
-        if model.sizes and size not in model.sizes:
-            sizes = " or ".join(map(str, model.sizes))
-            raise ParameterError(
-                f"{shown(file)}: {name} takes images of {sizes} pixels, and those of {dataset} have {size}"
-            )
+    for name in matrix.models:
+        model = find(name)
         if missing := [framework for framework in matrix.frameworks if framework not in model.frameworks]:
             raise ParameterError(
                 f"{shown(file)}: {name} exists in {' and '.join(model.frameworks)} alone: leave {missing[0]} out of "
                 "`frameworks`, or the model out of `models`"
             )
+        for dataset, framework in product(matrix.datasets, matrix.frameworks):
+            try:
+                model.require_size(DATASETS[dataset].shape, framework)
+            except ParameterError as problem:
+                raise ParameterError(f"{shown(file)}, dataset {dataset}: {problem}") from None
 
 
 def _refuse_without_twin(cell: Cell, file: Path) -> None:
     """Refuse a setting that Keras does not have in a Keras cell."""
-    model = MODELS[cell.model]
+    model = find(cell.model)
     if cell.framework == "keras" and (missing := [*cell.settings.without_twin(), *_network_without_twin(cell, model)]):
         arm = f", arm {cell.arm}" if cell.arm else ""
         raise ParameterError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.errors import ParameterError
 from lib.study.conventions import Framework
-from lib.study.networks import cifar_resnet, convnext, mobilenet, resnet
+from lib.study.networks import cifar_resnet, convnext, mobilenet, pooled, resnet
 from lib.study.strict import Strict
 from lib.study.twins import Twin
 
@@ -37,35 +37,56 @@ class Model:
         """The frameworks that have this network."""
         return ("keras", "pytorch") if self.twin else ("pytorch",)
 
-    def require_size(self, shape: tuple[int, int, int]) -> None:
-        """Refuse images (height, width, channels) of a size that the network does not take.
+    def require_size(self, shape: tuple[int, int, int], framework: Framework) -> None:
+        """Refuse images (height, width, channels) of a size that a framework's network does not take.
 
         Raises:
             ParameterError: the message lists the sizes.
         """
         height, width, _ = shape
-        if self.sizes and (height != width or height not in self.sizes):
-            sizes = ", ".join(f"{size}x{size}" for size in self.sizes)
-            raise ParameterError(f"{self.name} takes no images of {height}x{width} pixels; choose from: {sizes}")
+        sizes = self.twin.sizes if framework == "keras" and self.twin.sizes else self.sizes
+        if sizes and (height != width or height not in sizes):
+            choices = ", ".join(f"{size}x{size}" for size in sizes)
+            raise ParameterError(
+                f"{self.name} of {framework} takes no images of {height}x{width} pixels; choose from: {choices}"
+            )
 
 
 MODELS = {
     model.name: model
     for model in (
         Model("mobilenetv2", "mobilenet", twin=mobilenet.TWIN, sizes=SMALL),
-        Model("resnet50", "resnet", twin=resnet.TWIN, sizes=SMALL),
+        Model("resnet50", "resnet", twin=resnet.TWIN, options=resnet.Options, sizes=(28, *SMALL)),
         Model("convnext_tiny", "convnext", twin=convnext.TWIN, sizes=SMALL),
         Model("resnet20", "cifar_resnet", {"depth": 20}, twin=cifar_resnet.TWIN, options=cifar_resnet.Options),
+        Model("resnet56", "cifar_resnet", {"depth": 56}, options=cifar_resnet.Options),
+        Model("plain20", "cifar_resnet", {"depth": 20, "skip": False}, options=cifar_resnet.Plain),
+        Model("plain56", "cifar_resnet", {"depth": 56, "skip": False}, options=cifar_resnet.Plain),
+        Model("resnet9", "pooled", {"plan": "resnet9"}, options=pooled.Residual),
+        Model("vgg11", "pooled", {"plan": "vgg11"}, options=pooled.Options),
+        Model("resnet18", "resnet", {"depth": 18}, options=resnet.Options, sizes=(28, *SMALL)),
     )
 }
-"""Every model by name."""
+"""Every model by name, but for the other depths of the networks for CIFAR."""
 
 
 def find(name: str) -> Model:
-    """Return the row of a model by its name; `ParameterError` lists the names where there is none."""
-    if name not in MODELS:
-        raise ParameterError(f"model {name!r} is unknown; choose from: {', '.join(MODELS)}")
-    return MODELS[name]
+    """Return a model by its name: a row, or a `resnet` or `plain` network for CIFAR of another depth, such as plain44.
+
+    Raises:
+        ParameterError: there is no such model; the message lists the names.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    choices = f"choose from: {', '.join(MODELS)}, or resnet and plain with another depth of 6n + 2"
+    try:
+        arguments = cifar_resnet.arguments(name)
+    except ParameterError as problem:
+        raise ParameterError(f"model {name!r} is unknown ({problem}); {choices}") from None
+    if arguments is None:
+        raise ParameterError(f"model {name!r} is unknown; {choices}")
+    options = cifar_resnet.Plain if "skip" in arguments else cifar_resnet.Options
+    return Model(name, "cifar_resnet", arguments, options=options)
 
 
 def twins() -> dict[str, Twin]:

@@ -83,12 +83,14 @@ class MultiStep(Strict):
     """The rate is multiplied by `gamma` at each milestone, a share of the run: 0.5 is epoch 100 of 200."""
 
     name: Literal["multistep"]
-    milestones: Annotated[tuple[Within, ...], Field(min_length=1)]
+    milestones: Annotated[tuple[float, ...], Field(min_length=1)]
     gamma: Positive = 0.1
 
     @field_validator("milestones")
     @classmethod
     def _increase(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < share < 1 for share in value):
+            raise ValueError("milestones are shares of the run, between 0 and 1: epoch 100 of 200 is 0.5")
         if list(value) != sorted(set(value)):
             raise ValueError("milestones must increase")
         return value

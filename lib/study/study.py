@@ -11,7 +11,7 @@ from lib.errors import ParameterError
 from lib.study.cells import AXES, Cell, Precision
 from lib.study.conventions import Framework, Switch
 from lib.study.datasets import DATASETS
-from lib.study.models import MODELS
+from lib.study.models import find
 from lib.study.strict import Name, Seed, Share, Strict
 
 BASE = "base"
@@ -24,7 +24,10 @@ def _chapters() -> list[str]:
 
 
 def _model(value: str) -> str:
-    return _one_of(MODELS, value)
+    try:
+        return find(value).name
+    except ParameterError as problem:
+        raise ValueError(str(problem)) from None
 
 
 def _dataset(value: str) -> str:
@@ -103,7 +106,7 @@ class Matrix(Strict):
             raise ValueError("contrasts state one comparison twice")
         for contrast in self.contrasts:
             self._agree_on(contrast)
-        if "02_parity" in self.chapters and not any(MODELS[model].twin for model in self.models):
+        if "02_parity" in self.chapters and not any(find(model).twin for model in self.models):
             raise ValueError("chapters: 02_parity needs a model that both frameworks have")
         return self
 

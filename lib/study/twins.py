@@ -43,7 +43,8 @@ class Twin(NamedTuple):
     `differences` are the switches that change something. `parameter_limit` is the largest difference of the trainable
     parameters, in percent of PyTorch's. `stages` name the end of every stage: its module in PyTorch, its layer in
     Keras. `sources` are the modules that define the network, Keras' and PyTorch's. `initialisation` holds each
-    framework's first weights, `batch_norm` the constants if the two libraries differ in them.
+    framework's first weights, `batch_norm` the constants if the two libraries differ in them, and `sizes` the heights
+    and widths of Keras' images, in pixels, if they are not PyTorch's.
     """
 
     differences: frozenset[Switch]
@@ -52,3 +53,4 @@ class Twin(NamedTuple):
     sources: tuple[str, str]
     initialisation: Mapping[Framework, Initialisation]
     batch_norm: Mapping[Framework, BatchNorm] | None = None
+    sizes: tuple[int, ...] | None = None

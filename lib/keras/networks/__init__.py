@@ -37,7 +37,7 @@ def build(
         ParameterError: the model is unknown, or it does not take images of that size.
     """
     row = find(model)
-    row.require_size(shape)
+    row.require_size(shape, "keras")
     family = import_module(f"lib.keras.networks.{row.family}")
     network = family.build(shape, classes, conventions, **{**row.arguments, **options})
     network.rules = getattr(family, "RULES", ())  # for lib.keras.weights

@@ -34,7 +34,7 @@ def build(
         ParameterError: the model is unknown, or it does not take images of that size.
     """
     row = find(model)
-    row.require_size(shape)
+    row.require_size(shape, "pytorch")
     family = import_module(f"lib.pytorch.networks.{row.family}")
     network = family.build(shape, classes, **{**row.arguments, **options})
     if row.twin:

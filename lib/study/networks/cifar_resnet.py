@@ -1,19 +1,32 @@
-"""The ResNets of He et al. (2016) for CIFAR: one architecture, implemented twice by this project."""
+"""The networks of He et al. (2016) for CIFAR; the ResNet of 20 layers is written twice by this project."""
 
-from typing import ClassVar
+import re
+from typing import Any, ClassVar, Literal
 
 from lib.errors import ParameterError
 from lib.study.strict import Count, Strict
 from lib.study.twins import OPTIMIZER, Initialisation, Law, Twin
 
 
-class Options(Strict):
-    """`width`: the first stage's channels, doubled by each later stage. `skip`: with shortcuts, or else plain."""
+class Plain(Strict):
+    """`width`: the first stage's channels, doubled by each later stage."""
 
-    pytorch_only: ClassVar = frozenset({"width", "skip"})
+    pytorch_only: ClassVar = frozenset({"width"})
 
     width: Count = 16
+
+
+class Options(Plain):
+    """`skip`: with shortcuts, or else plain. `shortcut`: that of a block which changes the channels.
+
+    Shortcut A subsamples and pads with zero channels, B is a 1x1 convolution with batch normalisation (He et al. 2016,
+    section 3.3).
+    """
+
+    pytorch_only: ClassVar = frozenset({"width", "skip", "shortcut"})
+
     skip: bool = True
+    shortcut: Literal["A", "B"] = "A"
 
 
 def blocks(depth: int) -> int:
@@ -24,8 +37,23 @@ def blocks(depth: int) -> int:
     """
     count, rest = divmod(depth - 2, 6)
     if rest or count < 1:
-        raise ParameterError(f"depth {depth} is not 6n + 2 with n of 1 or more: the nearest are 8, 14, 20, 26, 32, ...")
+        near = [depth for depth in (6 * count + 2, 6 * count + 8) if depth > 2]
+        raise ParameterError(f"depth {depth} is not 6n + 2: the nearest are {' and '.join(map(str, near))}")
     return count
+
+
+def arguments(name: str) -> dict[str, Any] | None:
+    """Return the builder's keywords for the names `resnet<depth>` and `plain<depth>`, and None for any other name.
+
+    Raises:
+        ParameterError: the depth is not 6n + 2.
+    """
+    match = re.fullmatch(r"(resnet|plain)([1-9]\d{0,3})", name)
+    if match is None:
+        return None
+    depth = int(match[2])
+    blocks(depth)
+    return {"depth": depth} if match[1] == "resnet" else {"depth": depth, "skip": False}
 
 
 _HE = Initialisation(convolution=Law("he normal"), linear=Law("fan-in uniform"))

@@ -1,6 +1,18 @@
-"""ResNet-50 of Keras Applications and of torchvision."""
+"""The ResNets of torchvision, and ResNet-50 of Keras Applications."""
 
+from typing import ClassVar
+
+from lib.study.strict import Count, Strict
 from lib.study.twins import GLOROT, OPTIMIZER, BatchNorm, Initialisation, Law, Twin
+
+
+class Options(Strict):
+    """`width`: the first stage's channels, doubled by each later stage."""
+
+    pytorch_only: ClassVar = frozenset({"width"})
+
+    width: Count = 64
+
 
 TWIN = Twin(
     differences=frozenset({"bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "initialisation"})
@@ -16,4 +28,6 @@ TWIN = Twin(
     sources=("keras.src.applications.resnet", "torchvision.models.resnet"),
     initialisation={"keras": GLOROT, "pytorch": Initialisation(Law("he normal"), Law("fan-in uniform"))},
     batch_norm={"keras": BatchNorm(1.001e-5, 0.99), "pytorch": BatchNorm(1e-5, 0.9)},
+    sizes=(32, 64),
 )
+"""The twin of the member with 50 layers."""
