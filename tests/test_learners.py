@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import io
 import math
 import random
 import weakref
@@ -506,7 +507,7 @@ def test_the_settings_of_a_network_and_an_optimizer_reach_pytorch(digits):
 
     optimizer = {"name": "adamw", "learning_rate": 0.001, "betas": (0.8, 0.9)}
     learner = make(tiny("pytorch", network={"width": 8, "skip": False}, optimizer=optimizer), digits)
-    assert (learner.model.conv.out_channels, learner.model.stage1[0].skip) == (8, False)
+    assert (learner.model.conv.out_channels, learner.model.stage1[0].shortcut) == (8, None)
     assert type(learner._optimizer) is torch.optim.AdamW
     assert learner._optimizer.param_groups[0]["betas"] == (0.8, 0.9)
     learner.reseed(42, 1)
@@ -525,3 +526,52 @@ def test_a_network_of_one_framework_starts_from_its_own_weights_in_a_shared_pair
     torch.manual_seed(42)
     expected = importlib.import_module("lib.pytorch.networks").build("deep", (32, 32, 3), 10).state_dict()
     assert all((own[name].cpu() == expected[name]).all() for name in expected)
+
+
+def test_measurements_change_no_number(digits, elsewhere):
+    plain = outcome(tiny("pytorch"), digits)
+    elsewhere("second")
+    log, *rest = outcome(tiny("pytorch", measurements={"layer_images": 20, "test_each_epoch": True}), digits)
+    with_test = pd.read_csv(io.StringIO(log), dtype=str, index_col=0)
+    assert (with_test.drop(columns="test_accuracy").to_csv(), *rest) == plain
+    assert len(with_test["test_accuracy"]) == 3
+
+
+def test_a_record_counts_the_multiplications_of_one_image(digits):
+    """ResNet-20 has 41 million, as in the literature on its compression."""
+    assert make(tiny("pytorch"), digits).multiply_adds == pytest.approx(40.8e6, rel=0.01)
+    assert make(tiny("keras"), digits).multiply_adds is None
+
+
+def test_a_compiled_network_trains_like_the_other(digits, elsewhere):
+    plain, compiled = make(tiny("pytorch"), digits), make(tiny("pytorch", compile=True), digits)
+    assert (plain.describe()["compiled"], compiled.describe()["compiled"]) == ("off", "on")
+    assert plain.model.state_dict().keys() == compiled.model.state_dict().keys()
+    assert np.array_equal(trained(plain), trained(compiled))
+    losses = []
+    for learner in (plain, compiled):
+        learner.reseed(42, 1)
+        for batch in learner.batches():
+            learner.step(batch, 0.01)
+        losses.append(learner.take_sums().loss)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_where_compiling_fails_the_run_says_so_and_trains_as_without(digits, monkeypatch, capsys):
+    import torch
+
+    def broken(network):
+        def forward(images):
+            network.bn.running_mean.add_(1)
+            raise RuntimeError("no compiler\nwas found")
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", broken)
+    plain, failed = make(tiny("pytorch"), digits), make(tiny("pytorch", compile=True), digits)
+    assert (
+        "torch.compile does not work here: failed (RuntimeError: no compiler): not compiled" in capsys.readouterr().out
+    )
+    assert failed.describe()["compiled"] == "failed (RuntimeError: no compiler)"
+    assert all((failed.model.state_dict()[name] == value).all() for name, value in plain.model.state_dict().items())
+    assert np.array_equal(plain.predict("val").logits, failed.predict("val").logits)

@@ -12,7 +12,7 @@ from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.study.datasets import DATASETS, Dataset
 from lib.study.loading import load_study
-from lib.study.settings import Settings, merged
+from lib.study.settings import Augmentation, Settings, merged
 
 STORE = SimpleNamespace(mean=np.array([0.4, 0.5, 0.6]), std=np.array([0.2, 0.25, 0.3]), dataset=DATASETS["digits"])
 COUNT = 100
@@ -76,6 +76,50 @@ def test_every_training_image_is_a_crop_of_its_padded_self_and_half_are_mirrored
 def test_without_padding_and_flip_the_images_are_the_originals(epoch):
     for images, labels in epoch(settings(crop_padding=0, flip=False)):
         assert (as_bytes(images) == coded().images[labels]).all()
+
+
+def augmented(**changes):
+    return settings(crop_padding=0, flip=False).model_copy(
+        update={"augmentation": Augmentation(crop_padding=0, flip=False, **changes)}
+    )
+
+
+def test_a_rotation_is_by_up_to_the_angle_to_either_side_and_brings_black_corners():
+    images = np.concatenate([images for images, _ in pytorch_epoch(augmented(rotation=20.0))])
+    corners = as_bytes(images)[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert 80 < (corners == 0).all(axis=2).any(axis=1).sum() <= 96
+    sampler = training_loader(coded(), STORE, augmented(rotation=20.0), steps=3).sampler
+    sampler.reseed(1)
+    angles = np.array([draw.angle for draw in sampler])
+    assert -20 < angles.min() < -15
+    assert 15 < angles.max() < 20
+
+
+def test_erasing_sets_a_rectangle_to_the_mean_of_that_share_of_the_images():
+    images, labels = (np.concatenate(parts) for parts in zip(*pytorch_epoch(augmented(erasing=0.5)), strict=True))
+    changed = (as_bytes(images) != coded().images[labels]).any(axis=-1)
+    erased = [image for image, where in zip(images, changed, strict=True) if where.any()]
+    assert 30 < len(erased) < 66
+    for image, where in zip(erased, changed[changed.any(axis=(1, 2))], strict=True):
+        rows, columns = np.nonzero(where)
+        area = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert where.sum() == area[0] * area[1]
+        assert (image[where] == 0).all()
+        assert 0.015 < where.mean() < 0.35
+
+
+def _turned(angle):
+    augmentation = Augmentation(crop_padding=4, flip=True, rotation=angle, erasing=angle / 10)
+    return settings().model_copy(update={"augmentation": augmentation})
+
+
+def test_rotation_and_erasing_leave_the_order_crops_and_flips_as_they_are():
+    loaders = [training_loader(coded(), STORE, _turned(angle), steps=3) for angle in (0.0, 5.0)]
+    draws = []
+    for loader in loaders:
+        loader.sampler.reseed(1)
+        draws.append([draw[:4] for draw in loader.sampler])
+    assert draws[0] == draws[1]
 
 
 @pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])

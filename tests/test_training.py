@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from lib import files, paths
-from lib.errors import ParameterError, TrainingError
+from lib.errors import DataError, ParameterError, TrainingError
 from lib.progress import Progress
-from lib.runs import records, state
+from lib.runs import layers, records, state
+from lib.runs import log as epoch_log
 from lib.runs.digests import code_digest
 from lib.runs.logits import Predictions
 from lib.runs.state import Kind
 from lib.study.loading import load_study
-from lib.study.settings import Limits
+from lib.study.settings import Limits, Measurements
 from lib.training import learner as learners
 from lib.training import protocol as training
 from lib.training.learner import EpochSums
@@ -28,7 +29,7 @@ class CountingLearner:
     """Its only weight is the number of steps it made; `accuracies` is what it scores on val, epoch by epoch."""
 
     weights_suffix = state_suffix = ".txt"
-    parameters, classes, steps_per_epoch = 1, 2, 4
+    parameters, multiply_adds, classes, steps_per_epoch = 1, None, 2, 4
     out_of_memory = MemoryError
 
     def __init__(self, accuracies, stop_in_epoch=None, losses=None, fits=1):
@@ -69,6 +70,10 @@ class CountingLearner:
         logits[:hits, 1] = 1
         logits[hits:, 0] = 1
         return Predictions(logits, np.ones(10, np.int64))
+
+    def layers(self, images):
+        row = dict.fromkeys(layers.COLUMNS, images) | {"layer": "relu", "scale": self.weight}
+        return [{name: value for name, value in row.items() if name != "epoch"}]
 
     def save_weights(self, path):
         path.write_text(str(self.weight))
@@ -112,6 +117,55 @@ def test_the_log_has_the_protocol_s_columns_and_a_row_an_epoch(cell):
     assert list(log.val_accuracy) == ACCURACIES
     assert list(log.train_loss) == [1.0] * 4
     assert list(log.train_accuracy) == [0.25] * 4
+
+
+def measured(cell, **changes):
+    measurements = Measurements(**changes)
+    return cell.model_copy(update={"settings": cell.settings.model_copy(update={"measurements": measurements})})
+
+
+def test_the_test_accuracy_of_every_epoch_is_logged_where_it_is_asked_for_and_selects_nothing(cell):
+    class Twofold(CountingLearner):
+        on_test = (0.3, 0.4, 0.8, 0.1)
+
+        def predict(self, split):
+            own, self.accuracies = self.accuracies, self.on_test if split == "test" else self.accuracies
+            try:
+                return super().predict(split)
+            finally:
+                self.accuracies = own
+
+    cell = measured(cell, test_each_epoch=True)
+    record = run(cell, Twofold(ACCURACIES))
+    log = epoch_log.read(records.product(cell, "epochs.csv"))
+    assert tuple(log.test_accuracy) == Twofold.on_test
+    assert (record.epoch_best, record.test_accuracy) == (2, 0.4)
+
+
+def test_the_layers_are_measured_at_the_start_at_some_epochs_and_with_the_best_weights(cell):
+    cell = measured(cell, layer_images=7, layers_every=4)
+    run(cell, CountingLearner([0.2, 0.3, 0.9, 0.5]))
+    found = layers.read(records.product(cell, "layers.csv"))
+    assert dict(zip(found.epoch, found.scale, strict=True)) == {0: 0, 1: 4, 3: 12, 4: 16}
+    assert set(found.units) == {7}
+
+
+def test_a_stopped_run_keeps_its_measurements(cell):
+    cell = measured(cell, layer_images=7, layers_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(cell, CountingLearner(ACCURACIES, stop_in_epoch=3))
+    run(cell, CountingLearner(ACCURACIES))
+    assert list(layers.read(records.product(cell, "layers.csv")).epoch) == [0, 1, 2, 3, 4]
+
+
+def test_a_table_of_layers_that_is_none_is_named(tmp_path):
+    for content, problem in (
+        ("a,b\n1,2\n", "columns are a, b"),
+        (",".join(layers.COLUMNS) + "\nx" + ",1" * 9, "not a"),
+    ):
+        (tmp_path / "layers.csv").write_text(content)
+        with pytest.raises(DataError, match=f"layers.csv.*{problem}"):
+            layers.read(tmp_path / "layers.csv")
 
 
 def test_the_rate_of_every_step_is_the_schedule_s_and_the_log_keeps_the_epoch_s_last(cell):

@@ -33,6 +33,7 @@ class KerasLearner:
 
     weights_suffix = ".weights.h5"
     state_suffix = ".npz"
+    multiply_adds = None
     out_of_memory = tf.errors.ResourceExhaustedError
     amp_types: ClassVar = {"gpu": "float16", "cpu": "bfloat16"}
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms.v2 import functional
+from torchvision.transforms.v2 import InterpolationMode, RandomErasing, functional
 
 from lib.data import stream
 from lib.data.store import Split, Store
@@ -18,14 +18,23 @@ from lib.data.stream import Stream
 from lib.environment import cores
 from lib.study.settings import Settings
 
+ERASING = RandomErasing(p=1.0)
+"""It erases a rectangle of every image that it is given."""
+
 
 class Draw(NamedTuple):
-    """One image of an epoch: its index, the corner of its crop in the padded image, and whether it is mirrored."""
+    """One image of an epoch: its index and its augmentation.
+
+    `top` and `left` are the corner of its crop in the padded image, `angle` is in degrees, and `erasing` is the seed of
+    its erased rectangle, 0 for none.
+    """
 
     index: int
     top: int
     left: int
     mirrored: bool
+    angle: float
+    erasing: int
 
 
 class EpochSampler(Sampler[Draw]):
@@ -44,9 +53,10 @@ class EpochSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         order, corners, mirrored = self._shared() if self._settings.pairing.shared else self._own()
-        drawn = zip(self._indices[order].tolist(), corners.tolist(), mirrored.tolist(), strict=True)
-        for _, (index, (top, left), mirror) in zip(range(self._length), drawn, strict=False):
-            yield Draw(index, top, left, mirror)
+        columns = (self._indices[order], corners, mirrored, *self._without_twin())
+        drawn = zip(*(column.tolist() for column in columns), strict=True)
+        for _, (index, corner, mirror, angle, erasing) in zip(range(self._length), drawn, strict=False):
+            yield Draw(index, *corner, mirror, angle, erasing)
 
     def _own(self) -> Stream:
         """Draw an epoch from PyTorch's generator."""
@@ -56,13 +66,23 @@ class EpochSampler(Sampler[Draw]):
         mirrored = (torch.rand(count, generator=random) < 0.5) & augmentation.flip
         return Stream(order.numpy(), corners.numpy(), mirrored.numpy())
 
+    def _without_twin(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw the angles and the seeds of erased rectangles, after all that has a twin in Keras."""
+        count, random, augmentation = len(self._indices), self._generator, self._settings.augmentation
+        angles = augmentation.rotation * (2 * torch.rand(count, generator=random) - 1)
+        erased = torch.rand(count, generator=random) < augmentation.erasing
+        return angles, erased * torch.randint(1, 2**31, (count,), generator=random)
+
     def _shared(self) -> Stream:
         """Draw the epoch that both frameworks share, from the generator's seed."""
         return stream.draw(self._generator.initial_seed(), len(self._indices), self._settings)
 
 
 class TrainImages(Dataset):
-    """A split's images `(C, H, W)` in float32, cropped, mirrored and normalised as drawn, with their labels."""
+    """A split's images `(C, H, W)` in float32, augmented as drawn and normalised, with their labels.
+
+    What a crop or a rotation takes from outside the image is 0 before the normalisation.
+    """
 
     def __init__(self, split: Split, store: Store, padding: int) -> None:
         self._split, self._store, self._padding = split, store, padding
@@ -73,7 +93,10 @@ class TrainImages(Dataset):
         padded = functional.pad(image, [self._padding])
         crop = functional.crop(padded, draw.top, draw.left, height, width)
         crop = functional.horizontal_flip(crop) if draw.mirrored else crop
-        return _normalise(crop, self._store), int(self._split.labels[draw.index])
+        if draw.angle:
+            crop = functional.rotate(crop, draw.angle, InterpolationMode.BILINEAR)
+        image = _normalise(crop, self._store)
+        return _erase(image, draw.erasing) if draw.erasing else image, int(self._split.labels[draw.index])
 
 
 class PlainImages(Dataset):
@@ -88,6 +111,16 @@ class PlainImages(Dataset):
     def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
         index = int(self._split.indices[position])
         return _normalise(_as_tensor(self._split, index), self._store), int(self._split.labels[index])
+
+
+def _erase(image: torch.Tensor, seed: int) -> torch.Tensor:
+    """Set a random rectangle of a normalised image to 0: 2 % to 33 % of its area, with sides of 0.3 to 3.3.
+
+    Source: `torchvision.transforms.v2.RandomErasing`, with its defaults.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ERASING(image)
 
 
 def _normalise(image: torch.Tensor, store: Store) -> torch.Tensor:

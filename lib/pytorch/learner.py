@@ -5,16 +5,19 @@ import random
 import resource
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import default_collate
 
 from lib import environment
 from lib.data.store import Store
-from lib.pytorch.data import evaluation_loader, start_workers, training_loader
-from lib.pytorch.networks import build, parameters
+from lib.pytorch.compilation import compiled
+from lib.pytorch.data import PlainImages, evaluation_loader, start_workers, training_loader
+from lib.pytorch.layers import measure
+from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.pytorch.optimizers import optimizer
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
@@ -48,6 +51,7 @@ class PyTorchLearner:
         make_deterministic(self._cell.seed, settings.tf32)
         self.model = self._network()
         self.parameters = parameters(self.model)
+        self.multiply_adds = multiply_adds(self.model, self._store.dataset.shape)
         self._optimizer = optimizer(self.model.parameters(), settings.optimizer, self._cell.conventions)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
@@ -56,6 +60,19 @@ class PyTorchLearner:
         self._updates = 0
         self._optimizer.register_step_post_hook(self._count_update)
         self._load_data()
+        self._forward, self._compilation = self.model, "off"
+        if settings.compile:
+            self._compile()
+
+    def _compile(self) -> None:
+        """Compile the network, or go on with it as it is where that does not work, and say so."""
+        batch = self._settings.batch_size // self._settings.accumulation_steps
+        height, width, channels = self._store.dataset.shape
+        images = torch.zeros(batch, channels, height, width, device=self._device, dtype=self._type)
+        with self._autocast():
+            self._forward, self._compilation = compiled(self.model, images)
+        if self._compilation != "on":
+            print(f"{self._cell.name}: torch.compile does not work here: {self._compilation}: not compiled", flush=True)
 
     def _network(self) -> nn.Module:
         """Build the network with the cell's first weights, on the device and in the cell's type."""
@@ -81,7 +98,8 @@ class PyTorchLearner:
 
     def restart(self, accumulation_steps: int) -> None:
         """Begin again from the cell's first weights, with this number of micro-batches per update."""
-        self.model = self._optimizer = self._train = self._evaluation = None  # their memory is needed
+        self.model = self._forward = self._optimizer = None  # their memory is needed
+        self._train = self._evaluation = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
@@ -120,7 +138,7 @@ class PyTorchLearner:
     def _accumulate(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         """Add a micro-batch's share of the gradient, and its losses and hits to the epoch's sums."""
         with self._autocast():
-            logits = self.model(images)
+            logits = self._forward(images)
             loss = self._loss(logits.to(self._type), labels)
         self._scaler.scale(loss / self._settings.accumulation_steps).backward()
         self._loss_sum += loss.detach() * len(labels)
@@ -155,9 +173,15 @@ class PyTorchLearner:
         logits, labels = [], []
         for images, batch_labels in self._evaluation[split]:
             with self._autocast():
-                logits.append(self.model(self._on_device(images)).to(self._type))
+                logits.append(self._forward(self._on_device(images)).to(self._type))
             labels.append(batch_labels)
         return Predictions(torch.cat(logits).cpu().numpy(), torch.cat(labels).numpy())
+
+    def layers(self, images: int) -> list[dict[str, Any]]:
+        """Measure the activation layers on this many val images, normalised as in an evaluation, in float32."""
+        val = PlainImages(self._store.split("val", images), self._store)
+        batch, labels = default_collate([val[position] for position in range(len(val))])
+        return measure(self.model, self._on_device(batch), labels.to(self._device))
 
     def save_weights(self, path: Path) -> None:
         """Write the model's `state_dict`."""
@@ -191,6 +215,7 @@ class PyTorchLearner:
         return {
             "device": torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu",
             **environment.loaded_libraries(),
+            "compiled": self._compilation,
             "amp_type": str(self._amp_type).removeprefix("torch.") if self._amp else "off",
         }
 

@@ -1,5 +1,6 @@
 """The epoch log of a run, `epochs.csv`: its columns, how it is written, and how it is read."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,38 @@ COLUMNS = {
 }
 """The columns of an epoch log, each with its type: losses in nats, accuracies and F1 as shares in [0, 1].
 
-The time is that of training without validation, and the learning rate that of the epoch's last step.
+The train loss and accuracy are means over the epoch's steps, on augmented images; the accuracy is against the hard
+labels. The time is that of training without validation, and the learning rate that of the epoch's last step.
 """
+
+MEASURED = {"test_accuracy": "float64"}
+"""The columns of a log whose run measures them after every epoch (`measurements.test_each_epoch`)."""
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write an epoch log whole or not at all, one row per epoch."""
     with files.replacing(path) as temporary:
-        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False)
+        pd.DataFrame(rows, columns=columns(rows)).to_csv(temporary, index=False)
+
+
+def columns(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the columns that rows of a log have: `COLUMNS`, and those of `MEASURED` that are in every row."""
+    rows = list(rows)
+    return [*COLUMNS, *(name for name in MEASURED if rows and all(name in row for row in rows))]
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read an epoch log strictly, one row per epoch with the columns `COLUMNS`; NaN passes, for a gate to show.
+    """Read an epoch log strictly, one row per epoch with its `columns`; NaN passes, for a gate to show.
 
     Raises:
         DataError: the columns are others, text stands for a number, or the epochs do not count from 1 without a gap.
     """
     try:
         log = pd.read_csv(path, float_precision="round_trip")
-        if set(log.columns) != set(COLUMNS):
+        if set(log.columns) - set(MEASURED) != set(COLUMNS):
             raise DataError(f"{path}: its columns are {', '.join(log.columns)}; they must be {', '.join(COLUMNS)}")
-        log = log[list(COLUMNS)].astype(COLUMNS)
+        types = COLUMNS | MEASURED
+        log = log[columns([log.columns])].astype({name: types[name] for name in log.columns})
     except ValueError as error:
         raise DataError(f"{path}: not an epoch log: {error}") from None
     if log["epoch"].tolist() != list(range(1, len(log) + 1)) or log.empty:

@@ -26,7 +26,8 @@ class Record(Strict):
 
     `accumulation_steps` are those of the run, which are more than the cell's where memory ran out. `products` are the
     run's files, each with the SHA-256 of its bytes. Accuracies and F1 scores are shares in [0, 1], times are ISO 8601
-    in UTC, memory is in MiB, the loss in nats. A new field needs a default, so that older records can be read.
+    in UTC, memory is in MiB, the loss in nats; `multiply_adds` are those of one image. A new field needs a default, so
+    that older records can be read.
     """
 
     run: str
@@ -37,6 +38,7 @@ class Record(Strict):
     started: str
     finished: str
     parameters: int
+    multiply_adds: int | None = None
     steps_per_epoch: int
     accumulation_steps: int = 1
     epoch_best: int

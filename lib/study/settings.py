@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from lib.study.conventions import SWITCHES, Framework, Switch
-from lib.study.strict import Count, Strict
+from lib.study.strict import Count, Share, Strict
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -115,10 +115,19 @@ Schedule = Annotated[Cosine | MultiStep | Step | Constant, Field(discriminator="
 
 
 class Augmentation(Strict):
-    """The augmentation of train images: a random crop after padding with zeros, in pixels, and a horizontal flip."""
+    """The augmentation of train images.
+
+    A random crop after padding with `crop_padding` pixels of zeros; a horizontal `flip` with probability one half; a
+    `rotation` by a random angle of up to that many degrees to either side; and with the probability `erasing`, a random
+    rectangle at the mean of the train pixels (Zhong et al. 2020).
+    """
+
+    pytorch_only: ClassVar = frozenset({"rotation", "erasing"})
 
     crop_padding: Annotated[int, Field(ge=0)]
     flip: bool
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    erasing: Share = 0.0
 
 
 class Regularisation(Strict):
@@ -139,6 +148,21 @@ class Limits(Strict):
     max_steps_test: Count | None = None
     train_samples: Count | None = None
     test_samples: Count | None = None
+
+
+class Measurements(Strict):
+    """What a run measures beside its results; no number of the training depends on it.
+
+    `test_each_epoch`: the accuracy on the test images after every epoch, by which nothing is selected. `layer_images`:
+    the number of val images on which every activation layer is measured; 0 for no measurement. It is made before the
+    training, after the first and the last epoch and every `layers_every` epochs, and with the best weights.
+    """
+
+    pytorch_only: ClassVar = frozenset({"layer_images"})
+
+    test_each_epoch: bool = False
+    layer_images: Annotated[int, Field(ge=0)] = 0
+    layers_every: Count = 10
 
 
 class Pairing(Strict):
@@ -166,7 +190,12 @@ class Pairing(Strict):
 
 
 class Settings(Strict):
-    """The settings of one cell."""
+    """The settings of one cell.
+
+    With `compile`, the network is compiled by `torch.compile`, or trained as it is where that does not work.
+    """
+
+    pytorch_only: ClassVar = frozenset({"compile"})
 
     epochs: Count
     batch_size: Count
@@ -177,7 +206,9 @@ class Settings(Strict):
     regularisation: Regularisation = Regularisation()
     network: dict[str, bool | int | float | str] = Field({})
     limits: Limits = Limits()
+    measurements: Measurements = Measurements()
     pairing: Pairing = Pairing()
+    compile: bool = False
     tf32: bool
     num_workers: Annotated[int, Field(ge=0)]
     on_oom: Literal["fail", "accumulate"] = "fail"
@@ -195,6 +226,7 @@ class Settings(Strict):
 
     def without_twin(self) -> Iterator[str]:
         """Yield the settings without a twin in Keras, each with its value; those of `network` depend on the model."""
+        yield from (f"{name}: {getattr(self, name)}" for name in self.departures() if name in self.pytorch_only)
         for name in type(self).model_fields:
             group = getattr(self, name)
             if isinstance(group, Strict):

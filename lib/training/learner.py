@@ -25,6 +25,7 @@ class Learner(Protocol):
     weights_suffix: str
     state_suffix: str
     parameters: int
+    multiply_adds: int | None
     classes: int
     steps_per_epoch: int
     out_of_memory: type[Exception]
@@ -49,6 +50,12 @@ class Learner(Protocol):
 
     def predict(self, split: str) -> Predictions:
         """Return the model's logits on `val` or `test`."""
+
+    def layers(self, images: int) -> list[dict[str, Any]]:
+        """Return the rows of `lib.runs.layers`, without their epoch, measured on this many val images.
+
+        Keras has no such measurement: a study with it refuses Keras when it is loaded.
+        """
 
     def save_weights(self, path: Path) -> None:
         """Write the model's weights and buffers."""

@@ -14,8 +14,8 @@ from lib import environment, files
 from lib.clock import now
 from lib.errors import TrainingError
 from lib.progress import Progress
+from lib.runs import layers, logits, records
 from lib.runs import log as epoch_log
-from lib.runs import logits, records
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
 from lib.runs.logits import Predictions
 from lib.runs.records import Record
@@ -59,14 +59,27 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str, rerun: str = "") -> L
 
 def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
     progress = Progress(cell.name, len(log.rows), cell.settings.epochs, learner.steps_per_epoch)
+    if not log.rows:
+        _measure_layers(cell, learner, log, epoch=0)
     for epoch in range(len(log.rows) + 1, cell.settings.epochs + 1):
         row, updates = _train_epoch(cell, learner, epoch, progress)
         row = {"epoch": epoch} | row | _validate(learner)
         _refuse_non_finite(cell, row)
+        if cell.settings.measurements.test_each_epoch:
+            row |= {"test_accuracy": _score(learner.predict("test"), learner.classes)["accuracy"]}
         log.append(row, skipped=learner.steps_per_epoch - updates)
+        if epoch in (1, cell.settings.epochs) or epoch % cell.settings.measurements.layers_every == 0:
+            _measure_layers(cell, learner, log, epoch)
         resume.save(learner, log)
         progress.epoch(_summary(row, learner.steps_per_epoch - updates))
     return log
+
+
+def _measure_layers(cell: Cell, learner: Learner, log: Log, epoch: int) -> None:
+    """Add the rows of `layers.csv` of the weights after an epoch, once, where the settings ask for them."""
+    images = cell.settings.measurements.layer_images
+    if images and all(row["epoch"] != epoch for row in log.layers):
+        log.layers += [{"epoch": epoch} | row for row in learner.layers(images)]
 
 
 def _summary(row: dict[str, float], skipped: int) -> str:
@@ -152,6 +165,7 @@ def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
     learner.load_weights(weights)
     with files.replacing(best) as temporary:
         shutil.copyfile(weights, temporary)
+    _measure_layers(cell, learner, log, log.best["epoch"])
     predictions = learner.predict("test")
     result = {f"test_{name}": value for name, value in _score(predictions, learner.classes).items()}
     result |= {"test_images": len(predictions.labels)}
@@ -173,6 +187,8 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
     log.count_seconds()
     products = _products(cell, learner)
     epoch_log.write(products["epochs.csv"], log.rows)
+    if log.layers:
+        layers.write(products["layers.csv"], log.layers)
     record = Record(
         run=cell.name,
         cell=cell,
@@ -182,6 +198,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
         started=log.started,
         finished=now(),
         parameters=learner.parameters,
+        multiply_adds=learner.multiply_adds,
         steps_per_epoch=learner.steps_per_epoch,
         accumulation_steps=log.accumulation_steps,
         epoch_best=log.best["epoch"],
@@ -204,4 +221,7 @@ def _best(cell: Cell, learner: Learner) -> Path:
 def _products(cell: Cell, learner: Learner) -> dict[str, Path]:
     """Return the staged files that a finished run is read from, by name."""
     best = _best(cell, learner)
-    return {name: best.with_name(name) for name in (best.name, "epochs.csv", "logits.npz", "test.json")}
+    names = [best.name, "epochs.csv", "logits.npz", "test.json"]
+    if cell.settings.measurements.layer_images:
+        names.append("layers.csv")
+    return {name: best.with_name(name) for name in names}

@@ -9,7 +9,9 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lib.pytorch.alignment import align
 from lib.study.conventions import Conventions, followed
@@ -40,6 +42,21 @@ def build(
     if row.twin:
         align(network, row.twin, conventions, getattr(family, "EDITS", {}))
     return network
+
+
+def multiply_adds(model: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Count the multiplications with addition that a network makes for one image (height, width, channels).
+
+    Convolutions and products of matrices are counted. Source: `torch.utils.flop_counter`, which counts two operations
+    for each.
+    """
+    height, width, channels = shape
+    first = next(model.parameters())
+    training = model.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(first.new_zeros(1, channels, height, width))
+    model.train(training)
+    return counter.get_total_flops() // 2
 
 
 def parameters(model: nn.Module) -> int:
