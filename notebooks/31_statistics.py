@@ -136,6 +136,10 @@ for suffix, table in published.items() if pairs else ():
 # table at 5 %, for each of the two questions. A row is *equivalent* if the corrected TOST p is below 0.05, else
 # *different* if the corrected p of the t test is, else *undecided*. A real difference that lies within the margin is
 # therefore called equivalent: the margin defines what matters.
+#
+# If at least two pairs have the same difference, such as zero for an arm that changes nothing, there is no scatter to
+# test against. Such a row is judged by inspection: equivalent if the difference lies within the margin, else different.
+# It has no p and does not count in the correction.
 
 # %%
 p_values = ["t_p", "holm_p", "wilcoxon_p", "tost_p", "tost_holm_p"]
