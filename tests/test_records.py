@@ -368,6 +368,15 @@ SHAPES = {
     "one-seed": ABLATION | {"seeds": [42]},
     "models": ABLATION
     | {"models": ["resnet20", "mobilenetv2"], "arms": {}, "contrasts": [{"axis": "model", "against": "resnet20"}]},
+    "levels": ABLATION
+    | {
+        "models": ["resnet20", "mobilenetv2", "resnet50"],
+        "arms": {},
+        "contrasts": [
+            {"axis": "model", "against": "resnet20", "levels": ["resnet50"]},
+            {"axis": "model", "against": "resnet50", "levels": ["mobilenetv2"]},
+        ],
+    },
     "both": ABLATION | {"frameworks": ["keras", "pytorch"], "arms": {"base": {}, "long": {"epochs": 4}}},
     "causes": {
         "settings": {"pairing": {"shared": True}},
@@ -384,6 +393,7 @@ CHAPTERS = ("30_results", "31_statistics", "32_figures", "34_predictions", "35_g
         ("both", "all"),
         ("causes", "all"),
         ("arms", "all"),
+        ("levels", "all"),
         ("one-arm", "nothing"),
         pytest.param("arms", "half", marks=pytest.mark.thorough),
         *(
@@ -409,6 +419,11 @@ def test_every_chapter_works_for_a_study_of_any_shape(study, read_chapter, tiny_
             ["base", "plain"],
         ]
         assert pd.read_csv(tables / f"results_{experiment.name}.csv")["arm"].nunique() == 3
+    if shape == "levels":
+        tables = paths.REPORT / experiment.name / "tables"
+        for suffix, compared in (("", ["resnet20", "resnet50"]), ("_model_resnet50", ["resnet50", "mobilenetv2"])):
+            table = pd.read_csv(tables / f"statistical_results{suffix}.csv")
+            assert table[["against", "level"]].drop_duplicates().to_numpy().tolist() == [compared]
     if shape == "both" and finished == "all":
         assert {"statistical_results.csv", "statistical_results_arm_base.csv"} <= read_chapter(
             "31_statistics", experiment.name

@@ -89,9 +89,9 @@ def title(level: str) -> str:
 
 
 def sides(comparison: Comparison) -> tuple[str, str]:
-    """Return the titles of a comparison's two sides: the level compared against, and the other or others."""
+    """Return the titles of a comparison's two sides: the level compared against, and the other or any of them."""
     one = len(comparison.others) == 1
-    return title(comparison.against), title(comparison.others[0]) if one else f"each other {comparison.axis}"
+    return title(comparison.against), title(comparison.others[0]) if one else f"another {comparison.axis}"
 
 
 def pairs(table: pd.DataFrame, comparison: Comparison, metric: str) -> pd.DataFrame:
