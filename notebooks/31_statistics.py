@@ -30,7 +30,7 @@ study_name = "quickstart"
 # %% tags=["setup"]
 from lib import files, paths
 from lib.analysis import contrasts, environments, inference
-from lib.analysis.contrasts import METRICS, sides
+from lib.analysis.contrasts import COMPARED, METRICS, sides
 from lib.analysis.inference import ALPHA
 from lib.analysis.results import results
 from lib.figures import effects
@@ -96,7 +96,7 @@ chapter.markdown(reach)
 # with the scatter observed here.
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in METRICS if pairs]:
+for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
     against, level = sides(compared[suffix])
     what = f"{METRICS[metric].title}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
     alt = f"Paired comparison of {what}, and the margin; one row per group."
@@ -193,7 +193,7 @@ for suffix, table in tables.items() if pairs else ():
 # ## What was found
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in METRICS if pairs]:
+for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
     rows, (against, level) = tables[suffix][tables[suffix].metric == metric], sides(compared[suffix])
     counts = ", ".join(f"{count} {judgement}" for judgement, count in rows.judgement.value_counts().items())
     if METRICS[metric].on_ratio:

@@ -60,6 +60,22 @@ def test_the_late_average_is_over_the_last_half_of_the_epochs(study, epochs, ave
     assert row["images_per_sec_avg_late"] == pytest.approx(STEPS * cell.settings.batch_size / late)
 
 
+def test_the_train_accuracy_of_the_last_epoch_stands_behind_the_benchmark_s_columns(study):
+    for number, cell in enumerate(study.cells[:2]):
+        log = log_of(cell, epochs=4 + number)
+        log["train_accuracy"] = np.linspace(0.9, 0.6 + number / 10, len(log))  # the last is not the highest
+        finish(cell, epochs=log)
+    found = results.results(study)
+    table = results.with_train_accuracy(found, results.epochs(study))
+    assert table["train_accuracy_last"].tolist() == pytest.approx([0.6, 0.7])
+    pd.testing.assert_frame_equal(table[found.columns], found)
+
+
+def test_without_a_run_there_is_no_train_accuracy(study):
+    table = results.with_train_accuracy(results.results(study), results.epochs(study))
+    assert ", ".join(table.columns) == f"{SPEC}, train_accuracy_last"
+
+
 def test_only_runs_that_are_done_have_results(study):
     done, other_code, stale, failed, *_ = study.cells
     finish(done)

@@ -352,6 +352,15 @@ def test_arms_are_compared_by_the_same_function_each_with_the_base():
     assert rows.loc["worse", columns].tolist() == alike[columns].tolist()
 
 
+def test_the_metrics_that_are_asked_for_are_compared_and_corrected_alone():
+    found = results(KERAS, PYTORCH).assign(train_accuracy_last=lambda table: 1 - table["test_accuracy"])
+    table = contrasts.compare(found, FRAMEWORKS, metrics=("train_accuracy_last",))
+    assert table["metric"].tolist() == ["train_accuracy_last"]
+    assert table.loc[0, "delta"] == pytest.approx(-0.0056)
+    assert table.loc[0, "holm_p"] == table.loc[0, "t_p"] == pytest.approx(stats.ttest_rel(PYTORCH, KERAS).pvalue)
+    pd.testing.assert_frame_equal(compare(found), compare(results(KERAS, PYTORCH)))
+
+
 def test_the_published_table_of_the_frameworks_names_them_and_that_of_arms_names_the_levels():
     table = contrasts.published(compare(results(KERAS, PYTORCH)), FRAMEWORKS)
     assert {"mean_keras", "mean_pytorch"} <= set(table.columns)

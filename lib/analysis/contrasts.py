@@ -80,7 +80,12 @@ METRICS = {
     "test_accuracy": Metric("test accuracy", 0.005),
     "test_macro_f1": Metric("test macro-F1", 0.005),
     "images_per_sec_avg": Metric("images per second", 0.05, on_ratio=True),
+    "train_accuracy_last": Metric("train accuracy of the last epoch", 0.005),
 }
+"""What can be compared: columns of `results`, and that of `results.with_train_accuracy`."""
+
+COMPARED = ("test_accuracy", "test_macro_f1", "images_per_sec_avg")
+"""What is compared in every study."""
 
 
 def title(level: str) -> str:
@@ -108,13 +113,13 @@ def pairs(table: pd.DataFrame, comparison: Comparison, metric: str) -> pd.DataFr
     return found.dropna(how="all", subset=["first", "second"])[[*group, "level", "seed", "first", "second"]]
 
 
-def compare(results: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+def compare(results: pd.DataFrame, comparison: Comparison, metrics: Sequence[str] = COMPARED) -> pd.DataFrame:
     """Compare the levels of an axis in each group and each metric: one row per comparison.
 
-    `results` is the table of `analysis.results`. A statistic that the data do not allow is NaN, and `reason` says why.
-    A row is *equivalent* if its difference lies within the margin (`tost_holm_p` below 0.05), else *different* if it is
-    not zero (`holm_p` below 0.05), else *undecided*. A significant difference within the margin is therefore judged
-    equivalent: the margin defines what matters.
+    `results` is the table of `analysis.results`, and `metrics` are keys of `METRICS` among its columns. A statistic
+    that the data do not allow is NaN, and `reason` says why. A row is *equivalent* if its difference lies within the
+    margin (`tost_holm_p` below 0.05), else *different* if it is not zero (`holm_p` below 0.05), else *undecided*. A
+    significant difference within the margin is therefore judged equivalent: the margin defines what matters.
 
     At least two pairs with equal differences, such as those of an arm that changes nothing, have no spread to test
     against. Such a row is judged by inspection: equivalent inside the margin, different elsewhere. It has no p of TOST
@@ -124,12 +129,12 @@ def compare(results: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
         The columns of the comparison's group, then `COLUMNS`.
     """
     by = [*comparison.group, "level"]
-    found = {metric: pairs(results, comparison, metric).groupby(by, sort=False) for metric in METRICS}
+    found = {metric: pairs(results, comparison, metric).groupby(by, sort=False) for metric in metrics}
     rows = [
         dict(zip(by, keys, strict=True))
         | {"against": comparison.against, "metric": metric}
         | _compare(of_metric.get_group(keys), METRICS[metric])
-        for keys, _ in found["test_accuracy"]
+        for keys, _ in found[metrics[0]]
         for metric, of_metric in found.items()
     ]
     table = pd.DataFrame(rows, columns=[*comparison.group, *COLUMNS])
