@@ -29,11 +29,12 @@ study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib import files, paths
-from lib.analysis import contrasts, environments, inference
+from lib.analysis import ablations, contrasts, environments, inference
 from lib.analysis.contrasts import COMPARED, METRICS, sides
 from lib.analysis.inference import ALPHA
 from lib.analysis.results import results
 from lib.figures import effects
+from lib.figures.ablations import draw_ablations
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, points, shown
 from lib.study.loading import load_study
@@ -103,6 +104,17 @@ for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPA
     caption = f"Comparison of {what}: mean and 95 % t interval for each group; the band is the margin."
     drawn = effects.effects(tables[suffix], metric, compared[suffix])
     chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt)
+
+# %%
+asked = {suffix: one for suffix, one in compared.items() if study.questions and one.axis == "arm"}
+for suffix, comparison in asked.items() if pairs else ():
+    accuracies = tables[suffix][tables[suffix].metric == "test_accuracy"]
+    for keys, rows in accuracies.groupby(comparison.group, sort=False):
+        drawn = draw_ablations(ablations.by_question(ablations.simultaneous(rows), study))
+        caption = f"{', '.join(keys)}: every arm minus {comparison.against}, question by question. The 95 % intervals "
+        caption += f"are simultaneous for {rows.ci_low.notna().sum()} rows (Bonferroni); the band is the margin."
+        alt = f"Differences of test accuracy of every arm to {comparison.against}, grouped by question; the margin."
+        chapter.figure(drawn, f"ablations_{'_'.join(keys)}{suffix}", caption, alt)
 
 # %%
 published = {suffix: contrasts.published(table, compared[suffix]) for suffix, table in tables.items()}

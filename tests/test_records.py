@@ -378,7 +378,7 @@ ABLATION = {
     "arms": {"base": {}, "plain": {"network": {"skip": False}}, "long": {"epochs": 4}},
 }
 SHAPES = {
-    "arms": ABLATION,
+    "arms": ABLATION | {"questions": {"shortcut": ["plain"]}},
     "one-arm": ABLATION | {"arms": {"base": {}}},
     "one-framework": ABLATION | {"arms": {}},
     "one-seed": ABLATION | {"seeds": [42]},
@@ -435,6 +435,7 @@ def test_every_chapter_works_for_a_study_of_any_shape(study, read_chapter, tiny_
             ["base", "plain"],
         ]
         assert pd.read_csv(tables / f"results_{experiment.name}.csv")["arm"].nunique() == 3
+        assert "ablations_digits_resnet20_fp32.png" in read_chapter("31_statistics", experiment.name)[1]
     if shape == "levels":
         tables = paths.REPORT / experiment.name / "tables"
         for suffix, compared in (("", ["resnet20", "resnet50"]), ("_model_resnet50", ["resnet50", "mobilenetv2"])):

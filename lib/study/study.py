@@ -65,7 +65,8 @@ class Matrix(Strict):
     """A study as its YAML file states it, before its settings are resolved.
 
     `arms` are named departures from the study's settings. `causes` are groups of switches and a short way to write
-    arms: one cause after another is aligned, and then made native again.
+    arms: one cause after another is aligned, and then made native again. `questions` group the arms for a
+    figure of them all.
     """
 
     title: str
@@ -78,6 +79,7 @@ class Matrix(Strict):
     variant: Name | None = None
     settings: dict[str, Any] = Field({})
     arms: dict[Name, dict[str, Any]] = Field({})
+    questions: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field({})
     causes: dict[Name, Annotated[tuple[Switch, ...], Field(min_length=1)]] = Field({})
     contrasts: tuple[Contrast, ...] = ()
     gates: dict[str, Share] = Field({})
@@ -96,6 +98,11 @@ class Matrix(Strict):
         if unknown := set(self.gates) - set(self.datasets):
             names = ", ".join(sorted(unknown))
             raise ValueError(f"gates: the study has no dataset {names}; choose from: {', '.join(self.datasets)}")
+        grouped = [arm for arms in self.questions.values() for arm in arms]
+        if unknown := [arm for arm in grouped if arm not in self.arms]:
+            raise ValueError(f"questions: the study has no arm {unknown[0]!r}; choose from: {', '.join(self.arms)}")
+        if len(set(grouped)) < len(grouped):
+            raise ValueError("questions name an arm twice; each belongs to one question")
         if self.causes:
             self._agree_on_causes()
         elif "33_attribution" in self.chapters:
