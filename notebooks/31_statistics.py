@@ -29,11 +29,12 @@ study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib import files, paths
-from lib.analysis import contrasts, environments, inference
-from lib.analysis.contrasts import METRICS, sides
+from lib.analysis import ablations, contrasts, environments, inference
+from lib.analysis.contrasts import COMPARED, METRICS, sides
 from lib.analysis.inference import ALPHA
 from lib.analysis.results import results
 from lib.figures import effects
+from lib.figures.ablations import draw_ablations
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, points, shown
 from lib.study.loading import load_study
@@ -96,13 +97,24 @@ chapter.markdown(reach)
 # with the scatter observed here.
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in METRICS if pairs]:
+for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
     against, level = sides(compared[suffix])
     what = f"{METRICS[metric].title}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
     alt = f"Paired comparison of {what}, and the margin; one row per group."
     caption = f"Comparison of {what}: mean and 95 % t interval for each group; the band is the margin."
     drawn = effects.effects(tables[suffix], metric, compared[suffix])
     chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt)
+
+# %%
+asked = {suffix: one for suffix, one in compared.items() if study.questions and one.axis == "arm"}
+for suffix, comparison in asked.items() if pairs else ():
+    accuracies = tables[suffix][tables[suffix].metric == "test_accuracy"]
+    for keys, rows in accuracies.groupby(comparison.group, sort=False):
+        drawn = draw_ablations(ablations.by_question(ablations.simultaneous(rows), study))
+        caption = f"{', '.join(keys)}: every arm minus {comparison.against}, question by question. The 95 % intervals "
+        caption += f"are simultaneous for {rows.ci_low.notna().sum()} rows (Bonferroni); the band is the margin."
+        alt = f"Differences of test accuracy of every arm to {comparison.against}, grouped by question; the margin."
+        chapter.figure(drawn, f"ablations_{'_'.join(keys)}{suffix}", caption, alt)
 
 # %%
 published = {suffix: contrasts.published(table, compared[suffix]) for suffix, table in tables.items()}
@@ -136,6 +148,10 @@ for suffix, table in published.items() if pairs else ():
 # table at 5 %, for each of the two questions. A row is *equivalent* if the corrected TOST p is below 0.05, else
 # *different* if the corrected p of the t test is, else *undecided*. A real difference that lies within the margin is
 # therefore called equivalent: the margin defines what matters.
+#
+# If at least two pairs have the same difference, such as zero for an arm that changes nothing, there is no scatter to
+# test against. Such a row is judged by inspection: equivalent if the difference lies within the margin, else different.
+# It has no p and does not count in the correction.
 
 # %%
 p_values = ["t_p", "holm_p", "wilcoxon_p", "tost_p", "tost_holm_p"]
@@ -189,7 +205,7 @@ for suffix, table in tables.items() if pairs else ():
 # ## What was found
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in METRICS if pairs]:
+for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
     rows, (against, level) = tables[suffix][tables[suffix].metric == metric], sides(compared[suffix])
     counts = ", ".join(f"{count} {judgement}" for judgement, count in rows.judgement.value_counts().items())
     if METRICS[metric].on_ratio:

@@ -136,7 +136,7 @@ def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_diffe
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("metric", contrasts.METRICS)
+@pytest.mark.parametrize("metric", contrasts.COMPARED)
 @pytest.mark.parametrize("frameworks", [("keras", "pytorch"), ("keras",)], ids=["one pair", "no pair"])
 def test_effects_without_an_interval_can_be_drawn(metric, frameworks):
     table = contrasts.compare(results(frameworks=frameworks, seeds=[42]), FRAMEWORKS)

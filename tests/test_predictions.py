@@ -228,6 +228,14 @@ def test_churn_on_four_images_is_that_of_a_hand_computation():
     assert table["highest"].tolist() == [0.25, 1, 1, 1]
 
 
+def test_the_levels_that_a_comparison_leaves_out_have_no_churn():
+    answers = random_answers(["keras", "pytorch", "jax"], [42, 123])
+    pd.testing.assert_frame_equal(
+        predictions.disagreements(answers, FRAMEWORKS),
+        predictions.disagreements(answers[answers["framework"] != "jax"], FRAMEWORKS),
+    )
+
+
 def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
     answers = random_answers()
     pairs = predictions.disagreements(answers, FRAMEWORKS)

@@ -60,6 +60,22 @@ def test_the_late_average_is_over_the_last_half_of_the_epochs(study, epochs, ave
     assert row["images_per_sec_avg_late"] == pytest.approx(STEPS * cell.settings.batch_size / late)
 
 
+def test_the_train_accuracy_of_the_last_epoch_stands_behind_the_benchmark_s_columns(study):
+    for number, cell in enumerate(study.cells[:2]):
+        log = log_of(cell, epochs=4 + number)
+        log["train_accuracy"] = np.linspace(0.9, 0.6 + number / 10, len(log))  # the last is not the highest
+        finish(cell, epochs=log)
+    found = results.results(study)
+    table = results.with_train_accuracy(found, results.epochs(study))
+    assert table["train_accuracy_last"].tolist() == pytest.approx([0.6, 0.7])
+    pd.testing.assert_frame_equal(table[found.columns], found)
+
+
+def test_without_a_run_there_is_no_train_accuracy(study):
+    table = results.with_train_accuracy(results.results(study), results.epochs(study))
+    assert ", ".join(table.columns) == f"{SPEC}, train_accuracy_last"
+
+
 def test_only_runs_that_are_done_have_results(study):
     done, other_code, stale, failed, *_ = study.cells
     finish(done)
@@ -362,12 +378,21 @@ ABLATION = {
     "arms": {"base": {}, "plain": {"network": {"skip": False}}, "long": {"epochs": 4}},
 }
 SHAPES = {
-    "arms": ABLATION,
+    "arms": ABLATION | {"questions": {"shortcut": ["plain"]}},
     "one-arm": ABLATION | {"arms": {"base": {}}},
     "one-framework": ABLATION | {"arms": {}},
     "one-seed": ABLATION | {"seeds": [42]},
     "models": ABLATION
     | {"models": ["resnet20", "mobilenetv2"], "arms": {}, "contrasts": [{"axis": "model", "against": "resnet20"}]},
+    "levels": ABLATION
+    | {
+        "models": ["resnet20", "mobilenetv2", "resnet50"],
+        "arms": {},
+        "contrasts": [
+            {"axis": "model", "against": "resnet20", "levels": ["resnet50"]},
+            {"axis": "model", "against": "resnet50", "levels": ["mobilenetv2"]},
+        ],
+    },
     "both": ABLATION | {"frameworks": ["keras", "pytorch"], "arms": {"base": {}, "long": {"epochs": 4}}},
     "causes": {
         "settings": {"pairing": {"shared": True}},
@@ -384,6 +409,7 @@ CHAPTERS = ("30_results", "31_statistics", "32_figures", "34_predictions", "35_g
         ("both", "all"),
         ("causes", "all"),
         ("arms", "all"),
+        ("levels", "all"),
         ("one-arm", "nothing"),
         pytest.param("arms", "half", marks=pytest.mark.thorough),
         *(
@@ -409,6 +435,12 @@ def test_every_chapter_works_for_a_study_of_any_shape(study, read_chapter, tiny_
             ["base", "plain"],
         ]
         assert pd.read_csv(tables / f"results_{experiment.name}.csv")["arm"].nunique() == 3
+        assert "ablations_digits_resnet20_fp32.png" in read_chapter("31_statistics", experiment.name)[1]
+    if shape == "levels":
+        tables = paths.REPORT / experiment.name / "tables"
+        for suffix, compared in (("", ["resnet20", "resnet50"]), ("_model_resnet50", ["resnet50", "mobilenetv2"])):
+            table = pd.read_csv(tables / f"statistical_results{suffix}.csv")
+            assert table[["against", "level"]].drop_duplicates().to_numpy().tolist() == [compared]
     if shape == "both" and finished == "all":
         assert {"statistical_results.csv", "statistical_results_arm_base.csv"} <= read_chapter(
             "31_statistics", experiment.name

@@ -17,6 +17,7 @@ FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), GROUP)
 KERAS = np.array([0.912, 0.905, 0.921, 0.917, 0.909])
 PYTORCH = np.array([0.918, 0.914, 0.922, 0.925, 0.913])
 SEEDS = [42, 123, 456, 789, 1024]
+INSPECTED = "judged by inspection, not by a test"
 
 
 def results(keras, pytorch, seeds=SEEDS, model="resnet20"):
@@ -148,21 +149,50 @@ def test_a_difference_beyond_the_margin_is_different_and_a_noisy_one_undecided()
 
 
 @pytest.mark.parametrize(
-    ("keras", "pytorch", "reason"),
+    ("keras", "pytorch", "reason", "judgement"),
     [
-        ([0.9], [0.91], "one pair has no spread to test against"),
-        ([0.9, 0.8, 0.7], [0.9, 0.8, 0.7], "all differences are zero"),
-        ([0.9, 0.8, 0.7], [0.91, 0.81, 0.71], "all differences are equal: no spread to test against"),
-        ([0.9, 0.8], [], "no seed is finished in both"),
+        ([0.9], [0.91], "one pair has no spread to test against", "undecided"),
+        ([0.9, 0.8], [], "no seed is finished in both", "undecided"),
+        ([0.9], [0.9], "one pair has no spread to test against", "undecided"),
+        ([0.9, 0.8], [0.9, 0.8], f"all differences are zero: {INSPECTED}", "equivalent"),
+        ([0.9, 0.8, 0.7], [0.904, 0.804, 0.704], f"all differences are equal: {INSPECTED}", "equivalent"),
+        ([0.9, 0.8, 0.7], [0.905, 0.805, 0.705], f"all differences are equal: {INSPECTED}", "different"),
+        ([0.9, 0.8, 0.7], [0.89, 0.79, 0.69], f"all differences are equal: {INSPECTED}", "different"),
     ],
-    ids=["one pair", "all zero", "all equal", "no pair"],
+    ids=["one pair", "no pair", "one zero", "all zero", "equal inside", "equal at the margin", "equal outside"],
 )
 @pytest.mark.filterwarnings("error")
-def test_degenerate_data_give_a_reason_and_no_p(keras, pytorch, reason):
+def test_differences_without_a_spread_have_no_p_and_two_or_more_are_judged_by_inspection(
+    keras, pytorch, reason, judgement
+):
     row = accuracy(results(keras, pytorch))
     assert row["reason"] == reason
     assert row[["t_p", "holm_p", "tost_p", "tost_holm_p", "ci_low", "ci_high", "cohens_d_z", "detectable"]].isna().all()
-    assert row["judgement"] == "undecided"
+    assert row["judgement"] == judgement
+
+
+@pytest.mark.parametrize(("factor", "judgement"), [(1.04, "equivalent"), (1.06, "different"), (0.94, "different")])
+def test_equal_ratios_are_judged_by_inspection_against_the_margin_of_the_ratio(factor, judgement):
+    row = compare(results(KERAS, factor * KERAS)).set_index("metric").loc["images_per_sec_avg"]
+    assert row["reason"] == f"all ratios are equal: {INSPECTED}"
+    assert np.isnan(row["tost_p"])
+    assert row["judgement"] == judgement
+
+
+def test_speeds_with_equal_differences_are_tested_for_equivalence_by_their_ratio():
+    row = compare(results(KERAS, KERAS + 0.01)).set_index("metric").loc["images_per_sec_avg"]
+    assert row["reason"] == "all differences are equal: no spread to test against"
+    assert np.isnan(row["t_p"])
+    assert row["tost_p"] < 0.05
+    assert row["judgement"] == "equivalent"
+
+
+def test_a_row_judged_by_inspection_does_not_count_in_holm_s_correction():
+    noop = results(KERAS, KERAS, model="noop")
+    alone, both = compare(results(KERAS, PYTORCH)), compare(pd.concat([results(KERAS, PYTORCH), noop]))
+    tested = both[both["model"] == "resnet20"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(tested, alone)
+    assert (both.loc[both["model"] == "noop", "judgement"] == "equivalent").all()
 
 
 def test_a_seed_without_a_partner_is_left_out_and_said():
@@ -314,11 +344,21 @@ def test_arms_are_compared_by_the_same_function_each_with_the_base():
     rows = found[found["metric"] == "test_accuracy"].set_index("level")
     assert list(rows.index) == ["noop", "worse"]
     assert (rows["against"] == "base").all()
-    assert rows.loc["noop", ["n", "delta", "reason"]].tolist() == [5, 0, "all differences are zero"]
+    noop = [5, 0, "equivalent", f"all differences are zero: {INSPECTED}"]
+    assert rows.loc["noop", ["n", "delta", "judgement", "reason"]].tolist() == noop
     framework_like = contrasts.compare(results(KERAS, KERAS - 0.03 + 1e-3 * PYTORCH), FRAMEWORKS)
     alike = framework_like[framework_like["metric"] == "test_accuracy"].iloc[0]
     columns = ["n", "mean_against", "mean_level", "delta", "ci_low", "ci_high", "t_p", "tost_p", "cliffs_delta"]
     assert rows.loc["worse", columns].tolist() == alike[columns].tolist()
+
+
+def test_the_metrics_that_are_asked_for_are_compared_and_corrected_alone():
+    found = results(KERAS, PYTORCH).assign(train_accuracy_last=lambda table: 1 - table["test_accuracy"])
+    table = contrasts.compare(found, FRAMEWORKS, metrics=("train_accuracy_last",))
+    assert table["metric"].tolist() == ["train_accuracy_last"]
+    assert table.loc[0, "delta"] == pytest.approx(-0.0056)
+    assert table.loc[0, "holm_p"] == table.loc[0, "t_p"] == pytest.approx(stats.ttest_rel(PYTORCH, KERAS).pvalue)
+    pd.testing.assert_frame_equal(compare(found), compare(results(KERAS, PYTORCH)))
 
 
 def test_the_published_table_of_the_frameworks_names_them_and_that_of_arms_names_the_levels():

@@ -15,6 +15,7 @@ from lib.study.resolution import origins
 from lib.study.settings import Settings, merged
 from lib.study.study import Comparison
 
+KERAS = {"axis": "framework", "against": "keras"}
 BN, SHARED = {"bn": ["bn_eps"]}, {"pairing": {"shared": True}}
 
 
@@ -154,10 +155,22 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
             {"causes": BN, "settings": SHARED, "contrasts": [{"axis": "framework", "against": "pytorch"}]},
             "leave `arms` and `contrasts` out",
         ),
-        ({"contrasts": [{"axis": "framework", "against": "keras"}] * 2}, "contrasts state one comparison twice"),
+        ({"contrasts": [KERAS] * 2}, "contrasts compare with framework keras twice"),
+        (
+            {"contrasts": [KERAS, KERAS | {"levels": ["pytorch"]}]},
+            "contrasts compare with framework keras twice: name all its `levels` in one",
+        ),
+        ({"contrasts": [KERAS | {"levels": ["jax"]}]}, "no framework 'jax' among the others; choose from: pytorch"),
+        ({"contrasts": [KERAS | {"levels": ["keras"]}]}, "no framework 'keras' among the others; choose from: pytorch"),
+        ({"contrasts": [KERAS | {"levels": ["pytorch"] * 2}]}, "contrasts name a level twice: pytorch, pytorch"),
+        ({"contrasts": [KERAS | {"levels": []}]}, "contrasts.0.levels: .*at least 1 item"),
         ({"causes": BN, "settings": {"epochs": 9}}, "set `pairing: {shared: true}`"),
         ({"causes": BN, "settings": SHARED, "frameworks": ["keras"]}, "both are needed"),
         ({"arms": {"Base": {}}}, "arms.Base.*pattern"),
+        ({"questions": {"why": ["more"]}, "arms": {"base": {}, "noop": {}}}, "no arm 'more'; choose from: base, noop"),
+        ({"questions": {"why": ["noop"], "how": ["noop"]}, "arms": {"noop": {}}}, "questions name an arm twice"),
+        ({"questions": {"why": []}}, "questions.why: .*at least 1 item"),
+        ({"questions": {"Why?": ["base"]}}, "questions.Why.*pattern"),
         ({"arms": {"base": {}, "fast": {"epocs": 3}}}, "arm fast:.*epocs: unknown key; choose from: epochs"),
         ({"arms": {"base": {}, "short": {"epochs": 1}}}, "arm short:.*warmup_epochs 1 is not below epochs 1"),
         ({"contrasts": [{"axis": "arm", "against": "base"}]}, "the study has one arm, so there is nothing to compare"),
@@ -370,6 +383,22 @@ def test_a_study_compares_what_it_states_or_else_frameworks_and_arms(studies):
     alone = load_study(studies("alone", variant="alone", frameworks=["pytorch"]))
     assert alone.comparisons == ()
     assert alone.main.others == ()
+
+
+def test_a_contrast_may_name_its_levels_and_the_main_one_leaves_none_out(studies):
+    arms = {"base": {}, "noop": {}, "long": {"epochs": 9}, "longer": {"epochs": 10}}
+    stated = [
+        {"axis": "arm", "against": "base", "levels": ["longer", "noop"]},
+        {"axis": "arm", "against": "long", "levels": ["longer"]},
+    ]
+    named = {"variant": "named", "frameworks": ["pytorch"], "arms": arms, "contrasts": stated}
+    study = load_study(studies("named", **named))
+    group = ["dataset", "model", "precision"]
+    assert study.comparisons == (
+        Comparison("arm", "base", ("noop", "longer"), group),
+        Comparison("arm", "long", ("longer",), group),
+    )
+    assert study.main == Comparison("arm", "base", ("noop", "long", "longer"), group)
 
 
 def test_cells_that_differ_in_one_axis_alone_are_matched(ablation):

@@ -41,7 +41,7 @@ COLUMNS = {
     "ci_low": "95 % t interval of the paired difference, lower end",
     "ci_high": "upper end",
     "sd_difference": "standard deviation of the paired differences (n - 1)",
-    "t_p": "paired t test, two-sided p",
+    "t_p": "paired t test, two-sided p; NaN without a spread of the differences",
     "holm_p": "t_p after Holm's correction over all rows that have one",
     "wilcoxon_p": "Wilcoxon signed-rank test, two-sided exact p",
     "wilcoxon_p_min": "the smallest p that this test can give with n pairs",
@@ -53,11 +53,11 @@ COLUMNS = {
     "ratio_high": "upper end",
     "margin_low": "equivalence margin of the difference, or of the ratio where there is one",
     "margin_high": "upper end",
-    "tost_p": "two one-sided paired t tests against the margin, p",
+    "tost_p": "two one-sided paired t tests against the margin, p; NaN without a spread, as in a row by inspection",
     "tost_holm_p": "tost_p after Holm's correction over all rows that have one",
     "detectable": "smallest difference a paired t test detects with power 0.8 at alpha 0.05, given sd_difference",
-    "judgement": "equivalent, different or undecided",
-    "reason": "why a value is missing, or which seeds are left out",
+    "judgement": "equivalent, different or undecided: by corrected tests or, without a spread, by inspection",
+    "reason": "why a value is missing, whether the row is judged by inspection, or which seeds are left out",
 }
 """The columns of `compare` after those of the group, each with its meaning."""
 
@@ -80,7 +80,12 @@ METRICS = {
     "test_accuracy": Metric("test accuracy", 0.005),
     "test_macro_f1": Metric("test macro-F1", 0.005),
     "images_per_sec_avg": Metric("images per second", 0.05, on_ratio=True),
+    "train_accuracy_last": Metric("train accuracy of the last epoch", 0.005),
 }
+"""What can be compared: columns of `results`, and that of `results.with_train_accuracy`."""
+
+COMPARED = ("test_accuracy", "test_macro_f1", "images_per_sec_avg")
+"""What is compared in every study."""
 
 
 def title(level: str) -> str:
@@ -89,9 +94,9 @@ def title(level: str) -> str:
 
 
 def sides(comparison: Comparison) -> tuple[str, str]:
-    """Return the titles of a comparison's two sides: the level compared against, and the other or others."""
+    """Return the titles of a comparison's two sides: the level compared against, and the other or any of them."""
     one = len(comparison.others) == 1
-    return title(comparison.against), title(comparison.others[0]) if one else f"each other {comparison.axis}"
+    return title(comparison.against), title(comparison.others[0]) if one else f"another {comparison.axis}"
 
 
 def pairs(table: pd.DataFrame, comparison: Comparison, metric: str) -> pd.DataFrame:
@@ -108,32 +113,37 @@ def pairs(table: pd.DataFrame, comparison: Comparison, metric: str) -> pd.DataFr
     return found.dropna(how="all", subset=["first", "second"])[[*group, "level", "seed", "first", "second"]]
 
 
-def compare(results: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+def compare(results: pd.DataFrame, comparison: Comparison, metrics: Sequence[str] = COMPARED) -> pd.DataFrame:
     """Compare the levels of an axis in each group and each metric: one row per comparison.
 
-    `results` is the table of `analysis.results`. A statistic that the data do not allow is NaN, and `reason` says why.
-    A row is *equivalent* if its difference lies within the margin (`tost_holm_p` below 0.05), else *different* if it is
-    not zero (`holm_p` below 0.05), else *undecided*. A significant difference within the margin is therefore judged
-    equivalent: the margin defines what matters.
+    `results` is the table of `analysis.results`, and `metrics` are keys of `METRICS` among its columns. A statistic
+    that the data do not allow is NaN, and `reason` says why. A row is *equivalent* if its difference lies within the
+    margin (`tost_holm_p` below 0.05), else *different* if it is not zero (`holm_p` below 0.05), else *undecided*. A
+    significant difference within the margin is therefore judged equivalent: the margin defines what matters.
+
+    At least two pairs with equal differences, such as those of an arm that changes nothing, have no spread to test
+    against. Such a row is judged by inspection: equivalent inside the margin, different elsewhere. It has no p of TOST
+    and does not count in Holm's correction.
 
     Returns:
         The columns of the comparison's group, then `COLUMNS`.
     """
     by = [*comparison.group, "level"]
-    found = {metric: pairs(results, comparison, metric).groupby(by, sort=False) for metric in METRICS}
+    found = {metric: pairs(results, comparison, metric).groupby(by, sort=False) for metric in metrics}
     rows = [
         dict(zip(by, keys, strict=True))
         | {"against": comparison.against, "metric": metric}
         | _compare(of_metric.get_group(keys), METRICS[metric])
-        for keys, _ in found["test_accuracy"]
+        for keys, _ in found[metrics[0]]
         for metric, of_metric in found.items()
     ]
     table = pd.DataFrame(rows, columns=[*comparison.group, *COLUMNS])
     table["holm_p"] = holm(table["t_p"])
     table["tost_holm_p"] = holm(table["tost_p"])
-    table["judgement"] = np.select(
+    tested = np.select(
         [table["tost_holm_p"] < ALPHA, table["holm_p"] < ALPHA], ["equivalent", "different"], "undecided"
     )
+    table["judgement"] = table["judgement"].mask(table["judgement"] == "", tested)
     return table
 
 
@@ -201,7 +211,8 @@ def _compare(found: pd.DataFrame, metric: Metric) -> dict[str, object]:
     judged = rounded(np.log(second / first)) if metric.on_ratio else differences
     n, lost = len(whole), len(found) - len(whole)
     low, high = metric.bounds
-    row = {"n": n, "margin_low": low, "margin_high": high, "reason": _reason(differences, lost)}
+    row = {"n": n, "margin_low": low, "margin_high": high}
+    row |= {"judgement": "", "reason": _reason(differences, judged, lost)}
     if n:
         row |= {"mean_against": first.mean(), "mean_level": second.mean(), "delta": differences.mean()}
         row |= {"ratio": np.exp(judged.mean())} if metric.on_ratio else {}
@@ -211,17 +222,23 @@ def _compare(found: pd.DataFrame, metric: Metric) -> dict[str, object]:
         row |= _difference_test(differences)
     if varies(judged):
         row |= _equivalence_test(judged, metric)
+    elif n > 1:
+        seen = np.exp(judged[0]) if metric.on_ratio else judged[0]
+        row |= {"judgement": "equivalent" if low < seen < high else "different"}
     return row
 
 
-def _reason(differences: np.ndarray, lost: int) -> str:
+def _reason(differences: np.ndarray, judged: np.ndarray, lost: int) -> str:
+    """Say what is missing; `judged` are the differences or the logarithms of the ratios."""
     reasons = []
     if len(differences) == 0:
         reasons.append("no seed is finished in both")
     elif len(differences) == 1:
         reasons.append("one pair has no spread to test against")
-    elif not differences.any():
-        reasons.append("all differences are zero")
+    elif not varies(judged):
+        values = "ratios" if varies(differences) else "differences"
+        what = "equal" if differences.any() else "zero"
+        reasons.append(f"all {values} are {what}: judged by inspection, not by a test")
     elif not varies(differences):
         reasons.append("all differences are equal: no spread to test against")
     if lost and len(differences):

@@ -143,9 +143,9 @@ def disagreements(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame
         The group's columns, `comparison` (the kind of pair), `level` and `seed` of the one run, `other_level` and
         `other_seed` of the other, and `churn`.
     """
-    axis, against, _, group = comparison
+    axis, against, others, group = comparison
     rows = []
-    for keys, answered in answers.groupby(group):
+    for keys, answered in answers[answers[axis].isin([against, *others])].groupby(group):
         wide = answered.pivot(index=[axis, "seed"], columns="image", values="prediction")
         for (one, other), share in zip(combinations(wide.index, 2), pdist(wide, "hamming"), strict=True):
             if one[0] == other[0] or against in (one[0], other[0]):

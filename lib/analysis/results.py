@@ -56,6 +56,18 @@ def epochs(study: Study) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
 
 
+def with_train_accuracy(results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `results` with `train_accuracy_last`, the train accuracy of each run's last epoch, in [0, 1].
+
+    `epochs` is the table of the same study. The log's accuracy is a running average over the epoch's augmented batches
+    against the hard labels, each batch with the weights before its step and the network in training mode. It is no
+    evaluation of the train split with the last weights.
+    """
+    keys = [column for column in results.columns if column not in METRICS]
+    last = epochs.drop_duplicates(keys, keep="last")[[*keys, "train_accuracy"]]
+    return results.merge(last.rename(columns={"train_accuracy": "train_accuracy_last"}), on=keys, how="left")
+
+
 def states(study: Study) -> pd.DataFrame:
     """Return the state of each cell of the study: `run`, `state` and `reason`, in the study's order."""
     found = [(cell.name, state.state(cell)) for cell in study.cells]

@@ -48,10 +48,11 @@ Axis = Literal["framework", "model", "precision", "arm"]
 
 
 class Contrast(Strict):
-    """A stated contrast: every other level of an axis is compared with the level `against`."""
+    """A stated contrast: other levels of an axis are compared with the level `against`, all if none is named."""
 
     axis: Axis
     against: str
+    levels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
 
 class Comparison(NamedTuple):
@@ -67,7 +68,8 @@ class Matrix(Strict):
     """A study as its YAML file states it, before its settings are resolved.
 
     `arms` are named departures from the study's settings. `causes` are groups of switches and a short way to write
-    arms: one cause after another is aligned, and then made native again.
+    arms: one cause after another is aligned, and then made native again. `questions` group the arms for a
+    figure of them all.
     """
 
     title: str
@@ -80,6 +82,7 @@ class Matrix(Strict):
     variant: Name | None = None
     settings: dict[str, Any] = Field({})
     arms: dict[Name, dict[str, Any]] = Field({})
+    questions: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field({})
     causes: dict[Name, Annotated[tuple[Switch, ...], Field(min_length=1)]] = Field({})
     contrasts: tuple[Contrast, ...] = ()
     gates: dict[str, Share] = Field({})
@@ -98,12 +101,18 @@ class Matrix(Strict):
         if unknown := set(self.gates) - set(self.datasets):
             names = ", ".join(sorted(unknown))
             raise ValueError(f"gates: the study has no dataset {names}; choose from: {', '.join(self.datasets)}")
+        grouped = [arm for arms in self.questions.values() for arm in arms]
+        if unknown := [arm for arm in grouped if arm not in self.arms]:
+            raise ValueError(f"questions: the study has no arm {unknown[0]!r}; choose from: {', '.join(self.arms)}")
+        if len(set(grouped)) < len(grouped):
+            raise ValueError("questions name an arm twice; each belongs to one question")
         if self.causes:
             self._agree_on_causes()
         elif "33_attribution" in self.chapters:
             raise ValueError("chapters: 33_attribution needs `causes`")
-        if len(set(self.contrasts)) < len(self.contrasts):
-            raise ValueError("contrasts state one comparison twice")
+        stated = [(contrast.axis, contrast.against) for contrast in self.contrasts]
+        if twice := next((names for names in stated if stated.count(names) > 1), None):
+            raise ValueError(f"contrasts compare with {' '.join(twice)} twice: name all its `levels` in one")
         for contrast in self.contrasts:
             self._agree_on(contrast)
         if "02_parity" in self.chapters and not any(find(model).twin for model in self.models):
@@ -130,6 +139,12 @@ class Matrix(Strict):
             raise ValueError(f"contrasts: no {contrast.axis} {contrast.against!r}; choose from: {', '.join(levels)}")
         if len(levels) < 2:
             raise ValueError(f"contrasts: the study has one {contrast.axis}, so there is nothing to compare")
+        others, named = [level for level in levels if level != contrast.against], contrast.levels or ()
+        if unknown := [level for level in named if level not in others]:
+            listed = ", ".join(others)
+            raise ValueError(f"contrasts: no {contrast.axis} {unknown[0]!r} among the others; choose from: {listed}")
+        if len(set(named)) < len(named):
+            raise ValueError(f"contrasts name a level twice: {', '.join(named)}")
 
     @cached_property
     def departures(self) -> dict[str, dict[str, Any]]:
@@ -192,12 +207,17 @@ class Study(Matrix):
 
     @property
     def main(self) -> Comparison:
-        """The first comparison, whose levels the figures distinguish; it has no others if nothing is compared."""
-        alone = Contrast(axis="framework", against=self.frameworks[0])
-        return next(iter(self.comparisons), self._resolved(alone))
+        """The first comparison, with every level of its axis, for figures that leave none out.
+
+        It has no others if nothing is compared.
+        """
+        alone = self._resolved(Contrast(axis="framework", against=self.frameworks[0]))
+        first = next(iter(self.comparisons), alone)
+        return self._resolved(Contrast(axis=first.axis, against=first.against))
 
     def _resolved(self, contrast: Contrast) -> Comparison:
-        others = tuple(level for level in self.levels(contrast.axis) if level != contrast.against)
+        among = contrast.levels or self.levels(contrast.axis)
+        others = tuple(level for level in self.levels(contrast.axis) if level in among and level != contrast.against)
         constant = ["framework"] if len(self.frameworks) == 1 else []
         group = [key for key in self.keys if key not in (contrast.axis, "seed", *constant)]
         return Comparison(contrast.axis, contrast.against, others, group)
