@@ -92,7 +92,12 @@ def test_splits_are_scikit_learns_stratified_with_seed_42(project):
 
 @pytest.mark.parametrize(
     ("dataset", "train", "val", "a_class"),
-    [("cifar10", 45_000, 5_000, 500), ("cifar100", 45_000, 5_000, 50), ("tiny_imagenet", 90_000, 10_000, 50)],
+    [
+        ("cifar10", 45_000, 5_000, 500),
+        ("cifar100", 45_000, 5_000, 50),
+        ("tiny_imagenet", 90_000, 10_000, 50),
+        ("fashion_mnist", 55_000, 5_000, 500),
+    ],
 )
 def test_splits_of_official_size_have_exactly_the_shares_of_the_benchmark(dataset, train, val, a_class):
     facts = DATASETS[dataset]
@@ -378,7 +383,7 @@ def test_digits_pass_every_check(project):
 
 def test_an_unknown_dataset_is_named_with_the_choices(project):
     with pytest.raises(
-        ParameterError, match="no dataset 'mnist'; choose from: digits, cifar10, cifar100, tiny_imagenet"
+        ParameterError, match="no dataset 'mnist'; choose from: digits, cifar10, cifar100, tiny_imagenet, fashion"
     ):
         prepare("mnist")
     with pytest.raises(ParameterError, match="no dataset 'mnist'"):
