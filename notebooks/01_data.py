@@ -34,11 +34,13 @@ chapter = Chapter(study_name)
 # %% [markdown]
 # ## Where the images come from
 #
-# `make data DATASET=...` prepares a store from the dataset's official archive, from files on disk, or, for the digits,
-# from scikit-learn. [Table](#tbl-data) names the source. An archive on disk is compared with the official checksum;
-# parquet files have none, since their images were encoded again. A store with fewer images than the official dataset
-# can be used and is called a part. The digest covers all images, labels and splits, from any source. A run is stale if
-# its dataset's digest has changed since.
+# `make data DATASET=...` prepares a store from the dataset's official files, downloaded or on disk, from parquet files,
+# or, for the digits, from scikit-learn. [Table](#tbl-data) names the source. Official files on disk are compared with
+# their checksums; parquet files have none, since their images were encoded again. A store with fewer images than the
+# official dataset can be used and is called a part. A re-split dataset has the official images, divided anew into train
+# and test: its test set is not the official one, and its accuracies are not comparable with published ones to the last
+# tenth. The digest covers all images, labels and splits, from any source. A run is stale if its dataset's digest has
+# changed since.
 
 # %%
 stores = [open_store(dataset) for dataset in load_study(study_name).datasets]
@@ -53,7 +55,8 @@ chapter.table(exhibits.overview(stores), "data", "The study's datasets. Grey: im
 # %%
 for store in stores:
     size, title = store.dataset.size, store.dataset.title
-    figure = figures.samples(*store.split("train"), store.dataset.classes)
+    names = [store.dataset.class_name(label) for label in range(store.dataset.classes)]
+    figure = figures.samples(*store.split("train"), names)
     caption = f"{title}: images of the train split by class, {size} x {size} pixels each."
     alt = f"A mosaic of {title} images from all {store.dataset.classes} classes."
     chapter.figure(figure, f"samples-{store.dataset.name}", caption, alt)
@@ -89,7 +92,7 @@ chapter.table(statistics, "statistics", "Mean and standard deviation of the trai
 # ## Checks
 #
 # All arrays are read again. A failed check means that a file has changed since the preparation, except for the last
-# one, "official images", which fails for a part of a dataset.
+# one, "official images", which fails for a part of a dataset and for a re-split one.
 
 # %%
 tables = {store.dataset: checks(store) for store in stores}

@@ -15,9 +15,7 @@ def main() -> None:
     """Prepare the dataset that the command line names, and print its checks."""
     parser = argparse.ArgumentParser(prog="python -m lib.data", description="Prepare a dataset's store in data/.")
     parser.add_argument("dataset", help=", ".join(DATASETS))
-    parser.add_argument(
-        "--source", type=_path, help="an official archive, its extracted folder, or a folder of parquet files"
-    )
+    parser.add_argument("--source", type=_path, help="an official archive, its extracted folder, or a folder of files")
     arguments = parser.parse_args()
     with errors.one_line():
         report(prepare(arguments.dataset, arguments.source))
@@ -39,6 +37,8 @@ def report(store: Store) -> None:
         print(f"  {'ok' if row.passed else 'NO':3}{row.check:28}{row.found:36}expected {row.expected}")
     if not store.complete:
         print(f"  note: this is a part of {store.dataset.title}, good for trials and tests, not for published numbers")
+    if store.resplit:
+        print(f"  note: this {store.dataset.title} is re-split: its test images are not the official ones")
     if failed := [row.check for row in rows if not row.passed and row.check != OFFICIAL_IMAGES]:
         raise DataError(f"data/{store.dataset.name} failed the checks: {', '.join(failed)}")
 

@@ -13,7 +13,7 @@ from lib.errors import DataError
 from lib.study.datasets import Dataset
 
 OFFICIAL_IMAGES = "official images"
-"""The only check that fails for a store of a part of its dataset."""
+"""The only check that fails for a store of a part of its dataset, or of a re-split one."""
 
 
 class Check(NamedTuple):
@@ -61,7 +61,8 @@ def verify_arrays(dataset: Dataset, arrays: dict[str, np.ndarray], where: str) -
 def checks(store: Store) -> pd.DataFrame:
     """Return every check of a store as a table with the columns check, expected, found and passed.
 
-    All arrays are read. A prepared store passes all checks, except "official images" if it is a part of its dataset.
+    All arrays are read. A prepared store passes all checks, except "official images" if it is a part of its dataset or
+    re-split.
     """
     return pd.DataFrame([*requirements(store), _contents(store), _statistics_file(store), _official_images(store)])
 
@@ -148,7 +149,7 @@ def _contents(store: Store) -> Check:
 
 def _official_images(store: Store) -> Check:
     expected = f"{store.dataset.train:,} train, {store.dataset.test:,} test"
-    found = f"{len(store.train_labels):,} train, {len(store.test_labels):,} test"
+    found = f"{len(store.train_labels):,} train, {len(store.test_labels):,} test" + ", re-split" * store.resplit
     return Check(OFFICIAL_IMAGES, expected, found, found == expected)
 
 

@@ -9,10 +9,12 @@ from lib.data.store import Store
 
 ORIGINS = {
     "scikit-learn": "scikit-learn",
-    "download": "official archive, downloaded",
+    "download": "official files, downloaded",
     "archive": "archive on disk",
     "folder": "extracted archive",
+    "files": "files on disk",
     "parquet": "parquet files",
+    "resplit": "parquet file, re-split: the test images are not the official ones",
     "hub": "Hugging Face hub",
     "arrays": "arrays found in the store",
 }

@@ -32,7 +32,8 @@ def prepare(dataset: str, source: Path | None = None) -> Store:
 
     Args:
         dataset: a name in `DATASETS`.
-        source: an official archive, its extracted folder or a folder of parquet files; None: see above.
+        source: an official archive, its extracted folder, or a folder of official, parquet or re-split files; None: see
+            above.
 
     Raises:
         ParameterError: the dataset is unknown.

@@ -57,6 +57,11 @@ class Store:
         return self.manifest.complete
 
     @property
+    def resplit(self) -> bool:
+        """Whether the images were divided anew into train and test: the test images are not the official ones."""
+        return self.manifest.origin.kind == "resplit"
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the contents of all arrays; it does not depend on their source."""
         return self.manifest.digest

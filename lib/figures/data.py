@@ -1,6 +1,6 @@
 """The data chapter's figures: images of each class, and their numbers in each split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,11 +13,13 @@ GAP = 2
 
 
 @styled
-def samples(images: np.ndarray, labels: np.ndarray, indices: np.ndarray, classes: int) -> Figure:
+def samples(images: np.ndarray, labels: np.ndarray, indices: np.ndarray, names: Sequence[str]) -> Figure:
     """Draw the first images of each class in a split, uint8 (N, H, W, C), C = 1 or 3.
 
-    With up to ten classes a column is a class, with up to five images; otherwise each class has one image, 20 a row.
+    With up to ten classes a column is a class, under its name, with up to five images; otherwise each class has one
+    image, 20 a row.
     """
+    classes = len(names)
     columns, rows = (classes, 5) if classes <= 10 else (20, 1)
     members = [indices[labels[indices] == number] for number in range(classes)]
     rows = min(rows, *map(len, members))
@@ -30,8 +32,8 @@ def samples(images: np.ndarray, labels: np.ndarray, indices: np.ndarray, classes
     axis.set_yticks([])
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
     step = mosaic.shape[1] / columns
-    named = range(columns if classes <= 10 else 0)
-    axis.set_xticks([step * (column + 0.5) for column in named], named)
+    named = names if classes <= 10 else ()
+    axis.set_xticks([step * (column + 0.5) for column in range(len(named))], named)
     axis.spines[:].set_visible(False)
     return figure
 

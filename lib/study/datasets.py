@@ -9,18 +9,24 @@ from lib.errors import ParameterError
 
 
 @dataclass(frozen=True)
-class Archive:
-    """An official archive: its address and MD5, the one folder in it, and a file that identifies this folder."""
+class Download:
+    """An official file: its address and MD5."""
 
     url: str
     md5: str
-    folder: str
-    marker: str
 
     @property
     def file(self) -> str:
-        """The archive's file name."""
+        """The file's name."""
         return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Archive(Download):
+    """An official archive: also the one folder in it, and a file that identifies this folder."""
+
+    folder: str
+    marker: str
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,8 @@ class Dataset:
     """One dataset; `size` is an image's height and width in pixels, `train`, `test` and `val` count images.
 
     The val images are taken from the train images. `reader` names a function in `lib/data/formats/` as `file.function`.
-    The images come from `archive`, from the Python package `library`, or else from parquet files only; `hub` is the id
-    on the Hugging Face hub.
+    The images come from `archive`, from several `files` packed by gzip, from the Python package `library`, or else from
+    parquet files only; `hub` is the id on the Hugging Face hub. `class_names` are in the order of the labels.
     """
 
     name: str
@@ -42,14 +48,22 @@ class Dataset:
     val: int
     reader: str = ""
     archive: Archive | None = None
+    files: tuple[Download, ...] = ()
     library: str | None = None
     hub: str | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """An image's height, width and channels."""
         return self.size, self.size, self.channels
 
+    def class_name(self, label: int) -> str:
+        """Return the name of a class, or its number as text where the classes have no names here."""
+        return self.class_names[label] if self.class_names else str(label)
+
+
+_FASHION_MNIST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
 _ROWS = (
     Dataset(
@@ -79,6 +93,18 @@ _ROWS = (
             "c58f30108f718f92721af3b95e74349a",
             folder="cifar-10-batches-py",
             marker="test_batch",
+        ),
+        class_names=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
         ),
     ),
     Dataset(
@@ -115,6 +141,35 @@ _ROWS = (
             marker="wnids.txt",
         ),
         hub="zh-plus/tiny-imagenet",
+    ),
+    Dataset(
+        name="fashion_mnist",
+        title="Fashion-MNIST",
+        classes=10,
+        size=28,
+        channels=1,
+        train=60_000,
+        test=10_000,
+        val=5_000,
+        reader="idx.read",
+        files=(
+            Download(f"{_FASHION_MNIST}/train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            Download(f"{_FASHION_MNIST}/train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
+            Download(f"{_FASHION_MNIST}/t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
+            Download(f"{_FASHION_MNIST}/t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
+        class_names=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
     ),
 )
 

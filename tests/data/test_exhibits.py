@@ -48,7 +48,8 @@ def test_the_finding_names_the_checks_that_fail(part):
 
 def test_a_column_of_the_samples_is_a_class(project):
     store = prepare("digits")
-    axis = figures.samples(*store.split("train"), 10).axes[0]
+    names = [store.dataset.class_name(label) for label in range(10)]
+    axis = figures.samples(*store.split("train"), names).axes[0]
     mosaic = axis.images[0].get_array()
     assert mosaic.shape == (5 * 36, 10 * 36, 3)
     labels = store.train_labels[store.train_indices]
@@ -56,20 +57,21 @@ def test_a_column_of_the_samples_is_a_class(project):
     for row in range(5):
         np.testing.assert_array_equal(mosaic[row * 36 + 2 : row * 36 + 34, 4 * 36 + 2 : 4 * 36 + 34], fours[row])
     assert axis.get_xticks().tolist() == [36 * column + 18 for column in range(10)]
+    assert [label.get_text() for label in axis.get_xticklabels()] == list("0123456789")
 
 
 def test_many_classes_show_one_image_each(part):
-    assert figures.samples(*part.split("train"), 100).axes[0].images[0].get_array().shape == (5 * 36, 20 * 36, 3)
+    assert figures.samples(*part.split("train"), [""] * 100).axes[0].images[0].get_array().shape == (5 * 36, 20 * 36, 3)
 
 
 def test_a_mosaic_of_any_number_of_classes_and_images_is_drawn():
     """26 classes fill a row of 20 and a part of another; one class has two images only, so each shows two."""
     images = np.zeros((26, 8, 8, 3), np.uint8)
-    mosaic = figures.samples(images, np.arange(26), np.arange(26), 26).axes[0].images[0].get_array()
+    mosaic = figures.samples(images, np.arange(26), np.arange(26), [""] * 26).axes[0].images[0].get_array()
     assert mosaic.shape == (2 * 12, 20 * 12, 3)
     assert (mosaic[12:, 6 * 12 :] == 255).all()
     labels = np.array([0, 1, 2, 2, 1, 0, 2])
-    assert figures.samples(images[:7], labels, np.arange(7), 3).axes[0].images[0].get_array().shape == (24, 36, 3)
+    assert figures.samples(images[:7], labels, np.arange(7), "abc").axes[0].images[0].get_array().shape == (24, 36, 3)
 
 
 def test_the_statistics_have_a_row_a_channel(part):

@@ -19,8 +19,10 @@ from tests.data.test_archives import assert_holds, read
 def test_every_row_has_a_reader_and_one_official_source(dataset):
     module, _, function = dataset.reader.partition(".")
     assert callable(getattr(import_module(f"lib.data.formats.{module}"), function))
-    assert (dataset.archive is None) != (dataset.library is None)
+    assert sum(map(bool, (dataset.archive, dataset.files, dataset.library))) == 1
     assert dataset.shape == (dataset.size, dataset.size, dataset.channels)
+    assert len(dataset.class_names) in (0, dataset.classes)
+    assert dataset.class_name(1) == (dataset.class_names[1] if dataset.class_names else "1")
 
 
 def test_digits_are_scikit_learns_images_enlarged(project):

@@ -32,30 +32,40 @@ def files_below(path: Path) -> dict[str, list[str]] | None:
 
 def read(dataset: Dataset, name: str, where: str, **options: object) -> tuple[Part, Part]:
     """Load both parts with `datasets.load_dataset(name, **options)`; `where` names the source in an error."""
+    loaded = load(name, where, **options)
+    test = next(part for part in _TEST_NAMES if part in loaded)
+    return part(dataset, loaded["train"], f"{where}: train"), part(dataset, loaded[test], f"{where}: {test}")
+
+
+def load(name: str, where: str, **options: object) -> Any:
+    """Return the tables of `datasets.load_dataset(name, **options)`; `DataError` if they cannot be read."""
     import datasets  # slow to import, and only needed here
 
     datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(name, **options)
+        return datasets.load_dataset(name, **options)
     except Exception as error:  # the library passes on what pyarrow, fsspec and the network raise
         cause = error.__cause__ or error
         if is_full_disk(cause):
             raise cause from error
         raise DataError(f"{where} cannot be read: {cause}") from error
-    test = next(part for part in _TEST_NAMES if part in loaded)
-    return _part(dataset, loaded["train"], f"{where}: train"), _part(dataset, loaded[test], f"{where}: {test}")
 
 
-def _part(dataset: Dataset, table: Any, where: str) -> Part:
-    """Return a table's labels and images; the images are decoded here, so that an error can name the row."""
+def part(dataset: Dataset, table: Any, where: str, rows: np.ndarray | None = None) -> Part:
+    """Return a table's labels and images, or those of some `rows`.
+
+    The images are decoded here and not by the library, so that an error can name the row.
+    """
     import datasets
 
     image = _column(table.column_names, ("img", "image"), where)
     label = _column(table.column_names, ("fine_label", "label"), where)
+    chosen = np.arange(len(table)) if rows is None else rows
+    table = table.select(chosen)
     labels = np.asarray(table.with_format("numpy")[label][:])
     encoded = table.select_columns(image).cast_column(image, datasets.Image(decode=False))
-    rows = enumerate(row[image]["bytes"] for row in encoded)
-    return Part(labels, (decode(content, dataset.channels, f"{where}, row {number}") for number, content in rows))
+    cells = zip(chosen, (row[image]["bytes"] for row in encoded), strict=True)
+    return Part(labels, (decode(content, dataset.shape, f"{where}, row {number}") for number, content in cells))
 
 
 def _column(present: list[str], choices: tuple[str, ...], where: str) -> str:

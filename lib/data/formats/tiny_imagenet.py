@@ -26,4 +26,4 @@ def _part(dataset: Dataset, files: Members, names: list[str], classes: list[str]
     if unknown := set(classes) - set(numbers):
         raise DataError(f"{files.origin} has images of {min(unknown)}, a class that is not in wnids.txt")
     labels = np.array([numbers[wnid] for wnid in classes], dtype=np.int64)
-    return Part(labels, (decode(files.read(name), dataset.channels, f"{files.origin}: {name}") for name in names))
+    return Part(labels, (decode(files.read(name), dataset.shape, f"{files.origin}: {name}") for name in names))
