@@ -14,7 +14,7 @@ from lib.study.datasets import DATASETS
 from lib.study.models import Model, find
 from lib.study.resolution import Layer, resolve, train_layers
 from lib.study.settings import Settings
-from lib.study.study import Entry, Matrix, Study
+from lib.study.study import BASE, Entry, Matrix, Study
 from lib.study.validation import read_yaml, shown, validated
 
 
@@ -80,7 +80,7 @@ def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
         matrix.datasets, matrix.models, matrix.precisions, matrix.seeds, matrix.departures, matrix.frameworks
     ):
         settings = resolved[dataset, model, arm]
-        named = arm if matrix.arms else None
+        named = arm if matrix.arms.get(arm) or arm != BASE else None
         if matrix.causes:
             named, settings = _shared_arm(matrix, framework, find(model), arm, settings)
         cell = Cell(

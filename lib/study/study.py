@@ -15,7 +15,7 @@ from lib.study.models import find
 from lib.study.strict import Name, Seed, Share, Strict
 
 BASE = "base"
-"""The only arm of a study that states none."""
+"""The only arm of a study that states none; where it departs from nothing, its runs are those of such a study."""
 
 
 def _chapters() -> list[str]:
