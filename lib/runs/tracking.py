@@ -112,14 +112,14 @@ def _append(cell: Cell, rows: Mapping[int, Mapping[str, Any]]) -> None:
 def _write_offline(cell: Cell, rows: list[dict[str, Any]], result: dict[str, float]) -> None:
     import wandb
 
+    # Set up first: `init(mode="offline")` alone leaves the client's own telemetry on.
+    wandb.setup(wandb.Settings(mode="offline", silent=True, console="off", disable_git=True, x_disable_stats=True))
     run = wandb.init(
-        mode="offline",
         project="paired-seeds",
         group=cell.name.replace(f"_seed{cell.seed}", ""),
         name=cell.name,
         config=cell.model_dump(mode="json"),
         dir=records.folder(cell),
-        settings=wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True),
     )
     for row in rows:
         run.log(_scores(row), step=row["epoch"])

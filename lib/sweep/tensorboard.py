@@ -46,7 +46,8 @@ def main() -> None:
     with errors.one_line():
         folder = linked(load_study(arguments.study_name))
     command = [sys.executable, "-W", "ignore", "-m", "tensorboard.main", "--logdir", str(folder), *options]
-    os.execv(sys.executable, command)
+    # It imports TensorFlow to read files; a run in training has the GPU for itself.
+    os.execve(sys.executable, command, os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"})
 
 
 if __name__ == "__main__":
