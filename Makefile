@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data parity plan cost sweep status report rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data parity plan cost sweep status tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ sweep: env ## train the pending runs: STUDY=stage1 [RERUN=code] [OPTIONS="for Sn
 
 status: env ## show the state of each run: STUDY=stage1
 	@$(RUN) -m lib.sweep status $(STUDY)
+
+tensorboard: env ## show the event files of a study's runs in a browser: STUDY=stage1 [OPTIONS="--port 6007"]
+	@exec $(RUN) -m lib.sweep.tensorboard $(STUDY) $(OPTIONS)
 
 report: env ## execute the chapters and export report/STUDY.html and .pdf: STUDY=stage1
 	@$(RUN) -m lib.report $(STUDY)

@@ -21,7 +21,7 @@ from lib.runs.records import Record
 from lib.runs.state import Kind
 from lib.study.loading import load_study
 from lib.study.models import MODELS
-from lib.study.settings import AdamW, Constant, Regularisation
+from lib.study.settings import AdamW, Constant, Regularisation, Tracking
 from lib.sweep.plan import pending, time_left
 
 
@@ -110,7 +110,8 @@ def test_the_time_left_is_the_mean_of_the_runs_of_the_same_kind_without_their_pa
 def test_a_changed_setting_makes_a_run_stale_and_is_named(cell):
     write_record(cell)
     sgd = cell.settings.optimizer
-    assert runs.state(with_settings(cell, epochs=9)) == (Kind.STALE, "changed: epochs 8 -> 9")
+    changed = with_settings(cell, epochs=9, num_workers=0)
+    assert runs.state(changed) == (Kind.STALE, "changed: epochs 8 -> 9")
     changed = with_settings(cell, optimizer=sgd.model_copy(update={"weight_decay": 0.0}))
     assert runs.state(changed) == (Kind.STALE, "changed: optimizer.weight_decay 0.0001 -> 0.0")
     changed = with_settings(cell, schedule=Constant(name="constant"))
@@ -243,6 +244,7 @@ def test_a_digest_ignores_names_and_settings_at_their_default(cell):
     digest = inputs_digest(cell, "content")
     assert inputs_digest(cell.model_copy(update={"variant": "other", "arm": "some"}), "content") == digest
     assert inputs_digest(with_settings(cell, on_oom="accumulate"), "content") == digest
+    assert inputs_digest(with_settings(cell, tracking=Tracking(tensorboard=True)), "content") == digest
     for group, departure in {
         "limits": {"max_steps_train": 3},
         "pairing": {"shared": True},

@@ -208,6 +208,16 @@ def test_two_studies_cannot_give_one_run_different_settings(studies):
         load_study("quickstart")
 
 
+def test_settings_without_effect_need_no_variant_and_may_differ_between_studies(studies):
+    tracked = {"tracking": {"tensorboard": True}, "num_workers": 1}
+    stage1 = yaml.safe_load((paths.STUDIES / "stage1.yaml").read_text())
+    cells = load_study(studies("watched", **stage1 | {"settings": tracked, "variant": None, "contrasts": []})).cells
+    assert {cell.name for cell in cells} == {cell.name for cell in load_study("stage1").cells}
+    assert all(cell.settings.tracking.tensorboard for cell in cells)
+    with pytest.raises(ParameterError, match="names no departure"):
+        load_study(studies("watched", settings=tracked, variant="watched"))
+
+
 @pytest.mark.parametrize("fault", [{"models": ["resnet21"]}, {"seeds": [-1]}, {"seeds": [2**32]}])
 def test_a_fault_in_another_study_stops_nothing(studies, fault):
     name = studies(**fault)

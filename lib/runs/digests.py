@@ -17,6 +17,7 @@ from lib.errors import DataError, TrainingError
 from lib.study.cells import Cell
 from lib.study.conventions import Framework
 from lib.study.models import find
+from lib.study.settings import WITHOUT_EFFECT
 
 _SHARED = ("lib.study.conventions", "lib.study.twins")
 """The modules of `study` whose code changes results; its settings are inputs."""
@@ -25,25 +26,15 @@ EXPECTED_CODE = "PAIRED_CODE"
 """The environment variable that tells a kernel the code digest of the process that started it."""
 
 
-_WITHOUT_EFFECT = {"on_oom", "num_workers"}
-"""Settings that do not change results. A run that did run out of memory says so in its record."""
-
-
 def inputs_digest(cell: Cell, dataset_digest: str | None) -> str:
     """Return the digest of a cell's resolved parameters and its dataset's content.
 
     Settings at their default are left out, so a new setting leaves earlier runs as they are. The variant and the arm
     name departures and are left out too, and so are settings without effect on the results.
     """
-    left_out = {"variant": True, "arm": True, "settings": _WITHOUT_EFFECT}
+    left_out = {"variant": True, "arm": True, "settings": WITHOUT_EFFECT}
     parameters = cell.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
     return _sha256(json.dumps([parameters, dataset_digest], sort_keys=True))
-
-
-def same_settings(one: Cell, other: Cell) -> bool:
-    """Return whether two cells have the same settings, defaults included: a default may have changed since a run."""
-    settings = [cell.settings.model_dump(exclude=_WITHOUT_EFFECT) for cell in (one, other)]
-    return settings[0] == settings[1]
 
 
 def dataset_digest(dataset: str) -> str | None:

@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError
 
 from lib import files, paths
 from lib.errors import DataError
-from lib.runs.digests import dataset_digest, inputs_digest, same_settings
-from lib.study.cells import Cell
+from lib.runs.digests import dataset_digest, inputs_digest
+from lib.study.cells import Cell, same_settings
 from lib.study.strict import Strict
 from lib.study.study import Entry, Study
 
@@ -83,7 +83,10 @@ def matching_record(cell: Cell, dataset_digest: str | None) -> Record | None:
 
 
 def matches(record: Record, cell: Cell, dataset_digest: str | None) -> bool:
-    """Return whether a record was made from the cell's inputs of today, defaults of settings included."""
+    """Return whether a record was made from the cell's inputs of today.
+
+    The digest leaves defaults out, and a default may have changed since the run: the settings are compared too.
+    """
     return record.inputs_digest == inputs_digest(cell, dataset_digest) and same_settings(record.cell, cell)
 
 

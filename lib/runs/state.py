@@ -21,7 +21,7 @@ from lib.runs import records
 from lib.runs.digests import code_digest, dataset_digest, made_from
 from lib.runs.records import Record
 from lib.study.cells import Cell
-from lib.study.settings import flat
+from lib.study.settings import WITHOUT_EFFECT, flat
 from lib.study.strict import Strict
 
 _SILENCE_SECONDS = 600
@@ -155,7 +155,7 @@ def _compared(cell: Cell, record: Record) -> State:
 
 
 def _changed_settings(today: Cell, then: Cell) -> str:
-    new, old = (flat(cell.settings.model_dump()) for cell in (today, then))
+    new, old = (flat(cell.settings.model_dump(exclude=WITHOUT_EFFECT)) for cell in (today, then))
     keys = [key for key in new | old if new.get(key) != old.get(key)]
     return ", ".join(f"{key} {old.get(key, 'absent')} -> {new.get(key, 'absent')}" for key in keys)
 

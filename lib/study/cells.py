@@ -3,7 +3,7 @@
 from typing import Literal
 
 from lib.study.conventions import Conventions, Framework, followed
-from lib.study.settings import Settings
+from lib.study.settings import WITHOUT_EFFECT, Settings
 from lib.study.strict import Name, Seed, Strict
 
 Precision = Literal["fp32", "amp", "fp64"]
@@ -37,3 +37,9 @@ class Cell(Strict):
 
     def __hash__(self) -> int:
         return hash(self.name)  # settings hold a dictionary, which has no hash
+
+
+def same_settings(one: Cell, other: Cell) -> bool:
+    """Return whether two cells have the same settings, apart from those without effect on the results."""
+    settings = [cell.settings.model_dump(exclude=WITHOUT_EFFECT) for cell in (one, other)]
+    return settings[0] == settings[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from lib import paths
 from lib.errors import ParameterError
-from lib.study.cells import Cell
+from lib.study.cells import Cell, same_settings
 from lib.study.conventions import effective
 from lib.study.datasets import DATASETS
 from lib.study.models import Model, find
@@ -143,7 +143,7 @@ def _refuse_contradictions(study: Study, others: Iterable[Study]) -> None:
     cells = {cell.name: cell for cell in study.cells}
     for other in others:
         for cell in other.cells:
-            if cells.get(cell.name, cell) != cell:
+            if not same_settings(cells.get(cell.name, cell), cell):
                 raise ParameterError(
                     f"studies {study.name!r} and {other.name!r} give the run {cell.name} different settings: "
                     "name the departure of one of them with another `variant` or arm"

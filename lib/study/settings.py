@@ -189,6 +189,17 @@ class Pairing(Strict):
         )
 
 
+class Tracking(Strict):
+    """Who else gets a run's log: TensorBoard, as event files, and Weights & Biases, as an offline run."""
+
+    tensorboard: bool = False
+    wandb: bool = False
+
+
+WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "tracking"})
+"""Settings that do not change results. A run that did run out of memory says so in its record."""
+
+
 class Settings(Strict):
     """The settings of one cell.
 
@@ -212,6 +223,7 @@ class Settings(Strict):
     tf32: bool
     num_workers: Annotated[int, Field(ge=0)]
     on_oom: Literal["fail", "accumulate"] = "fail"
+    tracking: Tracking = Tracking()
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -12,6 +12,7 @@ from lib.study.cells import AXES, Cell, Precision
 from lib.study.conventions import Framework, Switch
 from lib.study.datasets import DATASETS
 from lib.study.models import find
+from lib.study.settings import WITHOUT_EFFECT
 from lib.study.strict import Name, Seed, Share, Strict
 
 BASE = "base"
@@ -94,10 +95,11 @@ class Matrix(Strict):
             values = getattr(self, axis)
             if len(set(values)) < len(values):
                 raise ValueError(f"{axis} names a value twice: {', '.join(map(str, values))}")
-        if self.settings and not self.variant:
+        departs = bool(self.settings.keys() - WITHOUT_EFFECT)
+        if departs and not self.variant:
             raise ValueError("settings depart from params/train.yaml, so the study needs a `variant` to name them")
-        if self.variant and not self.settings:
-            raise ValueError(f"variant {self.variant!r} names no departure: `settings` is empty")
+        if self.variant and not departs:
+            raise ValueError(f"variant {self.variant!r} names no departure: no setting with an effect on the results")
         if unknown := set(self.gates) - set(self.datasets):
             names = ", ".join(sorted(unknown))
             raise ValueError(f"gates: the study has no dataset {names}; choose from: {', '.join(self.datasets)}")

@@ -14,6 +14,7 @@ from contextlib import suppress
 from lib import errors, files, paths, processes
 from lib.doctor import examination
 from lib.errors import ChapterError, DataError, UserError
+from lib.runs import tracking
 from lib.runs.digests import dataset_digest
 from lib.runs.records import folder
 from lib.runs.state import WITH_RESULTS, Kind, State, claimed, tidy
@@ -46,6 +47,7 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
 
     Raises:
         DataError: a dataset of the study has no store.
+        ParameterError: the study's `tracking` needs a package that is not installed.
         UserError: another sweep or a run is under way; `make doctor` says NO; or runs did not finish, after all others
             were run.
     """
@@ -59,6 +61,8 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
             with suppress(ChapterError):  # a run that was started by hand meanwhile
                 _tidy(cell)
         todo = plan(study, rerun)
+        for cell in todo:
+            tracking.require(cell)
         if todo:
             if not any(option.startswith("--executor") for option in options):
                 examination.require()  # on a cluster each run examines its own machine

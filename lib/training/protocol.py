@@ -14,7 +14,7 @@ from lib import environment, files
 from lib.clock import now
 from lib.errors import TrainingError
 from lib.progress import Progress
-from lib.runs import layers, logits, records
+from lib.runs import layers, logits, records, tracking
 from lib.runs import log as epoch_log
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
 from lib.runs.logits import Predictions
@@ -38,12 +38,14 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str, rerun: str = "") -> L
 
     Raises:
         TrainingError: the loss is not finite, memory ran out, or the code was edited after it was loaded.
+        ParameterError: the cell's `tracking` needs a package that is not installed.
     """
     records.settle(cell)
     record = records.matching_record(cell, dataset_digest)
     if record and (rerun != "code" or record.code_digest == code_digest(cell)):
         print(f"{cell.name} is done, finished {record.finished}: nothing is trained")
         return Log.of(record)
+    tracking.require(cell)
     refuse_edited_code(cell)
     resume = Resume(cell, dataset_digest)
     with the_network_fits(cell, learner.out_of_memory):
@@ -59,6 +61,7 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str, rerun: str = "") -> L
 
 def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
     progress = Progress(cell.name, len(log.rows), cell.settings.epochs, learner.steps_per_epoch)
+    tracking.begin(cell, log.rows)
     if not log.rows:
         _measure_layers(cell, learner, log, epoch=0)
     for epoch in range(len(log.rows) + 1, cell.settings.epochs + 1):
@@ -71,6 +74,7 @@ def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
         if epoch in (1, cell.settings.epochs) or epoch % cell.settings.measurements.layers_every == 0:
             _measure_layers(cell, learner, log, epoch)
         resume.save(learner, log)
+        tracking.epoch(cell, log.rows[-1])
         progress.epoch(_summary(row, learner.steps_per_epoch - updates))
     return log
 
@@ -210,6 +214,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
         products={name: files.sha256(path) for name, path in products.items()},
         **result,
     )
+    tracking.end(cell, log.rows, result, record.epoch_best)
     records.write_record(record)
     return record
 
