@@ -81,8 +81,9 @@ METRICS = {
     "test_macro_f1": Metric("test macro-F1", 0.005),
     "images_per_sec_avg": Metric("images per second", 0.05, on_ratio=True),
     "train_accuracy_last": Metric("train accuracy of the last epoch", 0.005),
+    "dead_share": Metric("share of dead units", 0.01),
 }
-"""What can be compared: columns of `results`, and that of `results.with_train_accuracy`."""
+"""What can be compared: columns of `results`, of `results.with_train_accuracy`, and of `neurons.shares`."""
 
 COMPARED = ("test_accuracy", "test_macro_f1", "images_per_sec_avg")
 """What is compared in every study."""

@@ -44,16 +44,14 @@ def results(study: Study) -> pd.DataFrame:
 def epochs(study: Study) -> pd.DataFrame:
     """Return the epoch logs of all entries with results, one row per epoch: the study's keys, then the log's columns.
 
-    A column that a run did not measure is NaN.
+    A column that not every run measured is left out.
 
     Raises:
         DataError: an epoch log is damaged.
     """
-    columns = [*study.keys, *log.COLUMNS, *log.MEASURED]
-    found = [
-        _log(record).assign(**study.row(entry)).reindex(columns=columns) for entry, record in records.finished(study)
-    ]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+    logs = [_log(record).assign(**study.row(entry)) for entry, record in records.finished(study)]
+    columns = [*study.keys, *log.columns(logs)]
+    return pd.concat(logs, ignore_index=True)[columns] if logs else pd.DataFrame(columns=columns)
 
 
 def with_train_accuracy(results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,190 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# %% [markdown]
+# # What does a small ResNet owe to its parts?
+#
+# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. Three studies share their runs. The
+# first chooses a network. The second takes it apart: shortcuts, batch normalisation, optimizer, learning rate, schedule
+# and activation, one change at a time against the same base. The third adds augmentation and regularisation. This
+# chapter belongs to all three and shows what its study has.
+#
+# Every change is an *arm*: the base with the few settings that the study's file names. Arms share seeds, and with them
+# the order of the images, their crops and flips, and the first weights where the network is the same.
+
+# %% tags=["parameters"]
+study_name = "fashion-ablations"
+
+# %% tags=["setup"]
+import numpy as np
+
+from lib.analysis import ablations, confusion, neurons
+from lib.analysis.contrasts import compare
+from lib.analysis.networks import cheapest_of_the_best, networks
+from lib.analysis.predictions import answers
+from lib.analysis.results import results
+from lib.data.store import open_store
+from lib.figures.ablations import draw_ablations
+from lib.figures.confusion import captions, draw_confusions, draw_mistakes
+from lib.figures.layers import draw_shares
+from lib.report.chapter import Chapter
+from lib.report.tables import percent, points, shown
+from lib.study.datasets import choose
+from lib.study.loading import load_study
+
+chapter = Chapter(study_name)
+
+# %%
+study = load_study(study_name)
+found, main = results(study), study.main
+levels = [level for level in (main.against, *main.others) if level in set(found[main.axis])]
+dataset = choose(study.datasets[0])
+names = [dataset.class_name(label) for label in range(dataset.classes)]
+
+# %%
+chapter.markdown(f"{len(found)} of {len(study.entries)} runs have results.")
+smoothed = [one for one in study.entries if one.cell.settings.regularisation.label_smoothing]
+if smoothed:
+    chapter.markdown(
+        "With label smoothing the train loss is that of the smoothed labels; accuracies use the hard ones."
+    )
+if found.empty:
+    chapter.markdown("**Nothing has been run yet:** there is nothing to compare.")
+
+# %% [markdown]
+# ## The networks
+#
+# Accuracy has a price. Multiply-adds are counted for one image, and seconds are those of a late epoch, without
+# validation.
+
+# %%
+table = networks(study, found)
+caption = "What each network reaches, means over the seeds, and what it costs; SD in points."
+if len(table):
+    chapter.table(shown(table, list(table.columns)), "networks", caption)
+
+# %%
+if len(table) > 1:
+    best, chosen = cheapest_of_the_best(table)
+    chapter.markdown(
+        f"{best.model} is the most accurate ({percent(best.test_accuracy)} %). Of the networks within half a point of "
+        f"it, **{chosen.model}** is the quickest: {chosen.seconds:.1f} s an epoch against {best.seconds:.1f} s, at "
+        f"{percent(chosen.test_accuracy)} %. The studies that follow take {main.against} apart."
+    )
+
+# %% [markdown]
+# ## The effects
+#
+# One row is one change, in points of test accuracy against the base and the same seeds. The intervals are simultaneous:
+# with a probability of 95 % all of them contain the true differences. A change inside the band does not matter.
+
+# %%
+effects = {one.against: compare(found, one) for one in study.comparisons if one.axis == "arm" and len(found)}
+for against, rows in effects.items():
+    accuracies = rows[rows.metric == "test_accuracy"]
+    drawn = draw_ablations(ablations.by_question(ablations.simultaneous(accuracies), study))
+    caption = f"Every change against {against}, question by question, with Bonferroni's intervals and the margin."
+    alt = f"Differences of test accuracy to {against}, one row per arm, with intervals and the equivalence margin."
+    chapter.figure(drawn, f"changes_{against}", caption, alt)
+
+# %% [markdown]
+# ## Which clothes are confused
+
+# %%
+answered = answers(study)
+main_answers = {level: answered[answered[main.axis] == level] for level in levels}
+if len(levels) > 1:
+    worst = confusion.worst(answered, main)
+    base, other = (confusion.confusion(main_answers[level], names) for level in (main.against, worst))
+    caption = f"Confusion of {main.against} and of {worst}, the least accurate, over all seeds, and their difference."
+    alt = "Heat maps of true against predicted classes: the base, the worst level, and the difference in points."
+    chapter.figure(draw_confusions(base, other, (main.against, worst)), "confusion", caption, alt)
+
+# %%
+if levels:
+    base = confusion.confusion(main_answers[main.against], names)
+    frequent = confusion.confused(base).head(8)
+    caption = f"The most confused pairs of classes of {main.against}, with their share of the true class."
+    chapter.table(shown(frequent, list(frequent.columns)), "confused_pairs", caption)
+
+# %% [markdown]
+# The images that most seeds misclassify in the same way are often mislabelled, or cannot be told apart at this size.
+
+# %%
+if levels:
+    wrong = confusion.mistakes(main_answers[main.against], names).head(15)
+    images = open_store(dataset.name).test_images[wrong.image.to_numpy()]
+    caption = (
+        f"Test images that {main.against} misclassifies: the true class, the predicted one, and by how many seeds."
+    )
+    alt = "Small grey images of clothes with their true and their predicted classes."
+    chapter.figure(draw_mistakes(np.asarray(images), captions(wrong)), "mistakes", caption, alt)
+
+# %% [markdown]
+# ## Dead neurons
+#
+# A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map (Lu et al.
+# 2019). It is *dormant* if its mean activation is at most 0.025 times that of its layer (Sokar et al. 2023). For
+# activations that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are
+# measured behind batch normalisation and activation, with the statistics of these images.
+
+# %%
+layers = neurons.measured(study)
+best = layers[layers.best]
+units = neurons.shares(best, study.keys)
+means = units.groupby(main.axis, sort=False, as_index=False)[["dead_share", "dormant_share", "saturated_share"]].mean()
+if len(layers):
+    caption = "Dead, dormant and saturated units at the best epoch, in percent of all units, means over the seeds."
+    chapter.table(shown(means, list(means.columns)), "neurons", caption)
+
+# %%
+for column, rows in {"depth": best, "epoch": layers}.items() if len(layers) else ():
+    drawn = draw_shares(neurons.shares(rows, [main.axis, column]), column, "dead_share", levels, main.axis)
+    where = "layer by layer at the best epoch" if column == "depth" else "over the epochs, all layers"
+    alt = f"Heat map of the share of dead units, one row per {main.axis}, {where}."
+    chapter.figure(drawn, f"dead_by_{column}", f"Dead units {where}, mean over the seeds.", alt)
+
+# %% [markdown]
+# Batch normalisation and shortcuts are said to hinder dying (Arnekvist et al. 2020). The table compares the share of
+# dead units, pair by pair of the same seed. The margin is one point.
+
+# %%
+dying = {one.against: compare(units, one, ("dead_share",)) for one in study.comparisons if len(units)}
+for against, rows in dying.items():
+    columns = ["level", "n", "mean_against", "mean_level", "delta", "ci_low", "ci_high", "holm_p", "judgement"]
+    caption = f"Dead units against {against} at the best epoch: means in percent, differences in points."
+    chapter.table(shown(rows, columns), f"dying_{against}", caption)
+
+# %% [markdown]
+# ## What was found
+
+# %%
+for against, rows in effects.items():
+    accuracies = rows[rows.metric == "test_accuracy"]
+    for judgement, judged in accuracies.groupby("judgement"):
+        listed = ", ".join(f"{row.level} ({points(row.delta)})" for row in judged.itertuples())
+        chapter.markdown(
+            f"- **Against {against}, {judgement}** in test accuracy (points, n = {judged.n.max()}): {listed}."
+        )
+
+# %%
+structure = [arm for arm in study.departures if {"skip", "batch_norm"} & set(study.departures[arm].get("network", {}))]
+for against, rows in dying.items():
+    for row in rows[rows.level.isin(structure)].itertuples():
+        chapter.markdown(
+            f"- **{row.level}**: {percent(row.mean_level)} % of the units are dead, with {against} "
+            f"{percent(row.mean_against)} %; {points(row.delta)} points ({row.judgement}, n = {row.n} seeds)."
+        )
+if found.empty:
+    chapter.markdown("Nothing yet.")
