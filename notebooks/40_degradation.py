@@ -35,7 +35,7 @@ from lib.analysis.selection import selection
 from lib.figures.degradation import draw_errors
 from lib.figures.layers import draw_scales
 from lib.report.chapter import Chapter
-from lib.report.tables import percent, points, shown
+from lib.report.tables import percent, points_between, shown
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -127,8 +127,8 @@ for keys, group in layers.groupby(arms, sort=False):
 rows = compared[compared.metric == "train_accuracy_last"] if len(found) else compared
 for row in rows.itertuples():
     chapter.markdown(
-        f"- **{row.level} against {row.against}: {row.verdict}.** Train accuracy {points(row.delta)} points (95 % "
-        f"{points(row.ci_low)} to {points(row.ci_high)}, n = {row.n} seeds)."
+        f"- **{row.level} against {row.against}: {row.verdict}.** Train accuracy "
+        f"{points_between(row.delta, row.ci_low, row.ci_high)}, n = {row.n} seeds."
     )
 
 # %%

@@ -91,6 +91,7 @@ if len(table) > 1:
 
 # %%
 effects = {one.against: compare(found, one) for one in study.comparisons if one.axis == "arm" and len(found)}
+effects = {against: rows for against, rows in effects.items() if len(rows)}
 for against, rows in effects.items():
     accuracies = rows[rows.metric == "test_accuracy"]
     drawn = draw_ablations(ablations.by_question(ablations.simultaneous(accuracies), study))

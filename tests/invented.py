@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from lib.runs import log, records
+from lib.files import sha256 as file_digest
+from lib.runs import layers, records
 from lib.runs.digests import code_digest, dataset_digest, inputs_digest
 
 IMAGES = 60
@@ -23,7 +24,20 @@ def log_of(cell, accuracy=0.95, epochs=None):
         "epoch_time_seconds": np.arange(n, 0, -1.0),
         "learning_rate": np.linspace(0.1, 0, n),
     }
-    return pd.DataFrame(values)[list(log.COLUMNS)]
+    if cell.settings.measurements.test_each_epoch:
+        values["test_accuracy"] = values["val_accuracy"] - 0.02
+    return pd.DataFrame(values)
+
+
+def layers_of(cell, epochs, depth=3):
+    """Layers of ten units in three epochs: a deeper layer has one more dead unit."""
+    rows = [
+        {"epoch": epoch, "depth": place, "layer": f"relu{place}", "activation": "ReLU", "units": 10, "dead": place}
+        | {"dormant": place, "saturated": place, "scale": 1 / place, "gradient": 0.1 * place + cell.seed / 1e5}
+        for epoch in sorted({0, 1, epochs})
+        for place in range(1, depth + 1)
+    ]
+    return pd.DataFrame(rows)[list(layers.COLUMNS)]
 
 
 def logits_of(cell, strength=5.0):
@@ -40,6 +54,9 @@ def finish(cell, accuracy=0.95, epochs=None, logits=None, labels=LABELS, **chang
     rows.to_csv(folder / "epochs.csv", index=False)
     logits = logits_of(cell) if logits is None else logits
     np.savez_compressed(folder / "logits.npz", logits=logits, labels=labels)
+    if cell.settings.measurements.layer_images:
+        layers_of(cell, len(rows)).to_csv(folder / "layers.csv", index=False)
+        changes |= {"products": {"layers.csv": file_digest(folder / "layers.csv")}}
     fields = {
         "inputs_digest": inputs_digest(cell, dataset_digest(cell.dataset)),
         "code_digest": code_digest(cell),

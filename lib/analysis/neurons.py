@@ -26,7 +26,9 @@ def measured(study: Study) -> pd.DataFrame:
         if "layers.csv" in record.products
     ]
     columns = [*study.keys, *layers.COLUMNS, "best"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return (
+        pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns).astype({"best": bool})
+    )
 
 
 def shares(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -18,6 +18,12 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}"
 
 
+def points_between(difference: float, low: float, high: float) -> str:
+    """Write a difference of two shares in points with its 95 % interval, or alone where it has none."""
+    interval = "" if np.isnan(low) else f" (95 % {points(low)} to {points(high)})"
+    return f"{points(difference)} points{interval}"
+
+
 def _small_p(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 

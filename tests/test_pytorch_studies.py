@@ -1,0 +1,184 @@
+"""The studies of one framework: their files, their chapters and what these compute."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import jupytext
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import files, paths
+from lib.analysis import degradation, networks, neurons
+from lib.analysis.results import epochs, results, with_train_accuracy
+from lib.errors import DataError
+from lib.figures.degradation import draw_errors
+from lib.figures.layers import draw_scales, draw_shares
+from lib.report.chapter import Chapter
+from lib.runs import records
+from lib.study.loading import load_study
+from tests.invented import finish, log_of
+
+FASHION = [f"fashion-{part}{size}" for part in ("selection", "ablations", "extras") for size in ("", "-quick")]
+
+
+@pytest.fixture
+def read_chapter(tmp_path, monkeypatch):
+    """Run a chapter's cells in this process on invented runs, and return its prose and the names of what it saved."""
+    for name in ("DATA", "EXECUTED", "REPORT"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    paths.DATA.mkdir()
+    for dataset in ("cifar10", "fashion_mnist"):
+        files.write_sealed(paths.DATA / f"{dataset}.json", {"digest": dataset})
+    images = np.random.default_rng(0).integers(0, 255, (60, 28, 28, 1), np.uint8)
+    monkeypatch.setattr("lib.data.store.open_store", lambda _: SimpleNamespace(test_images=images))
+
+    def read(stem, study):
+        prose, namespace = [], {}
+        monkeypatch.setattr(Chapter, "markdown", lambda _, text: prose.append(text))
+        for cell in jupytext.read(paths.NOTEBOOKS / f"{stem}.py").cells:
+            if cell.cell_type == "code":
+                exec(re.sub("^study_name = .*", f'study_name = "{study}"', cell.source), namespace)
+        return "\n".join(prose), {path.name for path in (paths.REPORT / study).glob("*/*")}
+
+    return read
+
+
+def degrading(cell, plain56=0.7):
+    """Leave a run in which depth costs a plain network train accuracy, and gains a residual one some."""
+    last = {"plain20": 0.9, "plain56": plain56, "resnet20": 0.92, "resnet56": 0.95}[cell.model]
+    log = log_of(cell, accuracy=0.8 + cell.seed / 1e5)
+    log["train_accuracy"] = np.linspace(0.2, last + (cell.seed % 7) / 1000 * (cell.model == "plain20"), len(log))
+    finish(cell, accuracy=0.8, epochs=log, test_accuracy=0.78 + cell.seed / 1e5)
+
+
+def test_the_chapter_on_degradation_gives_a_verdict_a_figure_and_json(read_chapter):
+    study = load_study("degradation-quick")
+    for cell in study.cells:
+        degrading(cell)
+    prose, saved = read_chapter("40_degradation", study.name)
+    assert "plain56 against plain20: degrades" in prose
+    assert "resnet56 against resnet20: does not degrade" in prose
+    assert not re.search(r"\bnan\b", prose)
+    expected = {"errors_cifar10_fp32.png", "scales_cifar10_fp32.png", "degradation.csv", "selection.csv"}
+    assert expected | {"degradation_summary.json", "degradation_summary.csv"} <= saved
+    summary = json.loads((paths.REPORT / study.name / "tables/degradation_summary.json").read_text())
+    assert [row["model"] for row in summary] == ["plain20", "plain56", "resnet20", "resnet56"]
+    assert summary[2]["paper_error"] == 8.75
+    assert summary[0]["paper_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("plain56", "verdict"), [(0.7, "degrades"), (0.95, "does not degrade"), (0.9, "does not degrade")]
+)
+def test_the_verdict_is_on_the_train_accuracy(read_chapter, plain56, verdict):
+    study = load_study("degradation-quick")
+    for cell in study.cells:
+        degrading(cell, plain56)
+    table = degradation.comparisons(study, with_train_accuracy(results(study), epochs(study)))
+    assert table.verdict.tolist() == [verdict, "", "does not degrade", ""]
+
+
+def test_one_seed_leaves_the_claim_undecided(read_chapter):
+    study = load_study("degradation-quick")
+    for cell in study.cells:
+        if cell.seed == 42:
+            degrading(cell)
+    table = degradation.comparisons(study, with_train_accuracy(results(study), epochs(study)))
+    assert set(table.verdict) == {"undecided", ""}
+
+
+@pytest.mark.parametrize("stem", ["40_degradation", "41_fashion"])
+@pytest.mark.parametrize("finished", [0, 1])
+def test_a_chapter_can_be_read_however_few_runs_are_finished(read_chapter, stem, finished):
+    study = load_study("degradation-quick" if stem == "40_degradation" else "fashion-ablations-quick")
+    for cell in study.cells[:finished]:
+        finish(cell, accuracy=0.8)
+    prose, _ = read_chapter(stem, study.name)
+    assert f"{finished} of {len(study.entries)} runs have results" in prose
+    assert ("Nothing has been run yet" in prose) == (not finished)
+
+
+@pytest.mark.parametrize("name", [name for name in FASHION if name.endswith("-quick")])
+def test_the_chapter_on_fashion_shows_what_its_study_has(read_chapter, name):
+    study = load_study(name)
+    for number, cell in enumerate(study.cells):
+        lost = 0.05 if cell.arm in ("no-skip", "erasing") or cell.model == "vgg11" else 0
+        noop = cell.arm in (None, "noop")
+        finish(cell, accuracy=0.9 - lost + cell.seed / 1e5 + (0 if noop else (number % 3) / 1000), multiply_adds=10**8)
+    prose, saved = read_chapter("41_fashion", name)
+    assert {"confusion.png", "mistakes.png", "confused_pairs.csv", "neurons.csv", "dead_by_depth.png"} <= saved
+    assert ("changes_base.png" in saved) == ("selection" not in name)
+    assert ("is the most accurate" in prose) == ("selection" in name)
+    assert ("noop (+0.00)" in prose) == ("ablations" in name)
+    if "ablations" in name:
+        assert re.search(r"Against base, equivalent.*noop \(\+0.00\)", prose)
+        assert "**no-batch-norm**" in prose
+
+
+def test_the_stages_of_fashion_share_their_base(read_chapter):
+    for size in ("", "-quick"):
+        shared = [
+            {cell.name for cell in load_study(f"fashion-{part}{size}").cells}
+            for part in ("selection", "ablations", "extras")
+        ]
+        base = set.intersection(*shared)
+        assert base == {f"pytorch_fashion_mnist_resnet9_fp32_seed{seed}-fashion{size}" for seed in (42, 123, 456)}
+
+
+def test_the_network_that_is_chosen_is_the_quickest_within_the_margin():
+    table = pd.DataFrame({"model": ["a", "b", "c"], "test_accuracy": [0.9, 0.896, 0.8], "seconds": [9.0, 3.0, 1.0]})
+    best, chosen = networks.cheapest_of_the_best(table)
+    assert (best.model, chosen.model) == ("a", "b")
+
+
+def test_shares_of_units_are_over_all_layers_and_by_layer(read_chapter):
+    study = load_study("degradation-quick")
+    for cell in study.cells[:2]:
+        finish(cell, accuracy=0.8)
+    layers = neurons.measured(study)
+    assert neurons.shares(layers[layers.best], ["model"]).dead_share.tolist() == [0.2] * layers.model.nunique()
+    assert neurons.shares(layers, ["depth"]).dead_share.tolist() == pytest.approx([0.1, 0.2, 0.3])
+    scales = neurons.scales(layers, ["model"])
+    assert scales[(scales.epoch == 0) & (scales.depth == 2)].scale.tolist() == [0.5] * layers.model.nunique()
+
+
+def test_a_damaged_table_of_layers_is_named(read_chapter):
+    study = load_study("degradation-quick")
+    finish(study.cells[0], accuracy=0.8)
+    (records.folder(study.cells[0]) / "layers.csv").write_text("nothing")
+    with pytest.raises(DataError, match="layers.csv is damaged"):
+        neurons.measured(study)
+
+
+def test_train_errors_are_dashed_and_test_errors_solid_in_one_panel_a_comparison(read_chapter):
+    study = load_study("degradation-quick")
+    for cell in study.cells:
+        degrading(cell)
+    figure = draw_errors(epochs(study), study.comparisons)
+    assert [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes] == [
+        ["plain20", "plain56"],
+        ["resnet20", "resnet56"],
+    ]
+    bold = [line for line in figure.axes[0].lines if line.get_linewidth() > 1]
+    assert [line.get_linestyle() for line in bold] == ["--", "-", "--", "-"]
+    assert bold[0].get_ydata()[-1] == pytest.approx(100 * (1 - 0.9), abs=1)
+
+
+def test_scales_and_shares_are_drawn_for_every_level(read_chapter):
+    study = load_study("degradation-quick")
+    for cell in study.cells:
+        finish(cell, accuracy=0.8)
+    layers = neurons.measured(study)
+    figure = draw_scales(neurons.scales(layers, ["model"]), list(study.models), "model")
+    assert [axis.get_title("left") for axis in figure.axes[:3]] == [
+        "before the training",
+        "after epoch 1",
+        "after epoch 6",
+    ]
+    assert all(len(axis.lines) == 4 for axis in figure.axes)
+    shares = neurons.shares(layers, ["model", "depth"])
+    figure = draw_shares(shares, "depth", "dead_share", list(study.models), "model")
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(study.models)
+    assert [text.get_text() for text in figure.axes[0].texts[:3]] == ["10.0", "20.0", "30.0"]
