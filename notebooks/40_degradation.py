@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # Does depth make a network train worse?
 #
 # More layers should never hurt on the train set: the deeper network could copy the shallower one and let the other

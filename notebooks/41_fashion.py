@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # What does a small ResNet owe to its parts?
 #
 # Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. Three studies share their runs. The
@@ -66,7 +65,9 @@ if found.empty:
 # ## The networks
 #
 # Accuracy has a price. Multiply-adds are counted for one image, and seconds are those of a late epoch, without
-# validation.
+# validation. A network that is more accurate by less than the margin of half a point is not worth more time: among
+# those, the quickest is the base of the ablations. All have a `width`, the channels of their first stage, so that a
+# small version keeps the shape of the whole.
 
 # %%
 table = networks(study, found)
@@ -88,6 +89,11 @@ if len(table) > 1:
 #
 # One row is one change, in points of test accuracy against the base and the same seeds. The intervals are simultaneous:
 # with a probability of 95 % all of them contain the true differences. A change inside the band does not matter.
+#
+# An optimizer of another kind brings a learning rate of its own, since a rate that suits SGD ruins Adam; the study's
+# file says where each is from. A network without batch normalisation does not train at the base's rate. It is therefore
+# compared with the arm of its own rate too. The control, `noop`, repeats the base under another name. Its difference
+# must be zero to the last bit, and its judgement *equivalent*: anything else is a fault of this machinery.
 
 # %%
 effects = {one.against: compare(found, one) for one in study.comparisons if one.axis == "arm" and len(found)}
@@ -95,12 +101,16 @@ effects = {against: rows for against, rows in effects.items() if len(rows)}
 for against, rows in effects.items():
     accuracies = rows[rows.metric == "test_accuracy"]
     drawn = draw_ablations(ablations.by_question(ablations.simultaneous(accuracies), study))
-    caption = f"Every change against {against}, question by question, with Bonferroni's intervals and the margin."
-    alt = f"Differences of test accuracy to {against}, one row per arm, with intervals and the equivalence margin."
+    caption = f"Every change against {against}, with Bonferroni's intervals and the margin."
+    alt = f"Differences of test accuracy to {against}, one row per arm, and the equivalence margin."
     chapter.figure(drawn, f"changes_{against}", caption, alt)
 
 # %% [markdown]
 # ## Which clothes are confused
+#
+# Shirts, T-shirts, pullovers and coats have much the same outline. The left map shows how the base divides the images
+# of each true class among the classes it predicts, all seeds together. The right one is the level with the lowest mean
+# accuracy, and the map below is their difference: blue is less, red is more.
 
 # %%
 answered = answers(study)
@@ -108,28 +118,27 @@ main_answers = {level: answered[answered[main.axis] == level] for level in level
 if len(levels) > 1:
     worst = confusion.worst(answered, main)
     base, other = (confusion.confusion(main_answers[level], names) for level in (main.against, worst))
-    caption = f"Confusion of {main.against} and of {worst}, the least accurate, over all seeds, and their difference."
-    alt = "Heat maps of true against predicted classes: the base, the worst level, and the difference in points."
+    caption = f"Confusion of {main.against} and of {worst}, the least accurate, and their difference."
+    alt = "Heat maps of true against predicted classes."
     chapter.figure(draw_confusions(base, other, (main.against, worst)), "confusion", caption, alt)
 
 # %%
 if levels:
     base = confusion.confusion(main_answers[main.against], names)
     frequent = confusion.confused(base).head(8)
-    caption = f"The most confused pairs of classes of {main.against}, with their share of the true class."
+    caption = f"The classes that {main.against} confuses most, with the share of the true class."
     chapter.table(shown(frequent, list(frequent.columns)), "confused_pairs", caption)
 
 # %% [markdown]
 # The images that most seeds misclassify in the same way are often mislabelled, or cannot be told apart at this size.
+# Each has its true class first, then the predicted one, and the number of seeds that err in this way.
 
 # %%
 if levels:
     wrong = confusion.mistakes(main_answers[main.against], names).head(15)
     images = open_store(dataset.name).test_images[wrong.image.to_numpy()]
-    caption = (
-        f"Test images that {main.against} misclassifies: the true class, the predicted one, and by how many seeds."
-    )
-    alt = "Small grey images of clothes with their true and their predicted classes."
+    caption = f"Test images that {main.against} misclassifies."
+    alt = "Small grey images of clothes with their classes."
     chapter.figure(draw_mistakes(np.asarray(images), captions(wrong)), "mistakes", caption, alt)
 
 # %% [markdown]
@@ -138,7 +147,8 @@ if levels:
 # A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map (Lu et al.
 # 2019). It is *dormant* if its mean activation is at most 0.025 times that of its layer (Sokar et al. 2023). For
 # activations that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are
-# measured behind batch normalisation and activation, with the statistics of these images.
+# measured behind batch normalisation and activation, with the statistics of these images. A dead unit has no gradient
+# and costs time for nothing; whether it returns to life is a matter of the layers before it.
 
 # %%
 layers = neurons.measured(study)
@@ -146,25 +156,26 @@ best = layers[layers.best]
 units = neurons.shares(best, study.keys)
 means = units.groupby(main.axis, sort=False, as_index=False)[["dead_share", "dormant_share", "saturated_share"]].mean()
 if len(layers):
-    caption = "Dead, dormant and saturated units at the best epoch, in percent of all units, means over the seeds."
+    caption = "Units at the best epoch, in percent of all, means over the seeds."
     chapter.table(shown(means, list(means.columns)), "neurons", caption)
 
 # %%
 for column, rows in {"depth": best, "epoch": layers}.items() if len(layers) else ():
     drawn = draw_shares(neurons.shares(rows, [main.axis, column]), column, "dead_share", levels, main.axis)
     where = "layer by layer at the best epoch" if column == "depth" else "over the epochs, all layers"
-    alt = f"Heat map of the share of dead units, one row per {main.axis}, {where}."
+    alt = f"Heat map of the share of dead units {where}."
     chapter.figure(drawn, f"dead_by_{column}", f"Dead units {where}, mean over the seeds.", alt)
 
 # %% [markdown]
 # Batch normalisation and shortcuts are said to hinder dying (Arnekvist et al. 2020). The table compares the share of
-# dead units, pair by pair of the same seed. The margin is one point.
+# dead units, pair by pair of the same seed. The margin is one point. For batch normalisation, the comparison at one
+# learning rate is the one to read.
 
 # %%
 dying = {one.against: compare(units, one, ("dead_share",)) for one in study.comparisons if len(units)}
 for against, rows in dying.items():
     columns = ["level", "n", "mean_against", "mean_level", "delta", "ci_low", "ci_high", "holm_p", "judgement"]
-    caption = f"Dead units against {against} at the best epoch: means in percent, differences in points."
+    caption = f"Dead units against {against}: means in percent, differences in points."
     chapter.table(shown(rows, columns), f"dying_{against}", caption)
 
 # %% [markdown]
@@ -172,17 +183,15 @@ for against, rows in dying.items():
 
 # %%
 for against, rows in effects.items():
-    accuracies = rows[rows.metric == "test_accuracy"]
-    for judgement, judged in accuracies.groupby("judgement"):
-        listed = ", ".join(f"{row.level} ({points(row.delta)})" for row in judged.itertuples())
+    for judgement, judged in rows[rows.metric == "test_accuracy"].groupby("judgement"):
+        changes = ", ".join(f"{row.level} ({points(row.delta)})" for row in judged.itertuples())
         chapter.markdown(
-            f"- **Against {against}, {judgement}** in test accuracy (points, n = {judged.n.max()}): {listed}."
+            f"- **Against {against}, {judgement}** in points of accuracy, n = {judged.n.max()}: {changes}."
         )
 
 # %%
-structure = [arm for arm in study.departures if {"skip", "batch_norm"} & set(study.departures[arm].get("network", {}))]
 for against, rows in dying.items():
-    for row in rows[rows.level.isin(structure)].itertuples():
+    for row in rows[rows.level.isin(ablations.structural(study))].itertuples():
         chapter.markdown(
             f"- **{row.level}**: {percent(row.mean_level)} % of the units are dead, with {against} "
             f"{percent(row.mean_against)} %; {points(row.delta)} points ({row.judgement}, n = {row.n} seeds)."

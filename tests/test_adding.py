@@ -49,7 +49,7 @@ def copy(tmp_path_factory):
 def test_a_study_and_a_model_are_added_as_the_readme_says_and_appear_in_the_report(copy):
     copy.python("-m", "lib.data", "digits")
     planned = copy.python("-m", "lib.sweep", "plan", "my-ablation")
-    runs = [f"pytorch_digits_two_layers_fp32_seed42-mine-{arm}" for arm in ("base", "adamw")]
+    runs = [f"pytorch_digits_two_layers_fp32_seed42-mine{arm}" for arm in ("", "-adamw")]
     assert all(run in planned for run in runs)
     study = copy.root / "params/studies/my-ablation.yaml"
     two_steps = "  limits: {max_steps_train: 2, test_samples: 40}\n"

@@ -36,3 +36,10 @@ def by_question(table: pd.DataFrame, study: Matrix) -> pd.DataFrame:
     places = {arm: place for place, arm in enumerate(dict.fromkeys([*asked, *study.arms]))}
     ordered = table.sort_values("level", key=lambda arms: arms.map(places), kind="stable")
     return ordered.assign(question=ordered["level"].map(lambda arm: asked.get(arm, OTHER))).reset_index(drop=True)
+
+
+def structural(study: Matrix) -> list[str]:
+    """Return the arms that take shortcuts or batch normalisation out of a network, or put them in."""
+    return [
+        arm for arm, changes in study.departures.items() if {"skip", "batch_norm"} & set(changes.get("network", {}))
+    ]

@@ -26,9 +26,8 @@ def measured(study: Study) -> pd.DataFrame:
         if "layers.csv" in record.products
     ]
     columns = [*study.keys, *layers.COLUMNS, "best"]
-    return (
-        pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns).astype({"best": bool})
-    )
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+    return table[columns].astype({"best": bool})
 
 
 def shares(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
