@@ -91,8 +91,8 @@ if len(table) > 1:
 # with a probability of 95 % all of them contain the true differences. A change inside the band does not matter.
 #
 # An optimizer of another kind brings a learning rate of its own, since a rate that suits SGD ruins Adam; the study's
-# file says where each is from. A network without batch normalisation does not train at the base's rate. It is therefore
-# compared with the arm of its own rate too. The control, `noop`, repeats the base under another name. Its difference
+# file says where each is from. Without batch normalisation the whole network does not train at the base's rate. It has
+# a lower one, and is compared with the arm of that rate too. The control, `noop`, repeats the base under another name. Its difference
 # must be zero to the last bit, and its judgement *equivalent*: anything else is a fault of this machinery.
 
 # %%

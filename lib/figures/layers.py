@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from lib.analysis.contrasts import title
 from lib.figures.style import PALETTE, WIDTH, Drawing, styled
 
-SCALES = {"scale": "Activations, root mean square", "gradient": "Gradients of an image's loss, root mean square"}
+SCALES = {"scale": "Activations, RMS", "gradient": "Gradients, RMS"}
 
 
 @styled
 def draw_scales(scales: pd.DataFrame, levels: list[str], axis: str) -> Figure:
-    """Draw the scales of activations and gradients by depth at the first and the last measured epoch, one line a level.
+    """Draw the scales of activations and gradients by depth, before, early and late in the training, one line a level.
 
     `scales` is a table of `neurons.scales` with the column `axis`, whose `levels` are drawn. Epoch 0 is before the
     training.
@@ -29,9 +29,8 @@ def draw_scales(scales: pd.DataFrame, levels: list[str], axis: str) -> Figure:
                 panel.plot(found["depth"], found[column], color=colour, linewidth=1.3, label=title(level))
             panel.set_yscale("log")
             panel.set_title("before the training" if epoch == 0 else f"after epoch {epoch}")
-        row[0].set_ylabel(heading, fontsize=7)
-    for panel in panels[-1]:
-        panel.set_xlabel("Depth: activation layers from the input")
+        row[0].set_ylabel(heading)
+    figure.supxlabel("Depth: activation layers from the input", fontsize=8)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(levels), 6))
     return figure
 
