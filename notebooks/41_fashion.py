@@ -92,8 +92,9 @@ if len(table) > 1:
 #
 # An optimizer of another kind brings a learning rate of its own, since a rate that suits SGD ruins Adam; the study's
 # file says where each is from. Without batch normalisation the whole network does not train at the base's rate. It has
-# a lower one, and is compared with the arm of that rate too. The control, `noop`, repeats the base under another name. Its difference
-# must be zero to the last bit, and its judgement *equivalent*: anything else is a fault of this machinery.
+# a lower one, and is compared with the arm of that rate too. The control, `noop`, repeats the base under another name.
+# Its difference must be zero to the last bit, and its judgement *equivalent*: anything else is a fault of this
+# machinery.
 
 # %%
 effects = {one.against: compare(found, one) for one in study.comparisons if one.axis == "arm" and len(found)}
