@@ -106,7 +106,8 @@ for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPA
     chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt)
 
 # %%
-asked = {suffix: one for suffix, one in compared.items() if study.questions and one.axis == "arm"}
+own = "41_fashion" in study.chapters  # it has the figure itself
+asked = {suffix: one for suffix, one in compared.items() if study.questions and one.axis == "arm" and not own}
 for suffix, comparison in asked.items() if pairs else ():
     accuracies = tables[suffix][tables[suffix].metric == "test_accuracy"]
     for keys, rows in accuracies.groupby(comparison.group, sort=False):
@@ -149,9 +150,8 @@ for suffix, table in published.items() if pairs else ():
 # *different* if the corrected p of the t test is, else *undecided*. A real difference that lies within the margin is
 # therefore called equivalent: the margin defines what matters.
 #
-# If at least two pairs have the same difference, such as zero for an arm that changes nothing, there is no scatter to
-# test against. Such a row is judged by inspection: equivalent if the difference lies within the margin, else different.
-# It has no p and does not count in the correction.
+# If the differences of at least two pairs are all zero, such as those of an arm that changes nothing, there is no
+# scatter to test against. Such a row is equivalent by inspection. It has no p and does not count in the correction.
 
 # %%
 p_values = ["t_p", "holm_p", "wilcoxon_p", "tost_p", "tost_holm_p"]

@@ -39,7 +39,6 @@ def test_an_activation_without_a_zero_saturates(activation, saturated):
     network = linear([[-30, -30], [30, 30], [0.1, -0.1]], activation, nn.Linear(3, 2))
     (row,) = measure(network, IMAGES, LABELS)
     assert row["saturated"] == saturated
-    assert row["dead"] == (1 if isinstance(activation, nn.GELU | nn.SiLU) and row["dead"] else 0)
 
 
 def test_a_channel_is_one_unit_at_all_its_places():
@@ -79,15 +78,13 @@ def test_a_module_that_is_called_again_is_a_layer_again_and_inplace_hides_nothin
 def test_a_network_is_measured_in_the_order_of_its_layers_and_left_as_it_is(model, layers):
     network = build(model, (32, 32, 3), 10)
     before, mode = copy.deepcopy(network.state_dict()), network.training
-    torch.manual_seed(1)
-    state = torch.get_rng_state()
-    rows = measure(network, torch.rand(8, 3, 32, 32), torch.arange(8))
+    images, state = torch.rand(8, 3, 32, 32), torch.get_rng_state()
+    rows = measure(network, images, torch.arange(8))
     assert [row["depth"] for row in rows] == list(range(1, layers + 1))
     assert all(row["scale"] > 0 and row["gradient"] > 0 for row in rows)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.training == mode
     assert not any(parameter.grad is not None for parameter in network.parameters())
-    torch.manual_seed(1)
     assert torch.equal(state, torch.get_rng_state())
 
 

@@ -5,6 +5,7 @@ import importlib
 import io
 import math
 import random
+import shutil
 import weakref
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib import files
 from lib.data import generated
 from lib.errors import TrainingError
 from lib.runs import records
@@ -543,6 +545,7 @@ def test_a_record_counts_the_multiplications_of_one_image(digits):
     assert make(tiny("keras"), digits).multiply_adds is None
 
 
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler on a CPU")
 def test_a_compiled_network_trains_like_the_other(digits, elsewhere):
     plain, compiled = make(tiny("pytorch"), digits), make(tiny("pytorch", compile=True), digits)
     assert (plain.describe()["compiled"], compiled.describe()["compiled"]) == ("off", "on")
@@ -575,3 +578,23 @@ def test_where_compiling_fails_the_run_says_so_and_trains_as_without(digits, mon
     assert failed.describe()["compiled"] == "failed (RuntimeError: no compiler)"
     assert all((failed.model.state_dict()[name] == value).all() for name, value in plain.model.state_dict().items())
     assert np.array_equal(plain.predict("val").logits, failed.predict("val").logits)
+
+
+def measured_layers(cell):
+    return files.read_sealed(records.unfinished(cell) / "progress.json")["log"]["layers"]
+
+
+def test_all_that_pytorch_draws_alone_goes_on_after_a_stop_with_any_number_of_workers(digits, elsewhere):
+    """Dropout, rotation and erasing; and the measured layers are the same."""
+    settings = {
+        "network": {"width": 4, "dropout": 0.5},
+        "augmentation": {"crop_padding": 4, "flip": True, "rotation": 20.0, "erasing": 0.5},
+        "measurements": {"layer_images": 20, "layers_every": 1},
+    }
+    cells = [
+        tiny("pytorch", **settings, num_workers=workers).model_copy(update={"model": "resnet9"}) for workers in (0, 1)
+    ]
+    whole = outcome(cells[0], digits), measured_layers(cells[0])
+    elsewhere("second")
+    stop_in_the_second_epoch(cells[1], digits)
+    assert (outcome(cells[1], digits), measured_layers(cells[1])) == whole

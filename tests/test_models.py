@@ -235,6 +235,23 @@ def test_shortcut_b_is_a_projection_where_the_channels_change_and_nowhere_else()
     assert found == ["stage2.0.shortcut", "stage3.0.shortcut"]
 
 
+def test_resnet9_has_page_s_maps() -> None:
+    """Each stage's convolution comes before its pooling: 380 million multiply-adds for 32 pixels and 3 channels."""
+    network = pytorch_build("resnet9", 32)
+    maps = {}
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(
+                lambda _, inputs, output, name=name: maps.update({name: tuple(output.shape[1:])})
+            )
+    network(torch.zeros(1, 3, 32, 32))
+    sides = [32, 32, 16, 16, 16, 8, 4, 4]
+    assert list(maps.values()) == [
+        (width, side, side) for width, side in zip([64, 128, 128, 128, 256, 512, 512, 512], sides, strict=True)
+    ]
+    assert pytorch_networks.multiply_adds(network, (32, 32, 3)) == pytest.approx(380e6, rel=0.01)
+
+
 def test_resnet9_without_skips_has_no_sum_and_without_batch_norm_a_bias() -> None:
     network = pytorch_build("resnet9", 32, skip=False, batch_norm=False, activation="tanh", width=8)
     kinds = {type(layer) for layer in network.modules()}

@@ -49,7 +49,9 @@ def degrading(cell, plain56=0.7):
     """Leave a run in which depth costs a plain network train accuracy, and gains a residual one some."""
     last = {"plain20": 0.9, "plain56": plain56, "resnet20": 0.92, "resnet56": 0.95}[cell.model]
     log = log_of(cell, accuracy=0.8 + cell.seed / 1e5)
-    log["train_accuracy"] = np.linspace(0.2, last + (cell.seed % 7) / 1000 * (cell.model == "plain20"), len(log))
+    log["train_accuracy"] = np.linspace(
+        0.2, last + (cell.seed % 7) / 1000 * (cell.model in ("plain20", "resnet20")), len(log)
+    )
     finish(cell, accuracy=0.8, epochs=log, test_accuracy=0.78 + cell.seed / 1e5)
 
 
@@ -58,7 +60,7 @@ def test_the_chapter_on_degradation_gives_a_verdict_a_figure_and_json(read_chapt
     for cell in study.cells:
         degrading(cell)
     prose, saved = read_chapter("40_degradation", study.name)
-    assert "plain56 against plain20: degrades" in prose
+    assert "cifar10, fp32: plain56 against plain20: degrades" in prose
     assert "resnet56 against resnet20: does not degrade" in prose
     assert not re.search(r"\bnan\b", prose)
     expected = {"errors_cifar10_fp32.png", "scales_cifar10_fp32.png", "degradation.csv", "selection.csv"}
@@ -122,11 +124,14 @@ def test_the_stages_of_fashion_share_their_base(read_chapter):
             for part in ("selection", "ablations", "extras")
         ]
         base = set.intersection(*shared)
-        assert base == {f"pytorch_fashion_mnist_resnet9_fp32_seed{seed}-fashion{size}" for seed in (42, 123, 456)}
+        assert base == {
+            f"pytorch_fashion_mnist_resnet9_fp32_seed{seed}-fashion{size}"
+            for seed in load_study(f"fashion-extras{size}").seeds
+        }
 
 
 def test_the_network_that_is_chosen_is_the_quickest_within_the_margin():
-    table = pd.DataFrame({"model": ["a", "b", "c"], "test_accuracy": [0.9, 0.896, 0.8], "seconds": [9.0, 3.0, 1.0]})
+    table = pd.DataFrame({"model": ["a", "b", "c"], "acc_best": [0.9, 0.896, 0.8], "seconds": [9.0, 3.0, 1.0]})
     best, chosen = networks.cheapest_of_the_best(table)
     assert (best.model, chosen.model) == ("a", "b")
 
@@ -180,3 +185,37 @@ def test_scales_and_shares_are_drawn_for_every_level(read_chapter):
     figure = draw_shares(shares, "depth", "dead_share", list(study.models), "model")
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(study.models)
     assert [text.get_text() for text in figure.axes[0].texts[:3]] == ["10.0", "20.0", "30.0"]
+
+
+def test_findings_name_their_arm_and_each_arm_s_own_last_epoch(read_chapter, monkeypatch):
+    study = load_study("degradation")
+    for cell in study.cells:
+        degrading(cell)
+    prose, _ = read_chapter("40_degradation", "degradation")
+    for arm in ("base", "paper"):
+        assert f"cifar10, fp32, {arm}: plain56 against plain20: degrades" in prose
+        assert f"cifar10, fp32, {arm}: resnet56**: the gradient at the first activation is 0.34 times" in prose
+
+
+def test_a_model_with_one_arm_alone_stops_no_chapter(read_chapter):
+    study = load_study("degradation")
+    for cell in study.cells:
+        if cell.model != "plain20" or cell.arm == "paper":
+            degrading(cell)
+    prose, _ = read_chapter("40_degradation", "degradation")
+    assert "cifar10, fp32, paper: plain56 against plain20: degrades" in prose
+    assert "cifar10, fp32, base: plain56 against plain20: undecided" in prose
+
+
+def test_the_chapter_on_fashion_can_be_read_without_the_base(read_chapter):
+    study = load_study("fashion-ablations-quick")
+    for cell in study.cells:
+        if cell.arm == "noop":
+            finish(cell, accuracy=0.8)
+    prose, _ = read_chapter("41_fashion", study.name)
+    assert "3 of 54 runs have results" in prose
+
+
+def test_a_best_epoch_that_one_run_alone_measured_is_no_column_over_the_epochs():
+    table = pd.DataFrame({"seed": [1, 1, 1, 2, 2], "epoch": [0, 3, 4, 0, 4]})
+    assert neurons.regular(table, ["seed"]).epoch.tolist() == [0, 4, 0, 4]

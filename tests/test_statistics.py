@@ -155,28 +155,23 @@ def test_a_difference_beyond_the_margin_is_different_and_a_noisy_one_undecided()
         ([0.9, 0.8], [], "no seed is finished in both", "undecided"),
         ([0.9], [0.9], "one pair has no spread to test against", "undecided"),
         ([0.9, 0.8], [0.9, 0.8], f"all differences are zero: {INSPECTED}", "equivalent"),
-        ([0.9, 0.8, 0.7], [0.904, 0.804, 0.704], f"all differences are equal: {INSPECTED}", "equivalent"),
-        ([0.9, 0.8, 0.7], [0.905, 0.805, 0.705], f"all differences are equal: {INSPECTED}", "different"),
-        ([0.9, 0.8, 0.7], [0.89, 0.79, 0.69], f"all differences are equal: {INSPECTED}", "different"),
+        ([0.9, 0.8, 0.7], [0.904, 0.804, 0.704], "all differences are equal: no spread to test against", "undecided"),
+        ([0.9, 0.8, 0.7], [0.89, 0.79, 0.69], "all differences are equal: no spread to test against", "undecided"),
     ],
-    ids=["one pair", "no pair", "one zero", "all zero", "equal inside", "equal at the margin", "equal outside"],
+    ids=["one pair", "no pair", "one zero", "all zero", "equal inside", "equal outside"],
 )
 @pytest.mark.filterwarnings("error")
-def test_differences_without_a_spread_have_no_p_and_two_or_more_are_judged_by_inspection(
-    keras, pytorch, reason, judgement
-):
+def test_differences_without_a_spread_have_no_p_and_zeros_are_judged_by_inspection(keras, pytorch, reason, judgement):
     row = accuracy(results(keras, pytorch))
     assert row["reason"] == reason
     assert row[["t_p", "holm_p", "tost_p", "tost_holm_p", "ci_low", "ci_high", "cohens_d_z", "detectable"]].isna().all()
     assert row["judgement"] == judgement
 
 
-@pytest.mark.parametrize(("factor", "judgement"), [(1.04, "equivalent"), (1.06, "different"), (0.94, "different")])
-def test_equal_ratios_are_judged_by_inspection_against_the_margin_of_the_ratio(factor, judgement):
-    row = compare(results(KERAS, factor * KERAS)).set_index("metric").loc["images_per_sec_avg"]
-    assert row["reason"] == f"all ratios are equal: {INSPECTED}"
+def test_equal_speeds_are_equivalent_by_inspection():
+    row = compare(results(KERAS, KERAS)).set_index("metric").loc["images_per_sec_avg"]
     assert np.isnan(row["tost_p"])
-    assert row["judgement"] == judgement
+    assert row["judgement"] == "equivalent"
 
 
 def test_speeds_with_equal_differences_are_tested_for_equivalence_by_their_ratio():

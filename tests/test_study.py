@@ -97,7 +97,7 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
         ({"model": ["resnet20"]}, "model: unknown key; choose from: .*models"),
         (
             {"models": ["resnet21"]},
-            "models.0: .*21 is not 6n . 2.*20 and 26.*choose from: mobilenetv2, resnet50.*given: 'resnet21'",
+            "models.0: .*21 is not 6n . 2, like 20 or 26.*choose from: mobilenetv2, resnet50.*given: 'resnet21'",
         ),
         ({"datasets": ["mnist"]}, "datasets.0: unknown; choose from: digits, cifar10.*given: 'mnist'"),
         ({"chapters": ["99_none"]}, "chapters.0: unknown; choose from: 01_data, 02_parity.*given: '99_none'"),
@@ -180,6 +180,18 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
             {"arms": {"adamw": {"optimizer": {"name": "adamw", "learning_rate": 0.001}}}},
             "arm adamw: Keras has no twin of optimizer.name: adamw: leave keras out",
         ),
+        ({"settings": {"measurements": {"layer_images": 1}}}, "layer_images: one image has no batch statistics"),
+        ({"settings": {"measurements": {"layer_images": 145}}, "frameworks": ["pytorch"]}, "145 is above the 144 val"),
+        (
+            {"settings": {"measurements": {"layer_images": 9}}, "frameworks": ["pytorch"], "models": ["convnext_tiny"]},
+            "layers of convnext_tiny cannot be measured",
+        ),
+        ({"settings": {"measurements": {"layer_images": 9}}}, "Keras has no twin of measurements.layer_images: 9"),
+        ({"settings": {"compile": True}}, "Keras has no twin of compile: True"),
+        ({"settings": {"augmentation": {"rotation": 200.0}}}, "rotation: .*less than or equal to 180"),
+        ({"settings": {"augmentation": {"erasing": 0.5}}}, "Keras has no twin of augmentation.erasing: 0.5"),
+        ({"settings": {"network": {"skip": False, "shortcut": "B"}}}, "a plain network has no shortcut"),
+        ({"chapters": ["40_degradation"]}, "40_degradation needs a contrast of models"),
         ({"settings": {"network": {"shortcut": "C"}}}, "network.*shortcut: Input should be 'A' or 'B'.*given: 'C'"),
         ({"settings": {"network": {"skip": False}}}, "Keras has no twin of network.skip: False"),
         (

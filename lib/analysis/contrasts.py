@@ -56,7 +56,7 @@ COLUMNS = {
     "tost_p": "two one-sided paired t tests against the margin, p; NaN without a spread, as in a row by inspection",
     "tost_holm_p": "tost_p after Holm's correction over all rows that have one",
     "detectable": "smallest difference a paired t test detects with power 0.8 at alpha 0.05, given sd_difference",
-    "judgement": "equivalent, different or undecided: by corrected tests or, without a spread, by inspection",
+    "judgement": "equivalent, different or undecided, by corrected tests; by inspection if all differences are zero",
     "reason": "why a value is missing, whether the row is judged by inspection, or which seeds are left out",
 }
 """The columns of `compare` after those of the group, each with its meaning."""
@@ -122,9 +122,9 @@ def compare(results: pd.DataFrame, comparison: Comparison, metrics: Sequence[str
     margin (`tost_holm_p` below 0.05), else *different* if it is not zero (`holm_p` below 0.05), else *undecided*. A
     significant difference within the margin is therefore judged equivalent: the margin defines what matters.
 
-    At least two pairs with equal differences, such as those of an arm that changes nothing, have no spread to test
-    against. Such a row is judged by inspection: equivalent inside the margin, different elsewhere. It has no p of TOST
-    and does not count in Holm's correction.
+    At least two pairs whose differences are all zero, such as those of an arm that changes nothing, have no spread to
+    test against. Such a row is equivalent by inspection. It has no p and does not count in Holm's correction. Any other
+    row without a spread is undecided.
 
     Returns:
         The columns of the comparison's group, then `COLUMNS`.
@@ -213,7 +213,7 @@ def _compare(found: pd.DataFrame, metric: Metric) -> dict[str, object]:
     n, lost = len(whole), len(found) - len(whole)
     low, high = metric.bounds
     row = {"n": n, "margin_low": low, "margin_high": high}
-    row |= {"judgement": "", "reason": _reason(differences, judged, lost)}
+    row |= {"judgement": "", "reason": _reason(differences, lost)}
     if n:
         row |= {"mean_against": first.mean(), "mean_level": second.mean(), "delta": differences.mean()}
         row |= {"ratio": np.exp(judged.mean())} if metric.on_ratio else {}
@@ -223,23 +223,19 @@ def _compare(found: pd.DataFrame, metric: Metric) -> dict[str, object]:
         row |= _difference_test(differences)
     if varies(judged):
         row |= _equivalence_test(judged, metric)
-    elif n > 1:
-        seen = np.exp(judged[0]) if metric.on_ratio else judged[0]
-        row |= {"judgement": "equivalent" if low < seen < high else "different"}
+    elif n > 1 and not judged.any():
+        row |= {"judgement": "equivalent"}
     return row
 
 
-def _reason(differences: np.ndarray, judged: np.ndarray, lost: int) -> str:
-    """Say what is missing; `judged` are the differences or the logarithms of the ratios."""
+def _reason(differences: np.ndarray, lost: int) -> str:
     reasons = []
     if len(differences) == 0:
         reasons.append("no seed is finished in both")
     elif len(differences) == 1:
         reasons.append("one pair has no spread to test against")
-    elif not varies(judged):
-        values = "ratios" if varies(differences) else "differences"
-        what = "equal" if differences.any() else "zero"
-        reasons.append(f"all {values} are {what}: judged by inspection, not by a test")
+    elif not differences.any():
+        reasons.append("all differences are zero: judged by inspection, not by a test")
     elif not varies(differences):
         reasons.append("all differences are equal: no spread to test against")
     if lost and len(differences):

@@ -30,22 +30,23 @@ PAPER = {
 REIMPLEMENTED = {
     "plain20": Published(10.08, "techxzen/pytorch-residual-networks"),
     "plain56": Published(15.39, "techxzen/pytorch-residual-networks"),
-    "resnet20": Published(8.27, "akamaster/pytorch_resnet_cifar10"),
-    "resnet56": Published(6.61, "akamaster/pytorch_resnet_cifar10"),
+    "resnet20": Published(8.74, "techxzen/pytorch-residual-networks"),
+    "resnet56": Published(7.41, "techxzen/pytorch-residual-networks"),
 }
-"""Numbers of public reimplementations in PyTorch, each of one run on all 50,000 train images."""
+"""Errors of a public reimplementation in PyTorch that has all four networks: one run each, after its last iteration."""
 
 
 def comparisons(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     """Return every comparison of models that the study states, in train and in test accuracy, with its verdict.
 
-    `results` has the column `train_accuracy_last`. Holm's correction is over the rows of one contrast.
+    `results` has the column `train_accuracy_last`. Holm's correction is over the rows of one contrast and metric.
 
     Returns:
         The columns of `contrasts.compare` and `verdict`: for the train accuracy whether depth "degrades", "does not
         degrade", or "undecided"; empty for the test accuracy.
     """
-    tables = [contrasts.compare(results, one, METRICS) for one in study.comparisons if one.axis == "model"]
+    models = [one for one in study.comparisons if one.axis == "model"]
+    tables = [contrasts.compare(results, one, (metric,)) for one in models for metric in METRICS]
     table = pd.concat(tables, ignore_index=True)
     return table.assign(verdict=[_verdict(row) for row in table.itertuples()])
 
@@ -82,3 +83,22 @@ def summary(study: Study, results: pd.DataFrame) -> pd.DataFrame:
         other_error=[one.error for one in other],
         other_source=[one.source for one in other],
     )
+
+
+def fading(layers: pd.DataFrame, group: list[str]) -> pd.DataFrame:
+    """Return how the gradient changes from the last activation to the first, one row per group and model.
+
+    `layers` is the table of `neurons.measured`.
+
+    Returns:
+        Columns `group`, `model`, and the ratio of the gradient's scale at the first activation to that at the last one,
+        `before` the training and `after` it, in means over the seeds.
+    """
+    rows = []
+    for keys, found in layers.groupby([*group, "model"], sort=False):
+        ratios = []
+        for epoch in (found["epoch"].min(), found["epoch"].max()):
+            by_depth = found[found["epoch"] == epoch].groupby("depth")["gradient"].mean()
+            ratios.append(by_depth.iloc[0] / by_depth.iloc[-1])
+        rows.append((*keys, *ratios))
+    return pd.DataFrame(rows, columns=[*group, "model", "before", "after"])

@@ -30,6 +30,16 @@ def measured(study: Study) -> pd.DataFrame:
     return table[columns].astype({"best": bool})
 
 
+def regular(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the epochs of a table of `measured` that every run has; a best epoch may be one run's alone.
+
+    `keys` are the columns that identify a run.
+    """
+    runs = len(table[keys].drop_duplicates())
+    having = table[[*keys, "epoch"]].drop_duplicates()["epoch"].value_counts()
+    return table[table["epoch"].isin(having[having == runs].index)]
+
+
 def shares(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Return the shares of dead, dormant and saturated units among all units of a table of `measured`, one row a group.
 

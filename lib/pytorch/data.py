@@ -1,6 +1,6 @@
 """PyTorch's input pipeline: a `DataLoader` whose sampler draws every random number.
 
-The sampler draws an epoch's order, crops and flips in the main process, from one seeded generator or from the stream
+The sampler draws an epoch's order and augmentation in the main process, from one seeded generator or from the stream
 that both frameworks share. Results do not depend on the number of workers.
 """
 
@@ -114,12 +114,12 @@ class PlainImages(Dataset):
 
 
 def _erase(image: torch.Tensor, seed: int) -> torch.Tensor:
-    """Set a random rectangle of a normalised image to 0: 2 % to 33 % of its area, with sides of 0.3 to 3.3.
+    """Set a random rectangle of a normalised image to 0: 2 % to 33 % of its area, aspect ratio 0.3 to 3.3.
 
     Source: `torchvision.transforms.v2.RandomErasing`, with its defaults.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # and not that of a GPU, which dropout uses
         return ERASING(image)
 
 

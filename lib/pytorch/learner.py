@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 
 from lib import environment
 from lib.data.store import Store
+from lib.errors import TrainingError
 from lib.pytorch.compilation import compiled
 from lib.pytorch.data import PlainImages, evaluation_loader, start_workers, training_loader
 from lib.pytorch.layers import measure
@@ -47,7 +48,7 @@ class PyTorchLearner:
 
     def _begin(self, settings: Settings) -> None:
         """Seed everything, then make the network, its optimizer and its loaders."""
-        self._settings = settings
+        self._settings, self._peak_memory_mb = settings, 0.0
         make_deterministic(self._cell.seed, settings.tf32)
         self.model = self._network()
         self.parameters = parameters(self.model)
@@ -65,7 +66,7 @@ class PyTorchLearner:
             self._compile()
 
     def _compile(self) -> None:
-        """Compile the network, or go on with it as it is where that does not work, and say so."""
+        """Compile the training step's network, or go on with it as it is where that does not work, and say so."""
         batch = self._settings.batch_size // self._settings.accumulation_steps
         height, width, channels = self._store.dataset.shape
         images = torch.zeros(batch, channels, height, width, device=self._device, dtype=self._type)
@@ -173,15 +174,24 @@ class PyTorchLearner:
         logits, labels = [], []
         for images, batch_labels in self._evaluation[split]:
             with self._autocast():
-                logits.append(self._forward(self._on_device(images)).to(self._type))
+                logits.append(self.model(self._on_device(images)).to(self._type))
             labels.append(batch_labels)
         return Predictions(torch.cat(logits).cpu().numpy(), torch.cat(labels).numpy())
 
     def layers(self, images: int) -> list[dict[str, Any]]:
-        """Measure the activation layers on this many val images, normalised as in an evaluation, in float32."""
+        """Measure the activation layers on this many val images, in one batch without augmentation."""
         val = PlainImages(self._store.split("val", images), self._store)
         batch, labels = default_collate([val[position] for position in range(len(val))])
-        return measure(self.model, self._on_device(batch), labels.to(self._device))
+        self._peak_memory_mb = self.peak_memory_mb()
+        try:
+            return measure(self.model, self._on_device(batch), labels.to(self._device))
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                f"{self._cell.name}: {images} images are too many to measure at once: lower `measurements.layer_images`"
+            ) from None
+        finally:
+            if self._device.type == "cuda":  # the measurement's peak is not the training's
+                torch.cuda.reset_peak_memory_stats()
 
     def save_weights(self, path: Path) -> None:
         """Write the model's `state_dict`."""
@@ -205,9 +215,12 @@ class PyTorchLearner:
         return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler}
 
     def peak_memory_mb(self) -> float:
-        """Return the GPU's peak of allocated memory in MiB, or without a GPU the process's peak of resident memory."""
+        """Return the GPU's peak of allocated memory in MiB, or without a GPU the process's peak of resident memory.
+
+        The GPU's is without the measurement of layers.
+        """
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated() / 2**20
+            return max(self._peak_memory_mb, torch.cuda.max_memory_allocated() / 2**20)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def describe(self) -> dict[str, str]:

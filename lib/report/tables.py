@@ -18,6 +18,11 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}"
 
 
+def named(row: tuple, columns: Sequence[str]) -> str:
+    """Write the values of some columns of a table's row, as `itertuples` gives it."""
+    return ", ".join(getattr(row, column) for column in columns)
+
+
 def points_between(difference: float, low: float, high: float) -> str:
     """Write a difference of two shares in points with its 95 % interval, or alone where it has none."""
     interval = "" if np.isnan(low) else f" (95 % {points(low)} to {points(high)})"
@@ -39,6 +44,18 @@ COLUMNS = {
     "images_per_sec_avg_late": ("images/s, late", "{:,.0f}"),
     "speed_ratio": ("speed, AMP / fp32", "{:.2f}"),
     "memory_ratio": ("peak memory, AMP / fp32", "{:.2f}"),
+    "parameters": ("parameters", "{:,.0f}"),
+    "multiply_adds": ("multiply-adds", "{:,.0f}"),
+    "seconds": ("s an epoch", "{:.1f}"),
+    "train_error": ("train error, %", "{:.2f}"),
+    "test_error": ("test error, %", "{:.2f}"),
+    "test_error_sd": ("SD", "{:.2f}"),
+    "paper_error": ("He et al., %", "{:.2f}"),
+    "other_error": ("reimplemented, %", "{:.2f}"),
+    "other_source": ("by", None),
+    "dead_share": ("dead, %", percent),
+    "dormant_share": ("dormant, %", percent),
+    "saturated_share": ("saturated, %", percent),
     "smallest Wilcoxon p": ("smallest Wilcoxon p", "{:.4f}"),
     "detectable d_z": ("detectable d_z", "{:.2f}"),
     "detectable d_z, corrected": ("detectable d_z, corrected", "{:.2f}"),

@@ -26,7 +26,8 @@ COLUMNS = {
 kind. A unit is a channel of a convolution or a feature. `dead` units are zero on every image (Lu et al. 2019, arXiv
 1903.06733). `dormant` units have a mean absolute activation of at most 0.025 times the mean over their layer (Sokar et
 al. 2023, arXiv 2302.12902, definition 3.1). `saturated` units have a slope of at most 0.02 on every image. `scale` is
-the root mean square of the layer's output, and `gradient` that of the gradient of an image's loss with respect to it.
+the root mean square of the layer's output, and `gradient` that of the gradient with respect to it of the sum of the
+images' losses.
 """
 
 

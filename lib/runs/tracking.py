@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import ParameterError, described
-from lib.runs import records
+from lib.runs import log, records
 from lib.study.cells import Cell
 
 _NO_SCORES = ("epoch", "test_images")
@@ -61,7 +61,8 @@ def end(cell: Cell, rows: list[dict[str, Any]], result: dict[str, float], epoch_
     """
     if cell.settings.tracking.tensorboard:
         with _harmless(cell):
-            _append(cell, {epoch_best: result})
+            logged = log.MEASURED if cell.settings.measurements.test_each_epoch else ()
+            _append(cell, {epoch_best: {name: value for name, value in result.items() if name not in logged}})
     if cell.settings.tracking.wandb:
         with _harmless(cell):
             _write_offline(cell, rows, result | {"epoch_best": epoch_best})

@@ -94,6 +94,7 @@ def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
             settings=settings,
         )
         _refuse_without_twin(cell, file)
+        _refuse_to_measure(cell, file)
         yield Entry(arm=arm, cell=cell)
 
 
@@ -133,6 +134,15 @@ def _refuse_without_twin(cell: Cell, file: Path) -> None:
             f"{shown(file)}{arm}: Keras has no twin of {', '.join(missing)}: leave keras out of `frameworks`, or the "
             "setting out"
         )
+
+
+def _refuse_to_measure(cell: Cell, file: Path) -> None:
+    """Refuse to measure the layers of a network where that is not possible, or on more images than val has."""
+    images, val = cell.settings.measurements.layer_images, DATASETS[cell.dataset].val
+    if images and find(cell.model).channels_last:
+        raise ParameterError(f"{shown(file)}: the layers of {cell.model} cannot be measured: leave `layer_images` out")
+    if images > val:
+        raise ParameterError(f"{shown(file)}: layer_images {images} is above the {val} val images of {cell.dataset}")
 
 
 def _network_without_twin(cell: Cell, model: Model) -> list[str]:

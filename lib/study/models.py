@@ -21,7 +21,8 @@ class Model:
     `family` names the file of its builder in `lib/pytorch/networks/` and, for a network with a `twin`, in
     `lib/keras/networks/`. `arguments` are the builder's keywords for this member of the family; `options` validates the
     keywords that a study may add as `network`. `sizes` are the accepted heights and widths in pixels (None: any).
-    `recipe` is an entry of `params/train.yaml` that the model recommends.
+    `recipe` is an entry of `params/train.yaml` that the model recommends. `channels_last`: its activations have their
+    channels in the last dimension, so that its layers cannot be measured.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Model:
     options: type[Strict] = Strict
     sizes: tuple[int, ...] | None = None
     recipe: str | None = None
+    channels_last: bool = False
 
     @property
     def frameworks(self) -> tuple[Framework, ...]:
@@ -44,7 +46,7 @@ class Model:
             ParameterError: the message lists the sizes.
         """
         height, width, _ = shape
-        sizes = self.twin.sizes if framework == "keras" and self.twin.sizes else self.sizes
+        sizes = (framework == "keras" and self.twin and self.twin.sizes) or self.sizes
         if sizes and (height != width or height not in sizes):
             choices = ", ".join(f"{size}x{size}" for size in sizes)
             raise ParameterError(
@@ -57,7 +59,7 @@ MODELS = {
     for model in (
         Model("mobilenetv2", "mobilenet", twin=mobilenet.TWIN, sizes=SMALL),
         Model("resnet50", "resnet", twin=resnet.TWIN, options=resnet.Options, sizes=(28, *SMALL)),
-        Model("convnext_tiny", "convnext", twin=convnext.TWIN, sizes=SMALL),
+        Model("convnext_tiny", "convnext", twin=convnext.TWIN, sizes=SMALL, channels_last=True),
         Model("resnet20", "cifar_resnet", {"depth": 20}, twin=cifar_resnet.TWIN, options=cifar_resnet.Options),
         Model("resnet56", "cifar_resnet", {"depth": 56}, options=cifar_resnet.Options),
         Model("plain20", "cifar_resnet", {"depth": 20, "skip": False}, options=cifar_resnet.Plain),

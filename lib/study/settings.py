@@ -88,7 +88,7 @@ class MultiStep(Strict):
 
     @field_validator("milestones")
     @classmethod
-    def _increase(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+    def _increasing_shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if not all(0 < share < 1 for share in value):
             raise ValueError("milestones are shares of the run, between 0 and 1: epoch 100 of 200 is 0.5")
         if list(value) != sorted(set(value)):
@@ -163,6 +163,13 @@ class Measurements(Strict):
     test_each_epoch: bool = False
     layer_images: Annotated[int, Field(ge=0)] = 0
     layers_every: Count = 10
+
+    @field_validator("layer_images")
+    @classmethod
+    def _more_than_one(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("one image has no batch statistics: take 2 or more, or 0 for no measurement")
+        return value
 
 
 class Pairing(Strict):

@@ -117,6 +117,8 @@ class Matrix(Strict):
             raise ValueError(f"contrasts compare with {' '.join(twice)} twice: name all its `levels` in one")
         for contrast in self.contrasts:
             self._agree_on(contrast)
+        if "40_degradation" in self.chapters and not any(one.axis == "model" for one in self.contrasts):
+            raise ValueError("chapters: 40_degradation needs a contrast of models")
         if "02_parity" in self.chapters and not any(find(model).twin for model in self.models):
             raise ValueError("chapters: 02_parity needs a model that both frameworks have")
         return self

@@ -58,7 +58,7 @@ def validated(model: type[M], content: dict[str, Any], path: Path, part: str = "
     try:
         return model.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        problems = "\n  ".join(_explain(problem, model) for problem in error.errors())
+        problems = "\n  ".join(_explain(problem, model) for problem in _innermost(error.errors()))
         raise ParameterError(f"{where}:\n  {problems}") from None
     except (TypeError, ValueError) as error:  # a key that is not text, or an alias that refers to itself
         raise ParameterError(f"{where}: {error}") from None
@@ -67,6 +67,12 @@ def validated(model: type[M], content: dict[str, Any], path: Path, part: str = "
 def shown(path: Path) -> str:
     """Return a path for a message, relative to the project's folder if it is inside."""
     return str(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path)
+
+
+def _innermost(problems: list[Any]) -> list[Any]:
+    """Leave out that a list is too short where an entry of it is wrong: a wrong entry does not count."""
+    inside = {problem["loc"][:-1] for problem in problems}
+    return [one for one in problems if not (one["type"] == "too_short" and one["loc"] in inside)]
 
 
 def _explain(problem: Any, model: type[Strict]) -> str:

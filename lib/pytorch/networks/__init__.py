@@ -45,7 +45,7 @@ def build(
 
 
 def multiply_adds(model: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Count the multiplications with addition that a network makes for one image (height, width, channels).
+    """Count a network's multiply-adds for one image (height, width, channels).
 
     Convolutions and products of matrices are counted. Source: `torch.utils.flop_counter`, which counts two operations
     for each.

@@ -6,10 +6,10 @@ from functools import partial
 from torch import Tensor, nn
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
-"""The activations by name, each at the constants of `torch.nn`."""
+"""The activations by name, each with its defaults in `torch.nn`."""
 
-RESNET9 = ("1", "M", "2r", "M", "4", "M", "8r")
-"""ResNet-9 (Page 2019, "How to train your ResNet"): multiples of `width`, `M` a max-pool, `r` a residual behind it."""
+RESNET9 = ("1", "2", "M", "r", "4", "M", "8", "M", "r")
+"""ResNet-9 (Page 2019, "How to train your ResNet"): multiples of `width`, `M` a max-pool, `r` a residual."""
 
 VGG11 = ("1", "M", "2", "M", "4", "4", "M", "8", "8", "M", "8", "8")
 """VGG-11 (Simonyan and Zisserman 2015, table 1, A) without its last max-pool, which needs 32 pixels."""
@@ -29,9 +29,10 @@ def build(
 ) -> nn.Module:
     """Build the network of a plan for images of 16 pixels or more; without `skip` a residual is two plain convolutions.
 
-    The last map is reduced by a global max-pool and mapped to logits by one linear layer, as in ResNet-9; its factor of
-    0.125 on the logits is left out, and VGG's three linear layers with it. Without batch normalisation a convolution
-    has a bias. With 3 channels, 10 classes and width 64, ResNet-9 has 6.57 million parameters, VGG-11 9.23 million.
+    The last map is reduced by a global max-pool and mapped to logits by one linear layer, as in ResNet-9. The layer has
+    a bias, unlike Page's, and no factor of 0.125 behind it; VGG's three linear layers are left out. Without batch
+    normalisation a convolution has a bias. With 3 channels, 10 classes and width 64, ResNet-9 has 6.57 million
+    parameters, VGG-11 9.23 million.
     """
     block = partial(Convolution, batch_norm=batch_norm, activation=ACTIVATIONS[activation])
     return Pooled(shape[-1], classes, PLANS[plan], width, skip, block, dropout)
@@ -80,12 +81,12 @@ class Pooled(nn.Module):
         for step in plan:
             if step == "M":
                 layers.append(nn.MaxPool2d(2))
-                continue
-            inputs, channels = channels, width * int(step.rstrip("r"))
-            layers.append(block(inputs, channels))
-            if step.endswith("r"):
+            elif step == "r":
                 pair = (block(channels, channels), block(channels, channels))
                 layers.append((Residual if skip else nn.Sequential)(*pair))
+            else:
+                inputs, channels = channels, width * int(step)
+                layers.append(block(inputs, channels))
         self.body = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels, classes)

@@ -9,7 +9,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from lib.pytorch.alignment import layers
 
 MEMBERS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
-"""The block and the blocks a stage of each depth (He et al. 2016, table 1)."""
+"""The block, and the number of blocks per stage, of each depth (He et al. 2016, table 1)."""
 
 
 def build(shape: tuple[int, int, int], classes: int, depth: int = 50, width: int = 64) -> nn.Module:

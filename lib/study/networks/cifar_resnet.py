@@ -1,7 +1,9 @@
 """The networks of He et al. (2016) for CIFAR; the ResNet of 20 layers is written twice by this project."""
 
 import re
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
 
 from lib.errors import ParameterError
 from lib.study.strict import Count, Strict
@@ -28,6 +30,12 @@ class Options(Plain):
     skip: bool = True
     shortcut: Literal["A", "B"] = "A"
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.shortcut == "B" and not self.skip:
+            raise ValueError("a plain network has no shortcut: leave `shortcut` out")
+        return self
+
 
 def blocks(depth: int) -> int:
     """Return n, the blocks of each of the three stages, for a depth of 6n + 2 layers.
@@ -37,8 +45,8 @@ def blocks(depth: int) -> int:
     """
     count, rest = divmod(depth - 2, 6)
     if rest or count < 1:
-        near = [depth for depth in (6 * count + 2, 6 * count + 8) if depth > 2]
-        raise ParameterError(f"depth {depth} is not 6n + 2: the nearest are {' and '.join(map(str, near))}")
+        near = " or ".join(str(depth) for depth in (6 * count + 2, 6 * count + 8) if depth > 2)
+        raise ParameterError(f"depth {depth} is not 6n + 2, like {near}")
     return count
 
 

@@ -1,6 +1,6 @@
 """Stacks of 3x3 convolutions with a max-pool between stages: ResNet-9 and VGG-11, for small images."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,8 +10,6 @@ from lib.study.strict import Count, Strict
 class Options(Strict):
     """What a study may change: `width` is the first stage's channels, `dropout` the share dropped before the head."""
 
-    pytorch_only: ClassVar = frozenset({"width", "batch_norm", "activation", "dropout"})
-
     width: Count = 64
     batch_norm: bool = True
     activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh"] = "relu"
@@ -20,7 +18,5 @@ class Options(Strict):
 
 class Residual(Options):
     """`skip`: with the sums around pairs of convolutions, or else plain."""
-
-    pytorch_only: ClassVar = Options.pytorch_only | {"skip"}
 
     skip: bool = True
