@@ -13,10 +13,9 @@ import pandas as pd
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
 
 from lib.errors import ParameterError, one_line
-from lib.pytorch.networks import build, parameters
+from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
@@ -44,16 +43,12 @@ class Size(NamedTuple):
 def network_size(dataset: str, model: str, options: tuple[tuple[str, Any], ...] = ()) -> Size:
     """Count the operations and the parameters of a network, with options as pairs, on a dataset's images.
 
-    A multiply-add is two operations. Convolutions and matrix products count, as in PyTorch's `FlopCounterMode`; all
-    other operations are negligible.
+    A multiply-add is two operations; all other operations are negligible.
     """
     facts = DATASETS[dataset]
-    height, width, channels = facts.shape
     with torch.device("meta"):
-        network = build(model, facts.shape, facts.classes, options=dict(options)).eval()
-        with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, channels, height, width))
-    return Size(counter.get_total_flops(), parameters(network))
+        network = build(model, facts.shape, facts.classes, options=dict(options))
+        return Size(2 * multiply_adds(network, facts.shape), parameters(network))
 
 
 def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
@@ -107,8 +102,9 @@ def _seconds(cell: Cell, forward: float) -> float:
     steps = steps_per_epoch(settings, min(settings.limits.train_samples or facts.train, facts.train - facts.val))
     limit = evaluation_images(settings) or facts.train
     step = max(TRAINING_PASSES * settings.batch_size * forward, LEAST_STEP_SECONDS)
-    validated = min(facts.val, limit) * forward
-    return settings.epochs * (steps * step + validated) + min(facts.test, limit) * forward
+    validated, tested = (min(images, limit) * forward for images in (facts.val, facts.test))
+    each = tested if settings.measurements.test_each_epoch else 0
+    return settings.epochs * (steps * step + validated + each) + tested
 
 
 def main() -> None:
