@@ -530,10 +530,12 @@ def test_a_network_of_one_framework_starts_from_its_own_weights_in_a_shared_pair
     assert all((own[name].cpu() == expected[name]).all() for name in expected)
 
 
-def test_measurements_change_no_number(digits, elsewhere):
-    plain = outcome(tiny("pytorch"), digits)
+@pytest.mark.parametrize(("framework", "layer_images"), [("keras", 0), ("pytorch", 20)])
+def test_measurements_change_no_number(digits, elsewhere, framework, layer_images):
+    plain = outcome(tiny(framework), digits)
     elsewhere("second")
-    log, *rest = outcome(tiny("pytorch", measurements={"layer_images": 20, "test_each_epoch": True}), digits)
+    measurements = {"layer_images": layer_images, "test_each_epoch": True}
+    log, *rest = outcome(tiny(framework, measurements=measurements), digits)
     with_test = pd.read_csv(io.StringIO(log), dtype=str, index_col=0)
     assert (with_test.drop(columns="test_accuracy").to_csv(), *rest) == plain
     assert len(with_test["test_accuracy"]) == 3
