@@ -34,7 +34,7 @@ from lib.analysis.selection import selection
 from lib.figures.degradation import draw_errors
 from lib.figures.layers import draw_scales
 from lib.report.chapter import Chapter
-from lib.report.tables import named, percent, points_between, shown
+from lib.report.tables import named, percent, points_between, rounded, shown
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -87,7 +87,8 @@ if len(found):
 summary = degradation.summary(study, found)
 if len(found):
     caption = "Errors in percent. Train error of the last epoch; SD is that of the test error over the seeds."
-    chapter.table(shown(summary, list(summary.columns)), "degradation_summary", caption)
+    columns = [name for name in summary.columns if name not in ("framework", "dataset", "precision")]
+    chapter.table(shown(summary, columns), "degradation_summary", caption)
     page = paths.REPORT / study_name / "tables" / "degradation_summary.json"
     files.write_text(page, summary.to_json(orient="records", indent=2) + "\n")
 
@@ -107,9 +108,11 @@ if len(flattered):
 # %% [markdown]
 # ## The mechanism
 #
-# Does the signal fade on its way through 56 layers? For a fixed set of val images, the figure gives the root mean
-# square of every activation, and of the gradient of an image's loss with respect to it. The paper argues that batch
-# normalisation keeps both in a healthy range in plain networks too, so that vanishing gradients are not the cause.
+# Does the signal fade or grow on its way through 56 layers? For a fixed set of val images, the figure gives the root
+# mean square of every activation, and of the loss's gradient with respect to it. The paper argues that batch
+# normalisation keeps both in a healthy range in plain networks too, so that vanishing gradients are not the cause. Yang
+# et al. (2019) find the opposite of vanishing: before the training, batch normalisation without shortcuts lets gradients
+# grow exponentially with depth.
 
 # %%
 layers = neurons.measured(study)
@@ -132,8 +135,8 @@ for row in compared[compared.verdict != ""].itertuples():
 # %%
 for row in degradation.fading(layers, group).itertuples():
     chapter.markdown(
-        f"- **{named(row, group)}: {row.model}**: the gradient at the first activation is {row.before:.2g} times that "
-        f"at the last one before the training, and {row.after:.2g} times after it."
+        f"- **{named(row, group)}: {row.model}**: the gradient at the first activation is {rounded(row.before)} times "
+        f"that at the last one before the training, and {rounded(row.after)} times after it."
     )
 
 # %%

@@ -41,3 +41,13 @@ def test_a_check_that_is_not_judged_is_neither_passed_nor_failed():
     assert html.count("n/a") == 2
     assert html.count("FAILED") == 1
     assert html.count("font-weight: bold") == 1
+
+
+@pytest.mark.parametrize(("value", "text"), [(6123.4, "6,100"), (0.3442, "0.34"), (13.4, "13"), (1.0, "1")])
+def test_a_rounded_number_has_two_digits_and_no_exponent(value, text):
+    assert tables.rounded(value) == text
+
+
+def test_a_difference_has_its_interval_if_it_has_one():
+    assert tables.points_between(-0.05, -0.06, -0.04) == "-5.00 points (95 % -6.00 to -4.00)"
+    assert tables.points_between(-0.05, np.nan, np.nan) == "-5.00 points"

@@ -32,7 +32,7 @@ def draw_errors(epochs: pd.DataFrame, comparisons: Sequence[Comparison]) -> Figu
                 axis.plot(errors.index, errors, dash, color=colour, linewidth=0.5, alpha=0.4)
                 axis.plot(errors.index, errors.mean(axis=1), dash, color=colour, linewidth=1.6)
         handles = [Line2D([], [], color=colour, label=model) for model, colour in zip(models, PALETTE, strict=False)]
-        axis.legend(handles=handles, loc="upper right")
+        axis.legend(handles=handles, loc="lower left")
         axis.set_xlabel("Epoch")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     panels[0].set_ylabel("Error, %")

@@ -18,6 +18,11 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}"
 
 
+def rounded(value: float) -> str:
+    """Write a number with two digits that count, without an exponent: 6,000 and 0.34."""
+    return f"{float(f'{value:.2g}'):,g}"
+
+
 def named(row: tuple, columns: Sequence[str]) -> str:
     """Write the values of some columns of a table's row, as `itertuples` gives it."""
     return ", ".join(getattr(row, column) for column in columns)
