@@ -111,8 +111,8 @@ if len(flattered):
 # Does the signal fade or grow on its way through 56 layers? For a fixed set of val images, the figure gives the root
 # mean square of every activation, and of the loss's gradient with respect to it. The paper argues that batch
 # normalisation keeps both in a healthy range in plain networks too, so that vanishing gradients are not the cause. Yang
-# et al. (2019) find the opposite of vanishing: before the training, batch normalisation without shortcuts lets gradients
-# grow exponentially with depth.
+# et al. (2019) find the opposite of vanishing: before the training, gradients grow exponentially with depth in networks
+# with batch normalisation and no shortcuts.
 
 # %%
 layers = neurons.measured(study)
