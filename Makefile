@@ -99,7 +99,7 @@ in-rehearsal:
 lab: env ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir .
 
-# One test file at a time in each of a few processes, which share the cores: a thread each is enough for small networks.
+# A few processes, each with one test file at a time. They share the cores: a thread each is enough for small networks.
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test: env ## lint, then the tests

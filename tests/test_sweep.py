@@ -15,6 +15,7 @@ from filelock import FileLock
 import lib.sweep.cell
 from lib import paths
 from lib.clock import now
+from lib.environment import cores
 from lib.errors import ChapterError, UserError
 from lib.runs import records, state
 from lib.runs.state import Kind
@@ -27,6 +28,14 @@ pytestmark = pytest.mark.usefixtures("digits")
 def run(*arguments, **options):
     command = [sys.executable, "-W", "ignore", "-m", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def every_core():
+    """A sweep's run uses every core, as Snakemake tells it; the same numbers need as many threads in a run by hand."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(cores()))
+        yield
 
 
 def log_without_times(cell):

@@ -48,22 +48,6 @@ def test_the_parameter_table_has_the_known_counts_and_every_row_holds(heads: tup
     )
 
 
-def test_the_chapter_s_table_has_several_networks_at_both_sizes_and_one_at_its_own(
-    saved: dict[str, pd.DataFrame],
-) -> None:
-    parameters = saved["param_comparison"]
-    counts = parameters.groupby(["model", "input_size"]).pytorch_params.agg(tuple).to_dict()
-    named = set(parameters.model)
-    sizes = models.SMALL if len(named) > 1 else (32,)
-    assert counts == {network: PYTORCH[network] for network in PYTORCH if network[0] in named and network[1] in sizes}
-    assert parameters.passed.all()
-
-
-def test_its_columns_are_the_benchmark_s_and_ours_behind_them(saved: dict[str, pd.DataFrame]) -> None:
-    benchmark = ["model", "input_size", "num_classes", "pytorch_params", "keras_params", "diff_pct"]
-    assert list(saved["param_comparison"]) == [*benchmark, "limit_pct", "passed"]
-
-
 def test_a_model_that_differs_is_a_row_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(architecture.keras_networks, "parameters", lambda model: 269_723)
     table = architecture.parameter_table(["resnet20"], [32], [10])

@@ -15,6 +15,7 @@ from lib.parity.twins import Twins
 from lib.study import models
 from lib.study.conventions import SWITCHES
 from lib.study.models import Model, twins
+from tests.parity.test_architecture import PYTORCH
 
 TABLES = ("tensors", "feature_maps", "pixels", "stream", "learning_rate_checks")
 MEASURED = ("initial_weights", "logits", "gradients", "step", "trajectory")
@@ -74,6 +75,22 @@ def test_each_difference_by_itself_is_found_by_its_rung_which_names_a_place(save
             assert_found(switch, row)
 
 
+def test_the_chapter_s_table_has_several_networks_at_both_sizes_and_one_at_its_own(
+    saved: dict[str, pd.DataFrame],
+) -> None:
+    parameters = saved["param_comparison"]
+    counts = parameters.groupby(["model", "input_size"]).pytorch_params.agg(tuple).to_dict()
+    named = set(parameters.model)
+    sizes = models.SMALL if len(named) > 1 else (32,)
+    assert counts == {network: PYTORCH[network] for network in PYTORCH if network[0] in named and network[1] in sizes}
+    assert parameters.passed.all()
+
+
+def test_its_columns_are_the_benchmark_s_and_ours_behind_them(saved: dict[str, pd.DataFrame]) -> None:
+    benchmark = ["model", "input_size", "num_classes", "pytorch_params", "keras_params", "diff_pct"]
+    assert list(saved["param_comparison"]) == [*benchmark, "limit_pct", "passed"]
+
+
 def assert_found(switch: str, row: pd.Series) -> None:
     rung, place = FOUND_BY[switch]
     assert row.found_by == rung, switch
@@ -81,7 +98,12 @@ def assert_found(switch: str, row: pd.Series) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "switch"), [("resnet50", "stride"), ("resnet50", "conv_bias"), ("convnext_tiny", "stochastic_depth")]
+    ("model", "switch"),
+    [
+        ("resnet50", "stride"),
+        ("resnet50", "conv_bias"),
+        pytest.param("convnext_tiny", "stochastic_depth", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_switch_of_the_larger_networks_is_found_by_its_rung(model: str, switch: str) -> None:
     assert_found(switch, ladder.alone(model, 32, switches=[switch]).iloc[0])
