@@ -119,7 +119,7 @@ layers = neurons.measured(study)
 for keys, rows in layers.groupby(group, sort=False):
     caption = f"{', '.join(keys)}: scale of activations and gradients by depth, mean over the seeds, batch statistics."
     alt = f"Root mean squares of activations and gradients over depth, before, early and late: {', '.join(keys)}."
-    drawn = draw_scales(neurons.scales(rows, ["model"]), list(study.models), "model")
+    drawn = draw_scales(neurons.scales(rows, ["model"]), study.main)
     chapter.figure(drawn, f"scales_{'_'.join(keys)}", caption, alt)
 
 # %% [markdown]

@@ -37,6 +37,7 @@ from lib.data.store import open_store
 from lib.figures.ablations import draw_ablations
 from lib.figures.confusion import captions, draw_confusions, draw_mistakes
 from lib.figures.layers import draw_shares
+from lib.figures.style import present
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, points, shown
 from lib.study.datasets import choose
@@ -47,9 +48,9 @@ chapter = Chapter(study_name)
 # %%
 study = load_study(study_name)
 found, main = results(study), study.main
-levels = [level for level in (main.against, *main.others) if level in set(found[main.axis])]
+levels = present(found, main)
 dataset = choose(study.datasets[0])
-names = [dataset.class_name(label) for label in range(dataset.classes)]
+names = dataset.names
 
 # %%
 chapter.markdown(f"{len(found)} of {len(study.entries)} runs have results.")
@@ -92,7 +93,7 @@ if len(table) > 1:
 # with a probability of 95 % all of them contain the true differences. A change whose interval lies inside the band does
 # not matter.
 #
-# An optimizer of another kind brings a learning rate of its own, since a rate that suits SGD ruins Adam; the study's
+# An optimizer of another kind brings a learning rate of its own, since its steps are of another length; the study's
 # file says where each is from. Without batch normalisation the network has a lower rate too, and without momentum the
 # same rate means steps that are ten times shorter. Both are also compared with an arm of their own effective rate. The
 # control, `noop`, repeats the base under another name: its differences must be zero and its judgement *equivalent*.
@@ -164,7 +165,7 @@ if len(layers):
 # %%
 regular = neurons.regular(layers, study.keys)
 for column, rows in {"depth": best, "epoch": regular}.items() if len(layers) else ():
-    drawn = draw_shares(neurons.shares(rows, [main.axis, column]), column, "dead_share", levels, main.axis)
+    drawn = draw_shares(neurons.shares(rows, [main.axis, column]), column, "dead_share", main)
     where = "layer by layer at the best epoch" if column == "depth" else "over the epochs, all layers"
     alt = f"Heat map of the share of dead units {where}."
     chapter.figure(drawn, f"dead_by_{column}", f"Dead units {where}, mean over the seeds.", alt)

@@ -18,6 +18,7 @@ from lib.figures.layers import draw_scales, draw_shares
 from lib.report.chapter import Chapter
 from lib.runs import records
 from lib.study.loading import load_study
+from lib.study.study import Comparison
 from tests.invented import finish, log_of
 
 FASHION = [f"fashion-{part}{size}" for part in ("selection", "ablations", "extras") for size in ("", "-quick")]
@@ -174,7 +175,7 @@ def test_scales_and_shares_are_drawn_for_every_level(read_chapter):
     for cell in study.cells:
         finish(cell, accuracy=0.8)
     layers = neurons.measured(study)
-    figure = draw_scales(neurons.scales(layers, ["model"]), list(study.models), "model")
+    figure = draw_scales(neurons.scales(layers, ["model"]), study.main)
     assert [axis.get_title("left") for axis in figure.axes[:3]] == [
         "before the training",
         "after epoch 1",
@@ -182,7 +183,7 @@ def test_scales_and_shares_are_drawn_for_every_level(read_chapter):
     ]
     assert all(len(axis.lines) == 4 for axis in figure.axes)
     shares = neurons.shares(layers, ["model", "depth"])
-    figure = draw_shares(shares, "depth", "dead_share", list(study.models), "model")
+    figure = draw_shares(shares, "depth", "dead_share", study.main)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(study.models)
     assert [text.get_text() for text in figure.axes[0].texts[:3]] == ["10.0", "20.0", "30.0"]
 
@@ -219,3 +220,11 @@ def test_the_chapter_on_fashion_can_be_read_without_the_base(read_chapter):
 def test_a_best_epoch_that_one_run_alone_measured_is_no_column_over_the_epochs():
     table = pd.DataFrame({"seed": [1, 1, 1, 2, 2], "epoch": [0, 3, 4, 0, 4]})
     assert neurons.regular(table, ["seed"]).epoch.tolist() == [0, 4, 0, 4]
+
+
+def test_no_level_is_left_out_of_the_scales_however_many_there_are():
+    levels = [f"net{number}" for number in range(10)]
+    rows = [(level, epoch, depth, 1.0, 1.0) for level in levels for epoch in (0, 1, 5) for depth in (1, 2)]
+    scales = pd.DataFrame(rows, columns=["model", "epoch", "depth", "scale", "gradient"])
+    figure = draw_scales(scales, Comparison("model", levels[0], tuple(levels[1:]), []))
+    assert all(len(axis.lines) == 10 for axis in figure.axes)

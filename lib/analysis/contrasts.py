@@ -212,8 +212,8 @@ def _compare(found: pd.DataFrame, metric: Metric) -> dict[str, object]:
     judged = rounded(np.log(second / first)) if metric.on_ratio else differences
     n, lost = len(whole), len(found) - len(whole)
     low, high = metric.bounds
-    row = {"n": n, "margin_low": low, "margin_high": high}
-    row |= {"judgement": "", "reason": _reason(differences, lost)}
+    reason = _reason(differences, lost)
+    row = {"n": n, "margin_low": low, "margin_high": high, "judgement": "", "reason": reason}
     if n:
         row |= {"mean_against": first.mean(), "mean_level": second.mean(), "delta": differences.mean()}
         row |= {"ratio": np.exp(judged.mean())} if metric.on_ratio else {}

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lib.figures.style import INK, PALETTE, WIDTH, Drawing, styled
+from lib.figures.style import INK, WIDTH, Drawing, looks, styled
 from lib.study.study import Comparison
 
 ERRORS = {"train_accuracy": ("--", "train error"), "test_accuracy": ("-", "test error")}
@@ -24,14 +24,14 @@ def draw_errors(epochs: pd.DataFrame, comparisons: Sequence[Comparison]) -> Figu
     figure = Drawing(figsize=(WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, len(comparisons), sharex=True, sharey=True, squeeze=False)[0]
     for axis, comparison in zip(panels, comparisons, strict=True):
-        models = (comparison.against, *comparison.others)
-        for model, colour in zip(models, PALETTE, strict=False):
+        colours = {model: look["color"] for model, look in looks(comparison).items()}
+        for model, colour in colours.items():
             runs = epochs[epochs["model"] == model]
             for column, (dash, _) in ERRORS.items():
                 errors = 100 * (1 - runs.pivot(index="epoch", columns="seed", values=column))
                 axis.plot(errors.index, errors, dash, color=colour, linewidth=0.5, alpha=0.4)
                 axis.plot(errors.index, errors.mean(axis=1), dash, color=colour, linewidth=1.6)
-        handles = [Line2D([], [], color=colour, label=model) for model, colour in zip(models, PALETTE, strict=False)]
+        handles = [Line2D([], [], color=colour, label=model) for model, colour in colours.items()]
         axis.legend(handles=handles, loc="lower left")
         axis.set_xlabel("Epoch")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))

@@ -7,26 +7,28 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from lib.analysis.contrasts import title
-from lib.figures.style import PALETTE, WIDTH, Drawing, styled
+from lib.figures.style import WIDTH, Drawing, looks, present, styled
+from lib.study.study import Comparison
 
 SCALES = {"scale": "Activations, RMS", "gradient": "Gradients, RMS"}
 
 
 @styled
-def draw_scales(scales: pd.DataFrame, levels: list[str], axis: str) -> Figure:
+def draw_scales(scales: pd.DataFrame, comparison: Comparison) -> Figure:
     """Draw the scales of activations and gradients by depth, before, early and late in the training, one line a level.
 
-    `scales` is a table of `neurons.scales` with the column `axis`, whose `levels` are drawn. Epoch 0 is before the
-    training.
+    `scales` is a table of `neurons.scales` by the comparison's axis. Epoch 0 is before the training.
     """
+    levels = present(scales, comparison)
     shown = sorted({int(scales["epoch"].min()), 1, int(scales["epoch"].max())})
     figure = Drawing(figsize=(WIDTH, 4.6), layout="constrained")
     panels = figure.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
     for row, (column, heading) in zip(panels, SCALES.items(), strict=True):
         for panel, epoch in zip(row, shown, strict=True):
-            for level, colour in zip(levels, PALETTE, strict=False):
-                found = scales[(scales[axis] == level) & (scales["epoch"] == epoch)].sort_values("depth")
-                panel.plot(found["depth"], found[column], color=colour, linewidth=1.3, label=title(level))
+            for level in levels:
+                found = scales[(scales[comparison.axis] == level) & (scales["epoch"] == epoch)].sort_values("depth")
+                look = looks(comparison)[level]
+                panel.plot(found["depth"], found[column], linewidth=1.3, label=title(level), **look)
             panel.set_yscale("log")
             panel.set_title("before the training" if epoch == 0 else f"after epoch {epoch}")
         row[0].set_ylabel(heading)
@@ -36,13 +38,14 @@ def draw_scales(scales: pd.DataFrame, levels: list[str], axis: str) -> Figure:
 
 
 @styled
-def draw_shares(table: pd.DataFrame, column: str, share: str, levels: list[str], axis: str) -> Figure:
-    """Draw a share of units in percent as a heat map: one row per level of an axis, one column per value of `column`.
+def draw_shares(table: pd.DataFrame, column: str, share: str, comparison: Comparison) -> Figure:
+    """Draw a share of units in percent as a heat map: one row per level, one column per value of `column`.
 
-    `table` has the columns `axis`, `column` and `share`; `column` is a depth or an epoch. The colours follow the square
-    root of the share, since most shares are small.
+    `table` is one of `neurons.shares` by the comparison's axis and `column`, which is a depth or an epoch. The colours
+    follow the square root of the share, since most shares are small.
     """
-    values = 100 * table.pivot(index=axis, columns=column, values=share).reindex(levels)
+    levels = present(table, comparison)
+    values = 100 * table.pivot(index=comparison.axis, columns=column, values=share).reindex(levels)
     few = len(values.columns) <= 14
     figure = Drawing(figsize=(WIDTH, 1.1 + 0.22 * len(values)), layout="constrained")
     panel = figure.subplots()

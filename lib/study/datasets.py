@@ -58,9 +58,10 @@ class Dataset:
         """An image's height, width and channels."""
         return self.size, self.size, self.channels
 
-    def class_name(self, label: int) -> str:
-        """Return the name of a class, or its number as text where the classes have no names here."""
-        return self.class_names[label] if self.class_names else str(label)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, or their numbers as text where they have no names here."""
+        return self.class_names or tuple(map(str, range(self.classes)))
 
 
 _FASHION_MNIST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"

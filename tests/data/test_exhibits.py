@@ -48,7 +48,7 @@ def test_the_finding_names_the_checks_that_fail(part):
 
 def test_a_column_of_the_samples_is_a_class(project):
     store = prepare("digits")
-    names = [store.dataset.class_name(label) for label in range(10)]
+    names = store.dataset.names
     axis = figures.samples(*store.split("train"), names).axes[0]
     mosaic = axis.images[0].get_array()
     assert mosaic.shape == (5 * 36, 10 * 36, 3)

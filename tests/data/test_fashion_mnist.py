@@ -82,7 +82,7 @@ def test_the_row_names_the_official_files():
         Download(f"{base}t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
         Download(f"{base}t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
     )
-    assert (FACTS.shape, FACTS.class_name(0), FACTS.class_name(9)) == ((28, 28, 1), "T-shirt/top", "Ankle boot")
+    assert (FACTS.shape, FACTS.names[0], FACTS.names[9]) == ((28, 28, 1), "T-shirt/top", "Ankle boot")
 
 
 def test_idx_files_are_read_to_the_pixel(row, tmp_path, files):
