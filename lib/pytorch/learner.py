@@ -228,8 +228,8 @@ class PyTorchLearner:
         return {
             "device": torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu",
             **environment.loaded_libraries(),
-            "compiled": self._compilation,
             "amp_type": str(self._amp_type).removeprefix("torch.") if self._amp else "off",
+            **({"compiled": self._compilation} if self._settings.compile else {}),
         }
 
 
