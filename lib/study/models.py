@@ -15,6 +15,14 @@ SMALL = (32, 64)
 
 
 @dataclass(frozen=True)
+class Published:
+    """A row of the published table of the zoo: top-1 accuracy on CIFAR-100 in percent, and millions of parameters."""
+
+    accuracy: float
+    parameters: float | None = None
+
+
+@dataclass(frozen=True)
 class Model:
     """One network by name.
 
@@ -22,7 +30,8 @@ class Model:
     `lib/keras/networks/`. `arguments` are the builder's keywords for this member of the family; `options` validates the
     keywords that a study may add as `network`. `sizes` are the accepted heights and widths in pixels (None: any).
     `recipe` is an entry of `params/train.yaml` that the model recommends. `channels_last`: its activations have their
-    channels in the last dimension, so that its layers cannot be measured.
+    channels in the last dimension, so that its layers cannot be measured. `published` is the network's row in the
+    table that the study `zoo` answers; `note` says why ours has another size.
     """
 
     name: str
@@ -33,6 +42,8 @@ class Model:
     sizes: tuple[int, ...] | None = None
     recipe: str | None = None
     channels_last: bool = False
+    published: Published | None = None
+    note: str = ""
 
     @property
     def frameworks(self) -> tuple[Framework, ...]:
@@ -67,6 +78,15 @@ MODELS = {
         Model("resnet9", "pooled", {"plan": "resnet9"}, options=pooled.Residual),
         Model("vgg11", "pooled", {"plan": "vgg11"}, options=pooled.Options),
         Model("resnet18", "resnet", {"depth": 18}, options=resnet.Options, sizes=(28, *SMALL)),
+        # The zoo, under the names of its published table: one row of `published` each.
+        *(
+            Model(f"resnet_{depth}", "cifar_resnet", {"depth": depth}, options=cifar_resnet.Options, published=row)
+            for depth, row in {
+                20: Published(66.50, 0.28),
+                32: Published(69.50, 0.47),
+                56: Published(72.50, 0.86),
+            }.items()
+        ),
     )
 }
 """Every model by name, but for the other depths of the networks for CIFAR."""
