@@ -102,6 +102,8 @@ if len(table) > 1:
 contrasts = [one for one in study.comparisons if one.axis == "arm"]
 effects = {one.against: compare(found, one, ("test_accuracy",)) for one in contrasts}
 effects = {against: rows for against, rows in effects.items() if len(rows)}
+if not contrasts:
+    chapter.markdown("This study has no arms: its networks are compared in the chapter of statistics.")
 for against, rows in effects.items():
     drawn = draw_ablations(ablations.by_question(ablations.simultaneous(rows), study))
     caption = f"Every change against {against}, with Bonferroni's intervals and the margin."
@@ -184,6 +186,15 @@ for against, rows in dying.items():
 
 # %% [markdown]
 # ## What was found
+
+# %%
+if len(table) > 1:
+    for row in table.sort_values("acc_best", ascending=False).itertuples():
+        chapter.markdown(
+            f"- **{row.model}**: {percent(row.acc_best)} % on val and {percent(row.test_accuracy)} % on test, "
+            f"n = {row.seeds} seeds, in {row.seconds:.1f} s an epoch; {row.parameters:,} parameters."
+        )
+    chapter.markdown(f"- **Chosen on val, with time in mind**: {chosen.model}.")
 
 # %%
 for against, rows in effects.items():
