@@ -511,6 +511,51 @@ def test_label_smoothing_is_in_the_train_loss_alone(digits, linear):
     assert learner.take_sums().loss / 32 == pytest.approx(0.8 * hard + 0.2 * spread, rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_the_train_loss_is_that_of_mixed_labels_and_the_accuracy_that_of_the_larger_share(digits, linear, kind):
+    """An image is mixed with the one before it, and its label has the shares of both."""
+    learner = make(tiny("pytorch", mixing={kind: 1.0}), digits)
+    learner.reseed(42, 1)
+    weights, bias = dense_layer(learner)
+    images, labels = next(iter(learner.batches()))
+    seen = []
+    learner.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numpy()))
+    learner.step((images.clone(), labels), 0.0)
+    mixed, before = seen[0], images.roll(1, 0).numpy()
+    share = _share_of(mixed, images.numpy(), before, kind)
+    logits = mixed.reshape(32, -1) @ weights + bias
+    both = (labels.numpy(), labels.roll(1).numpy())
+    expected = share * metrics.cross_entropy(both[0], logits) + (1 - share) * metrics.cross_entropy(both[1], logits)
+    sums = learner.take_sums()
+    assert 0 < share < 1
+    assert sums.loss / 32 == pytest.approx(expected, rel=1e-4)
+    assert sums.correct == (logits.argmax(1) == both[int(share < 0.5)]).sum()
+
+
+def _share_of(mixed, images, before, kind):
+    """Return the share of each image in a mixed batch, from its pixels."""
+    different = images != before
+    if kind == "cutmix":  # outside the rectangle the pixels are the image's own
+        inside = ((mixed == before) & different).any(axis=(0, 1))
+        return 1 - inside[np.ix_(inside.any(axis=1), inside.any(axis=0))].size / inside.size
+    return np.median((mixed - before)[different] / (images - before)[different])
+
+
+def test_the_average_of_the_weights_is_evaluated_and_not_trained(digits, linear):
+    learner = make(tiny("pytorch", regularisation={"average": 0.75}), digits)
+    learner.reseed(42, 1)
+    average = trained(learner)
+    for batch, _ in zip(learner.batches(), range(3), strict=False):
+        learner.step(batch, 0.1)
+        average = 0.75 * average + 0.25 * trained(learner)
+    images = learner._on_device(next(iter(learner._evaluation["val"]))[0])
+    moved = learner.predict("val").logits[: len(images)]
+    assert not np.allclose(moved, learner.model(images).detach().numpy())
+    learner.model.load_state_dict(learner._evaluated.state_dict())
+    assert np.allclose(trained(learner), average, atol=1e-6)
+    assert np.allclose(moved, learner.model(images).detach().numpy(), atol=1e-6)
+
+
 def test_the_settings_of_a_network_and_an_optimizer_reach_pytorch(digits):
     import torch
 
@@ -595,10 +640,12 @@ def measured_layers(cell):
 
 
 def test_all_that_pytorch_draws_alone_goes_on_after_a_stop_with_any_number_of_workers(digits, elsewhere):
-    """Dropout, rotation and erasing; and the measured layers are the same."""
+    """Dropout, rotation, erasing, policy and mixing, with averaged weights; and the measured layers are the same."""
     settings = {
         "network": {"width": 4, "dropout": 0.5},
-        "augmentation": {"crop_padding": 4, "flip": True, "rotation": 20.0, "erasing": 0.5},
+        "augmentation": {"crop_padding": 4, "flip": True, "rotation": 20.0, "erasing": 0.5, "policy": "randaugment"},
+        "mixing": {"mixup": 0.2, "cutmix": 1.0, "probability": 0.8},
+        "regularisation": {"average": 0.9},
         "measurements": {"layer_images": 20, "layers_every": 1},
     }
     cells = [

@@ -9,7 +9,7 @@ import tensorflow as tf
 from lib.data.store import Split
 from lib.environment import cores
 from lib.keras.data import TrainingPipeline, evaluation_dataset
-from lib.pytorch.data import evaluation_loader, training_loader
+from lib.pytorch.data import Draw, evaluation_loader, training_loader
 from lib.study.datasets import DATASETS, Dataset
 from lib.study.loading import load_study
 from lib.study.settings import Augmentation, Settings, merged
@@ -108,12 +108,24 @@ def test_erasing_sets_a_rectangle_to_the_mean_of_that_share_of_the_images():
         assert 0.015 < where.mean() < 0.35
 
 
+@pytest.mark.parametrize("policy", ["randaugment", "autoaugment"])
+def test_a_policy_changes_most_images_by_a_seed_of_their_own(policy):
+    settings = augmented(policy=policy)
+    images, labels = (np.concatenate(parts) for parts in zip(*pytorch_epoch(settings), strict=True))
+    assert (as_bytes(images) != coded().images[labels]).any(axis=(1, 2, 3)).mean() > 0.5
+    dataset = training_loader(coded(), STORE, settings, steps=3).dataset
+    one, other = (dataset[Draw(0, 0, 0, False, 0.0, 0, seed)][0] for seed in (3, 4))
+    assert (dataset[Draw(0, 0, 0, False, 0.0, 0, 3)][0] == one).all()
+    assert (one != other).any()
+
+
 def _turned(angle):
-    augmentation = Augmentation(crop_padding=4, flip=True, rotation=angle, erasing=angle / 10)
+    policy = "randaugment" if angle else "none"
+    augmentation = Augmentation(crop_padding=4, flip=True, rotation=angle, erasing=angle / 10, policy=policy)
     return settings().model_copy(update={"augmentation": augmentation})
 
 
-def test_rotation_and_erasing_leave_the_order_crops_and_flips_as_they_are():
+def test_rotation_erasing_and_policy_leave_the_order_crops_and_flips_as_they_are():
     loaders = [training_loader(coded(), STORE, _turned(angle), steps=3) for angle in (0.0, 5.0)]
     draws = []
     for loader in loaders:

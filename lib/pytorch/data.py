@@ -9,24 +9,32 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms.v2 import InterpolationMode, RandomErasing, functional
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import InterpolationMode, functional
 
 from lib.data import stream
 from lib.data.store import Split, Store
 from lib.data.stream import Stream
 from lib.environment import cores
-from lib.study.settings import Settings
+from lib.study.settings import Augmentation, Settings
 
-ERASING = RandomErasing(p=1.0)
+ERASING = v2.RandomErasing(p=1.0)
 """It erases a rectangle of every image that it is given."""
+
+POLICIES = {
+    "randaugment": v2.RandAugment(),
+    "autoaugment": v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10),
+}
+"""The policies of augmentation, each with torchvision's defaults: RandAugment has two operations of magnitude 9."""
 
 
 class Draw(NamedTuple):
     """One image of an epoch: its index and its augmentation.
 
-    `top` and `left` are the corner of its crop in the padded image, `angle` is in degrees, and `erasing` is the seed of
-    its erased rectangle, 0 for none.
+    `top` and `left` are the corner of its crop in the padded image, and `angle` is in degrees. `erasing` is the seed of
+    its erased rectangle and `policy` that of the policy's operations, each 0 for none.
     """
 
     index: int
@@ -35,6 +43,7 @@ class Draw(NamedTuple):
     mirrored: bool
     angle: float
     erasing: int
+    policy: int
 
 
 class EpochSampler(Sampler[Draw]):
@@ -55,8 +64,8 @@ class EpochSampler(Sampler[Draw]):
         order, corners, mirrored = self._shared() if self._settings.pairing.shared else self._own()
         columns = (self._indices[order], corners, mirrored, *self._without_twin())
         drawn = zip(*(column.tolist() for column in columns), strict=True)
-        for _, (index, corner, mirror, angle, erasing) in zip(range(self._length), drawn, strict=False):
-            yield Draw(index, *corner, mirror, angle, erasing)
+        for _, (index, corner, *others) in zip(range(self._length), drawn, strict=False):
+            yield Draw(index, *corner, *others)
 
     def _own(self) -> Stream:
         """Draw an epoch from PyTorch's generator."""
@@ -66,12 +75,13 @@ class EpochSampler(Sampler[Draw]):
         mirrored = (torch.rand(count, generator=random) < 0.5) & augmentation.flip
         return Stream(order.numpy(), corners.numpy(), mirrored.numpy())
 
-    def _without_twin(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw the angles and the seeds of erased rectangles, after all that has a twin in Keras."""
+    def _without_twin(self) -> tuple[torch.Tensor, ...]:
+        """Draw the angles and the seeds of rectangles and policies, after all that has a twin in Keras."""
         count, random, augmentation = len(self._indices), self._generator, self._settings.augmentation
         angles = augmentation.rotation * (2 * torch.rand(count, generator=random) - 1)
         erased = torch.rand(count, generator=random) < augmentation.erasing
-        return angles, erased * torch.randint(1, 2**31, (count,), generator=random)
+        erasing, policy = (torch.randint(1, 2**31, (count,), generator=random) for _ in range(2))
+        return angles, erased * erasing, (augmentation.policy != "none") * policy
 
     def _shared(self) -> Stream:
         """Draw the epoch that both frameworks share, from the generator's seed."""
@@ -84,8 +94,9 @@ class TrainImages(Dataset):
     What a crop or a rotation takes from outside the image is 0 before the normalisation.
     """
 
-    def __init__(self, split: Split, store: Store, padding: int) -> None:
-        self._split, self._store, self._padding = split, store, padding
+    def __init__(self, split: Split, store: Store, augmentation: Augmentation) -> None:
+        self._split, self._store, self._padding = split, store, augmentation.crop_padding
+        self._policy = POLICIES.get(augmentation.policy)
 
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, int]:
         image = _as_tensor(self._split, draw.index)
@@ -95,8 +106,12 @@ class TrainImages(Dataset):
         crop = functional.horizontal_flip(crop) if draw.mirrored else crop
         if draw.angle:
             crop = functional.rotate(crop, draw.angle, InterpolationMode.BILINEAR)
+        if draw.policy:
+            crop = _drawn_from(draw.policy, self._policy, crop)
         image = _normalise(crop, self._store)
-        return _erase(image, draw.erasing) if draw.erasing else image, int(self._split.labels[draw.index])
+        if draw.erasing:  # the rectangle is 0: 2 % to 33 % of the area, aspect ratio 0.3 to 3.3
+            image = _drawn_from(draw.erasing, ERASING, image)
+        return image, int(self._split.labels[draw.index])
 
 
 class PlainImages(Dataset):
@@ -113,14 +128,11 @@ class PlainImages(Dataset):
         return _normalise(_as_tensor(self._split, index), self._store), int(self._split.labels[index])
 
 
-def _erase(image: torch.Tensor, seed: int) -> torch.Tensor:
-    """Set a random rectangle of a normalised image to 0: 2 % to 33 % of its area, aspect ratio 0.3 to 3.3.
-
-    Source: `torchvision.transforms.v2.RandomErasing`, with its defaults.
-    """
+def _drawn_from(seed: int, transform: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """Apply a transform of torchvision, which draws from the global generator, with a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # and not that of a GPU, which dropout uses
-        return ERASING(image)
+        return transform(image)
 
 
 def _normalise(image: torch.Tensor, store: Store) -> torch.Tensor:
@@ -136,7 +148,7 @@ def _as_tensor(split: Split, index: int) -> torch.Tensor:
 def training_loader(split: Split, store: Store, settings: Settings, steps: int) -> DataLoader:
     """Return the loader of the training batches; `loader.sampler.reseed` seeds an epoch."""
     sampler = EpochSampler(split.indices, steps * settings.batch_size, settings)
-    images = TrainImages(split, store, settings.augmentation.crop_padding)
+    images = TrainImages(split, store, settings.augmentation)
     return _loader(images, settings.batch_size, settings.num_workers, sampler=sampler, drop_last=True)
 
 

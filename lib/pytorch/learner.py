@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from timm.utils import ModelEmaV3
 from torch import nn
 from torch.utils.data import default_collate
 
@@ -18,6 +19,7 @@ from lib.errors import TrainingError
 from lib.pytorch.compilation import compiled
 from lib.pytorch.data import PlainImages, evaluation_loader, start_workers, training_loader
 from lib.pytorch.layers import measure
+from lib.pytorch.mixing import hard, mixing
 from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.pytorch.optimizers import optimizer
 from lib.runs.logits import Predictions
@@ -56,10 +58,13 @@ class PyTorchLearner:
         self._optimizer = optimizer(self.model.parameters(), settings.optimizer, self._cell.conventions)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
+        self._mix = mixing(settings.mixing, self.classes)
+        decay = settings.regularisation.average
+        self._average = ModelEmaV3(self.model, decay) if decay else None
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
         self._updates = 0
-        self._optimizer.register_step_post_hook(self._count_update)
+        self._optimizer.register_step_post_hook(self._after_update)
         self._load_data()
         self._forward, self._compilation = self.model, "off"
         if settings.compile:
@@ -99,7 +104,7 @@ class PyTorchLearner:
 
     def restart(self, accumulation_steps: int) -> None:
         """Begin again from the cell's first weights, with this number of micro-batches per update."""
-        self.model = self._forward = self._optimizer = None  # their memory is needed
+        self.model = self._forward = self._average = self._optimizer = None  # their memory is needed
         self._train = self._evaluation = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -130,6 +135,8 @@ class PyTorchLearner:
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
         images, labels = self._on_device(batch[0]), batch[1].to(self._device, non_blocking=True)
+        if self._mix:
+            images, labels = self._mix(images, labels)
         parts = self._settings.accumulation_steps
         for micro_images, micro_labels in zip(images.chunk(parts), labels.chunk(parts), strict=True):
             self._accumulate(micro_images, micro_labels)
@@ -143,7 +150,7 @@ class PyTorchLearner:
             loss = self._loss(logits.to(self._type), labels)
         self._scaler.scale(loss / self._settings.accumulation_steps).backward()
         self._loss_sum += loss.detach() * len(labels)
-        self._correct += (logits.argmax(1) == labels).sum()
+        self._correct += (logits.argmax(1) == hard(labels)).sum()
 
     def _on_device(self, images: torch.Tensor) -> torch.Tensor:
         return images.to(self._device, self._type, non_blocking=True)
@@ -151,8 +158,16 @@ class PyTorchLearner:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, dtype=self._amp_type, enabled=self._amp)
 
-    def _count_update(self, *_: object) -> None:
+    def _after_update(self, *_: object) -> None:
+        """Count an update, which a loss scale may skip, and let the average of the weights follow it."""
         self._updates += 1
+        if self._average:
+            self._average.update(self.model)
+
+    @property
+    def _evaluated(self) -> nn.Module:
+        """The network of val, test, measurement and checkpoint: with the average of the weights where there is one."""
+        return self._average.module if self._average else self.model
 
     def take_sums(self) -> EpochSums:
         """Read back the epoch's sums, and start again from zero."""
@@ -170,11 +185,11 @@ class PyTorchLearner:
     @torch.inference_mode()
     def predict(self, split: str) -> Predictions:
         """Return the logits and labels of `val` or `test`."""
-        self.model.eval()
+        network = self._evaluated.eval()
         logits, labels = [], []
         for images, batch_labels in self._evaluation[split]:
             with self._autocast():
-                logits.append(self.model(self._on_device(images)).to(self._type))
+                logits.append(network(self._on_device(images)).to(self._type))
             labels.append(batch_labels)
         return Predictions(torch.cat(logits).cpu().numpy(), torch.cat(labels).numpy())
 
@@ -184,7 +199,7 @@ class PyTorchLearner:
         batch, labels = default_collate([val[position] for position in range(len(val))])
         self._peak_memory_mb = self.peak_memory_mb()
         try:
-            return measure(self.model, self._on_device(batch), labels.to(self._device))
+            return measure(self._evaluated, self._on_device(batch), labels.to(self._device))
         except torch.OutOfMemoryError:
             raise TrainingError(
                 f"{self._cell.name}: {images} images are too many to measure at once: lower `measurements.layer_images`"
@@ -194,15 +209,15 @@ class PyTorchLearner:
                 torch.cuda.reset_peak_memory_stats()
 
     def save_weights(self, path: Path) -> None:
-        """Write the model's `state_dict`."""
-        torch.save(self.model.state_dict(), path)
+        """Write the `state_dict` of the evaluated network."""
+        torch.save(self._evaluated.state_dict(), path)
 
     def load_weights(self, path: Path) -> None:
         """Read what `save_weights` wrote."""
-        self.model.load_state_dict(torch.load(path, map_location=self._device, weights_only=True))
+        self._evaluated.load_state_dict(torch.load(path, map_location=self._device, weights_only=True))
 
     def save_state(self, path: Path) -> None:
-        """Write the model, the optimizer and the loss scale."""
+        """Write the model, the average of its weights, the optimizer and the loss scale."""
         torch.save({name: part.state_dict() for name, part in self._parts().items()}, path)
 
     def load_state(self, path: Path) -> None:
@@ -212,7 +227,8 @@ class PyTorchLearner:
             part.load_state_dict(states[name])
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
-        return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler}
+        average = {"average": self._average.module} if self._average else {}
+        return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler} | average
 
     def peak_memory_mb(self) -> float:
         """Return the GPU's peak of allocated memory in MiB, or without a GPU the process's peak of resident memory.

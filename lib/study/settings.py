@@ -118,27 +118,53 @@ class Augmentation(Strict):
     """The augmentation of train images.
 
     A random crop after padding with `crop_padding` pixels of zeros; a horizontal `flip` with probability one half; a
-    `rotation` by a random angle of up to that many degrees to either side; and with the probability `erasing`, a random
-    rectangle at the mean of the train pixels (Zhong et al. 2020).
+    `rotation` by a random angle of up to that many degrees to either side; the `policy` RandAugment (Cubuk et al. 2020)
+    or AutoAugment's for CIFAR-10 (Cubuk et al. 2019); and with the probability `erasing`, a random rectangle at the
+    mean of the train pixels (Zhong et al. 2020).
     """
 
-    pytorch_only: ClassVar = frozenset({"rotation", "erasing"})
+    pytorch_only: ClassVar = frozenset({"rotation", "policy", "erasing"})
 
     crop_padding: Annotated[int, Field(ge=0)]
     flip: bool
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    policy: Literal["none", "randaugment", "autoaugment"] = "none"
     erasing: Share = 0.0
+
+
+class Mixing(Strict):
+    """Mixing of each train image and its label with another one's of the batch.
+
+    `mixup` (Zhang et al. 2018) and `cutmix` (Yun et al. 2019) are the alphas of their Beta distributions; 0 is off.
+    A batch is mixed with the `probability`; with both alphas, by either with equal chance. The train loss is that of
+    the mixed labels. The train accuracy uses the hard label: that of the image with the larger share.
+    """
+
+    pytorch_only: ClassVar = frozenset({"mixup", "cutmix"})
+
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
+    probability: Share = 1.0
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.probability != 1 and not (self.mixup or self.cutmix):
+            raise ValueError("a probability of mixing needs a mixup or a cutmix above 0")
+        return self
 
 
 class Regularisation(Strict):
     """Regularisation besides weight decay and augmentation.
 
-    With label smoothing the train loss is that of the smoothed labels; accuracies use the hard labels.
+    With label smoothing the train loss is that of the smoothed labels; accuracies use the hard labels. With an
+    `average` the weights of val, test and checkpoint are an exponential moving average of the trained ones, which keeps
+    this share of itself at each step: 0.999 averages about a thousand steps.
     """
 
-    pytorch_only: ClassVar = frozenset({"label_smoothing"})
+    pytorch_only: ClassVar = frozenset({"label_smoothing", "average"})
 
     label_smoothing: BelowOne = 0.0
+    average: BelowOne = 0.0
 
 
 class Limits(Strict):
@@ -221,6 +247,7 @@ class Settings(Strict):
     optimizer: Optimizer
     schedule: Schedule
     augmentation: Augmentation
+    mixing: Mixing = Mixing()
     regularisation: Regularisation = Regularisation()
     network: dict[str, bool | int | float | str] = Field({})
     limits: Limits = Limits()
