@@ -20,7 +20,7 @@ from lib.pytorch.networks import cifar_resnet, pooled
 from lib.study.models import MODELS, Model
 
 FRAMEWORKS = {"keras": keras_networks, "pytorch": pytorch_networks}
-EVERY = [(model, size) for model in MODELS for size in (32, 64)]
+EVERY = [(name, size) for name, model in MODELS.items() for size in (32, 64) if size in (model.sizes or (size,))]
 TWINS = [name for name, model in MODELS.items() if model.twin]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.errors import ParameterError
 from lib.study.conventions import Framework
-from lib.study.networks import cifar_resnet, convnext, mobilenet, pooled, resnet
+from lib.study.networks import cifar_resnet, convnext, csp, ghost, mixer, mobilenet, pooled, resnest, resnet
 from lib.study.strict import Strict
 from lib.study.twins import Twin
 
@@ -86,6 +86,38 @@ MODELS = {
                 32: Published(69.50, 0.47),
                 56: Published(72.50, 0.86),
             }.items()
+        ),
+        Model(
+            "ghost_resnet_20",
+            "ghost",
+            {"depth": 20},
+            options=ghost.Options,
+            published=Published(35.16, 0.15),
+            note="0.145 million; the published count has two digits",
+        ),
+        Model("ghost_resnet_32", "ghost", {"depth": 32}, options=ghost.Options, published=Published(43.69, 0.24)),
+        Model("ghostnet_100", "ghost", sizes=(32,), published=Published(56.94, 4.03)),
+        Model("cspresnet50", "csp", options=csp.Options, sizes=(32,), published=Published(50.22, 20.69)),
+        Model("resnest50d", "resnest", options=resnest.Options, sizes=(32,), published=Published(57.20, 25.64)),
+        Model(
+            "mlp_mixer_tiny",
+            "mixer",
+            {"width": 192, "blocks": 12},
+            options=mixer.Options,
+            sizes=(32,),
+            channels_last=True,
+            published=Published(42.47, 3.64),
+            note="96 hidden units mix tokens, half the channels as in the paper; the published count fits 32",
+        ),
+        Model(
+            "mlp_mixer_b16",
+            "mixer",
+            {"width": 768, "blocks": 12},
+            options=mixer.Options,
+            sizes=(32,),
+            channels_last=True,
+            published=Published(60.93, 59.19),
+            note="64 tokens of 4x4 pixels instead of 196 of 16x16",
         ),
     )
 }

@@ -1,9 +1,15 @@
 """The networks of He et al. (2016) for CIFAR; `lib/keras/networks/cifar_resnet.py` is the same, layer for layer."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.study.networks.cifar_resnet import blocks
+
+Block = Callable[[int, int, int], nn.Module]
+"""What builds a residual block from its numbers of inputs and of channels and its stride, 1 or 2."""
 
 
 def build(
@@ -17,24 +23,25 @@ def build(
     Raises:
         ParameterError: the depth is not 6n + 2.
     """
-    return CifarResNet(shape[-1], classes, blocks(depth), width, SHORTCUTS[shortcut] if skip else None)
+    block = partial(BasicBlock, shortcut=SHORTCUTS[shortcut] if skip else None)
+    return CifarResNet(shape[-1], classes, blocks(depth), width, block)
 
 
 class CifarResNet(nn.Module):
     """The network of He et al. (2016, section 4.2): three stages of `blocks` blocks; the first has `width` channels.
 
-    Initialisation, the same in Keras: convolutions He normal on the fan-out, the head PyTorch's default, uniform within
-    1 / sqrt(fan-in) for weights and bias.
+    `block` builds one of them; theirs is `BasicBlock`. Initialisation, the same in Keras: convolutions He normal on the
+    fan-out, the head PyTorch's default, uniform within 1 / sqrt(fan-in) for weights and bias.
     """
 
-    def __init__(self, channels: int, classes: int, blocks: int, width: int, shortcut: type[nn.Module] | None) -> None:
+    def __init__(self, channels: int, classes: int, blocks: int, width: int, block: Block) -> None:
         super().__init__()
         self.conv = conv3x3(channels, width)
         self.bn = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
-        self.stage1 = stage(width, width, blocks, 1, shortcut)
-        self.stage2 = stage(width, 2 * width, blocks, 2, shortcut)
-        self.stage3 = stage(2 * width, 4 * width, blocks, 2, shortcut)
+        self.stage1 = stage(width, width, blocks, 1, block)
+        self.stage2 = stage(width, 2 * width, blocks, 2, block)
+        self.stage3 = stage(2 * width, 4 * width, blocks, 2, block)
         self.head = nn.Linear(4 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,10 +96,10 @@ class BasicBlock(nn.Module):
         return self.relu2(y + self.shortcut(x) if self.shortcut else y)
 
 
-def stage(inputs: int, channels: int, blocks: int, stride: int, shortcut: type[nn.Module] | None) -> nn.Sequential:
+def stage(inputs: int, channels: int, blocks: int, stride: int, block: Block) -> nn.Sequential:
     """Return `blocks` blocks; the first has the stride and the change of channels."""
-    rest = [BasicBlock(channels, channels, 1, shortcut) for _ in range(blocks - 1)]
-    return nn.Sequential(BasicBlock(inputs, channels, stride, shortcut), *rest)
+    rest = [block(channels, channels, 1) for _ in range(blocks - 1)]
+    return nn.Sequential(block(inputs, channels, stride), *rest)
 
 
 def conv3x3(inputs: int, channels: int, stride: int = 1) -> nn.Conv2d:
