@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data parity plan cost sweep status tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan cost sweep status tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ PART = $(strip $(MODEL:%=--model %) $(RUNG:%=--rung %) $(SIZE:%=--size %) $(REFE
 
 parity: env ## compare the two implementations: [MODEL=resnet50] [RUNG=gradients] [SIZE=64] [REFERENCE=keras] [FRESH=1], or a study's chapter: STUDY=stage1
 	@$(if $(filter file,$(origin STUDY)),$(RUN) -m lib.parity $(PART),$(if $(PART),$(error parity takes STUDY, or $(PART), not both),$(RUN) -m lib.report $(STUDY) --chapter 02_parity))
+
+models: env ## list the models with their sizes, and check that each builds and trains: [MODEL=resnest50d]
+	@$(RUN) -m lib.bench.models $(MODEL)
 
 plan: env ## list the runs that a sweep would start: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)" $(OPTIONS)

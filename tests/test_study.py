@@ -455,8 +455,26 @@ def test_settings_are_laid_over_each_other_and_each_knows_its_layer(studies, mon
 def test_a_recipe_that_train_yaml_lacks_is_named(studies, monkeypatch):
     row = MODELS["resnet20"]
     monkeypatch.setitem(MODELS, "gentle20", Model("gentle20", row.family, row.arguments, row.twin, recipe="gentle"))
-    with pytest.raises(ParameterError, match="recipe gentle holds no settings, and gentle20 on digits needs them"):
+    with pytest.raises(ParameterError, match="no recipe 'gentle', and gentle20 needs it; choose from: residual, "):
         load_study(studies("layered", models=["gentle20"], variant="layered"))
+
+
+def test_a_study_names_another_recipe_for_a_model(studies):
+    named = {
+        "models": ["resnet_20", "resnet_32"],
+        "variant": "named",
+        "frameworks": ["pytorch"],
+        "chapters": ["01_data"],
+    }
+    study = load_study(studies("named", recipes={"resnet_32": "mixer"}, **named))
+    assert {cell.model: cell.settings.optimizer.name for cell in study.cells} == {
+        "resnet_20": "sgd",
+        "resnet_32": "adam",
+    }
+    with pytest.raises(ParameterError, match="recipes: the study has no model 'resnet_56'; choose from: resnet_20, "):
+        load_study(studies("named", recipes={"resnet_56": "mixer"}, **named))
+    with pytest.raises(ParameterError, match="no recipe 'gentle', and resnet_20 needs it; choose from: residual, "):
+        load_study(studies("named", recipes={"resnet_20": "gentle"}, **named))
 
 
 def test_a_model_of_one_framework_is_refused_in_the_other_and_images_must_fit(studies, monkeypatch):

@@ -83,11 +83,11 @@ def sources_of(
 ) -> dict[str, bytes]:
     """Return the entries, the model's own family and their imports in these rooms, and the model's row, by name.
 
-    A framework imports a family by its computed name, so the family's files are entries too. A family that is made of
-    another's parts imports its files, that in `study` too.
+    A framework imports a family by its computed name, so the family's files are entries too, and the one with the
+    model's options. A family that is made of another's parts imports its files, that in `study` too.
     """
     row, rooms = find(model), tuple(rooms)
-    families = [f"lib.{room}.networks.{row.family}" for room in ("study", *rooms)]
+    families = [row.options.__module__, *(f"lib.{room}.networks.{row.family}" for room in ("study", *rooms))]
     inside = (*(f"lib.{room}" for room in rooms), "lib.study.networks.")
     found = imports.closure([*entries, *families], sources, lambda name: name.startswith(inside) or name in _SHARED)
     return found | {"row": repr((row.family, sorted(row.arguments.items()))).encode()}

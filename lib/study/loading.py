@@ -64,7 +64,8 @@ def _read_study(name: str) -> Study:
 
 
 def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, model: Model, arm: str) -> list[Layer]:
-    below = train_layers(train, paths.PARAMS / "train.yaml", dataset, model)
+    recipe = matrix.recipes.get(model.name, model.recipe)
+    below = train_layers(train, paths.PARAMS / "train.yaml", dataset, model, recipe)
     return [*below, Layer("study", file, matrix.settings), Layer(f"arm {arm}", file, matrix.departures[arm])]
 
 

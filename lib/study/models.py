@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lib.errors import ParameterError
 from lib.study.conventions import Framework
-from lib.study.networks import cifar_resnet, convnext, csp, ghost, mixer, mobilenet, pooled, resnest, resnet
+from lib.study.networks import cifar_resnet, convnext, eca, ghost, mobilenet, pooled, resnest, resnet
+from lib.study.networks.stochastic_depth import StochasticDepth
 from lib.study.strict import Strict
 from lib.study.twins import Twin
 
@@ -14,11 +15,37 @@ SMALL = (32, 64)
 """The image sizes, in pixels, for which the libraries' networks have a stem here."""
 
 
+class Family(NamedTuple):
+    """The title of networks of one kind, and where they are from."""
+
+    title: str
+    source: str
+
+
+FAMILIES = {
+    "cifar_resnet": Family("ResNet for CIFAR", "He et al. 2016"),
+    "eca": Family("ECA-Net", "Wang et al. 2020"),
+    "ghost": Family("GhostNet", "Han et al. 2020"),
+    "convnext": Family("ConvNeXt", "Liu et al. 2022"),
+    "improved": Family("ConvNeXt", "Liu et al. 2022"),
+    "mscan": Family("SegNeXt", "Guo et al. 2022"),
+    "mixer": Family("MLP-Mixer", "Tolstikhin et al. 2021"),
+    "csp": Family("CSPNet", "Wang et al. 2020"),
+    "resnest": Family("ResNeSt", "Zhang et al. 2020"),
+    "coatnet": Family("CoAtNet", "Dai et al. 2021"),
+    "hornet": Family("HorNet", "Rao et al. 2022"),
+    "mobilenet": Family("MobileNet", "Sandler et al. 2018"),
+    "resnet": Family("ResNet", "He et al. 2016"),
+    "pooled": Family("max-pooled", "Page 2019; Simonyan and Zisserman 2015"),
+}
+"""By the name of a model's `family`; the first ten titles are those of the zoo. A family without one has its name."""
+
+
 @dataclass(frozen=True)
 class Published:
     """A row of the published table of the zoo: top-1 accuracy on CIFAR-100 in percent, and millions of parameters."""
 
-    accuracy: float
+    accuracy: float | None = None
     parameters: float | None = None
 
 
@@ -46,6 +73,11 @@ class Model:
     note: str = ""
 
     @property
+    def kind(self) -> Family:
+        """The title of the model's family, and where it is from."""
+        return FAMILIES.get(self.family, Family(self.family, ""))
+
+    @property
     def frameworks(self) -> tuple[Framework, ...]:
         """The frameworks that have this network."""
         return ("keras", "pytorch") if self.twin else ("pytorch",)
@@ -65,62 +97,138 @@ class Model:
             )
 
 
-MODELS = {
-    model.name: model
-    for model in (
-        Model("mobilenetv2", "mobilenet", twin=mobilenet.TWIN, sizes=SMALL),
-        Model("resnet50", "resnet", twin=resnet.TWIN, options=resnet.Options, sizes=(28, *SMALL)),
-        Model("convnext_tiny", "convnext", twin=convnext.TWIN, sizes=SMALL, channels_last=True),
-        Model("resnet20", "cifar_resnet", {"depth": 20}, twin=cifar_resnet.TWIN, options=cifar_resnet.Options),
-        Model("resnet56", "cifar_resnet", {"depth": 56}, options=cifar_resnet.Options),
-        Model("plain20", "cifar_resnet", {"depth": 20, "skip": False}, options=cifar_resnet.Plain),
-        Model("plain56", "cifar_resnet", {"depth": 56, "skip": False}, options=cifar_resnet.Plain),
-        Model("resnet9", "pooled", {"plan": "resnet9"}, options=pooled.Residual),
-        Model("vgg11", "pooled", {"plan": "vgg11"}, options=pooled.Options),
-        Model("resnet18", "resnet", {"depth": 18}, options=resnet.Options, sizes=(28, *SMALL)),
-        # The zoo, under the names of its published table: one row of `published` each.
-        *(
-            Model(f"resnet_{depth}", "cifar_resnet", {"depth": depth}, options=cifar_resnet.Options, published=row)
-            for depth, row in {
-                20: Published(66.50, 0.28),
-                32: Published(69.50, 0.47),
-                56: Published(72.50, 0.86),
-            }.items()
-        ),
-        Model(
-            "ghost_resnet_20",
-            "ghost",
-            {"depth": 20},
-            options=ghost.Options,
-            published=Published(35.16, 0.15),
-            note="0.145 million; the published count has two digits",
-        ),
-        Model("ghost_resnet_32", "ghost", {"depth": 32}, options=ghost.Options, published=Published(43.69, 0.24)),
-        Model("ghostnet_100", "ghost", sizes=(32,), published=Published(56.94, 4.03)),
-        Model("cspresnet50", "csp", options=csp.Options, sizes=(32,), published=Published(50.22, 20.69)),
-        Model("resnest50d", "resnest", options=resnest.Options, sizes=(32,), published=Published(57.20, 25.64)),
-        Model(
-            "mlp_mixer_tiny",
-            "mixer",
-            {"width": 192, "blocks": 12},
-            options=mixer.Options,
-            sizes=(32,),
-            channels_last=True,
-            published=Published(42.47, 3.64),
-            note="96 hidden units mix tokens, half the channels as in the paper; the published count fits 32",
-        ),
-        Model(
-            "mlp_mixer_b16",
-            "mixer",
-            {"width": 768, "blocks": 12},
-            options=mixer.Options,
-            sizes=(32,),
-            channels_last=True,
-            published=Published(60.93, 59.19),
-            note="64 tokens of 4x4 pixels instead of 196 of 16x16",
-        ),
-    )
-}
+BENCHMARK = (
+    Model("mobilenetv2", "mobilenet", twin=mobilenet.TWIN, sizes=SMALL),
+    Model("resnet50", "resnet", twin=resnet.TWIN, options=resnet.Options, sizes=(28, *SMALL)),
+    Model("resnet20", "cifar_resnet", {"depth": 20}, twin=cifar_resnet.TWIN, options=cifar_resnet.Options),
+)
+"""The networks that both frameworks have, but for ConvNeXt-Tiny, which stands in the zoo."""
+
+DEPTH = (
+    Model("resnet56", "cifar_resnet", {"depth": 56}, options=cifar_resnet.Options),
+    Model("plain20", "cifar_resnet", {"depth": 20, "skip": False}, options=cifar_resnet.Plain),
+    Model("plain56", "cifar_resnet", {"depth": 56, "skip": False}, options=cifar_resnet.Plain),
+)
+"""The networks of the study of degradation, beside `resnet20`."""
+
+FASHION = (
+    Model("resnet9", "pooled", {"plan": "resnet9"}, options=pooled.Residual),
+    Model("vgg11", "pooled", {"plan": "vgg11"}, options=pooled.Options),
+    Model("resnet18", "resnet", {"depth": 18}, options=resnet.Options, sizes=(28, *SMALL)),
+)
+"""The networks of the studies of Fashion-MNIST, beside `resnet50`."""
+
+
+def _cifar(name: str, depth: int, accuracy: float, parameters: float) -> Model:
+    options, published = cifar_resnet.Options, Published(accuracy, parameters)
+    return Model(name, "cifar_resnet", {"depth": depth}, options=options, recipe="residual", published=published)
+
+
+def _eca(name: str, depth: int, kernel: int | str, accuracy: float, parameters: float | None = None) -> Model:
+    arguments, published = {"depth": depth, "kernel": kernel}, Published(accuracy, parameters)
+    return Model(name, "eca", arguments, options=eca.Options, recipe="residual", published=published)
+
+
+def _ghost(name: str, depth: int, published: Published, note: str = "") -> Model:
+    arguments, options = {"depth": depth}, ghost.Options
+    return Model(name, "ghost", arguments, options=options, recipe="residual", published=published, note=note)
+
+
+def _small(name: str, family: str, recipe: str, published: Published, note: str = "", **arguments: Any) -> Model:
+    """Return the row of a network for 32x32 pixels whose blocks can be skipped at random."""
+    kinds = {"options": StochasticDepth, "sizes": (32,), "channels_last": family == "mixer"}
+    return Model(name, family, arguments, recipe=recipe, published=published, note=note, **kinds)
+
+
+ZOO = (
+    _cifar("resnet_20", 20, 66.50, 0.28),
+    _cifar("resnet_32", 32, 69.50, 0.47),
+    _cifar("resnet_56", 56, 72.50, 0.86),
+    _eca("eca_resnet_20", 20, "adaptive", 68.00, 0.28),
+    _eca("eca_resnet_32", 32, "adaptive", 71.00, 0.47),
+    _eca("ecanet20_k3", 20, 3, 66.84),
+    _eca("ecanet20_k5", 20, 5, 65.99),
+    _eca("ecanet20_k7", 20, 7, 66.80),
+    _eca("ecanet20_k9", 20, 9, 67.05),
+    _eca("ecanet20_adaptive", 20, "adaptive", 68.08),
+    Model("resnet20_no_eca", "eca", {"depth": 20, "place": "none"}, recipe="residual", published=Published(66.50)),
+    _ghost("ghost_resnet_20", 20, Published(35.16, 0.15), "0.145 million; the published count has two digits"),
+    _ghost("ghost_resnet_32", 32, Published(43.69, 0.24)),
+    Model("ghostnet_100", "ghost", sizes=(32,), recipe="convolution", published=Published(56.94, 4.03)),
+    Model(
+        "convnext_tiny",
+        "convnext",
+        twin=convnext.TWIN,
+        options=convnext.Options,
+        sizes=SMALL,
+        channels_last=True,
+        published=Published(59.09, 27.90),
+    ),
+    Model(
+        "improved_resnet20_convnext",
+        "improved",
+        options=StochasticDepth,
+        recipe="small-modern",
+        published=Published(72.33, 0.175),
+        note="0.179 million with 3x3 convolutions that halve the map; 2x2, as in ConvNeXt, would be 0.166",
+    ),
+    _small(
+        "segnext_mscan_tiny",
+        "mscan",
+        "small-modern",
+        Published(60.91, 0.85),
+        widths=(16, 32, 80, 128),
+        depths=(3, 3, 5, 1),
+    ),
+    _small(
+        "mlp_mixer_tiny",
+        "mixer",
+        "mixer",
+        Published(42.47, 3.64),
+        "96 hidden units mix tokens, half the channels as in the paper; the published count fits 32",
+        width=192,
+        blocks=12,
+    ),
+    _small(
+        "mlp_mixer_b16",
+        "mixer",
+        "mixer",
+        Published(60.93, 59.19),
+        "64 tokens of 4x4 pixels instead of 196 of 16x16",
+        width=768,
+        blocks=12,
+    ),
+    _small("cspresnet50", "csp", "convolution", Published(50.22, 20.69)),
+    Model(
+        "resnest50d",
+        "resnest",
+        options=resnest.Options,
+        sizes=(32,),
+        recipe="convolution",
+        published=Published(57.20, 25.64),
+    ),
+    _small(
+        "coatnet_0",
+        "coatnet",
+        "attention",
+        Published(66.61, 20.04),
+        "timm's CoAtNet-0, with the paper's widths and depths; the published implementation is unknown",
+    ),
+    _small("coatnet_0_custom_enhanced", "coatnet", "attention", Published(), selective=True),
+    _small("coatnet_cifar_opt", "coatnet", "attention", Published(58.68, 27.01), configuration="coatnet_0_rw"),
+    _small(
+        "coatnet_cifar_opt_large_stem",
+        "coatnet",
+        "attention",
+        Published(55.96, 27.01),
+        configuration="coatnet_0_rw",
+        stem_kernel=7,
+    ),
+    _small("hornet_tiny", "hornet", "modern", Published(60.00)),
+)
+"""The zoo, under the names of its published table and in its order. `convnext_tiny` gets its recipe from a study."""
+
+MODELS = {model.name: model for model in (*BENCHMARK, *DEPTH, *FASHION, *ZOO)}
 """Every model by name, but for the other depths of the networks for CIFAR."""
 
 

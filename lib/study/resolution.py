@@ -1,4 +1,4 @@
-"""Settings from layers: common, dataset, the model's recipe, study, arm; each overrides the ones before it."""
+"""Settings from layers: common, dataset, recipe of the model or the study, study, arm; each overrides those before."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +22,8 @@ class Layer(NamedTuple):
     settings: Mapping[str, Any]
 
 
-def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model) -> list[Layer]:
-    """Return the layers of `params/train.yaml`: common, the dataset's, and the recipe that the model recommends.
+def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model, recipe: str | None) -> list[Layer]:
+    """Return the layers of `params/train.yaml`: common, the dataset's, and the recipe, where there is one.
 
     Raises:
         ParameterError: the file lacks a part that is needed.
@@ -35,8 +35,11 @@ def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model) 
         raise ParameterError(f"{file.name}: no dataset {min(unknown)!r}; choose from: {', '.join(DATASETS)}")
     layers = [Layer("common", file, parts["common"])]
     named = {f"dataset {dataset}": parts["datasets"].get(dataset, {})}
-    if model.recipe:
-        named[f"recipe {model.recipe}"] = parts["recipes"].get(model.recipe)
+    if recipe and recipe not in parts["recipes"]:
+        choices = ", ".join(parts["recipes"]) or "none"
+        raise ParameterError(f"{file.name}: no recipe {recipe!r}, and {model.name} needs it; choose from: {choices}")
+    if recipe:
+        named[f"recipe {recipe}"] = parts["recipes"][recipe]
     for name, settings in named.items():
         if not isinstance(settings, dict):
             raise ParameterError(f"{file.name}: {name} holds no settings, and {model.name} on {dataset} needs them")

@@ -68,6 +68,7 @@ class Comparison(NamedTuple):
 class Matrix(Strict):
     """A study as its YAML file states it, before its settings are resolved.
 
+    `recipes` name another recipe of `params/train.yaml` for a model than the model itself recommends.
     `arms` are named departures from the study's settings. `causes` are groups of switches and a short way to write
     arms: one cause after another is aligned, and then made native again. `questions` group the arms for a
     figure of them all.
@@ -82,6 +83,7 @@ class Matrix(Strict):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     variant: Name | None = None
     settings: dict[str, Any] = Field({})
+    recipes: dict[Annotated[str, AfterValidator(_model)], Name] = Field({})
     arms: dict[Name, dict[str, Any]] = Field({})
     questions: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field({})
     causes: dict[Name, Annotated[tuple[Switch, ...], Field(min_length=1)]] = Field({})
@@ -95,9 +97,11 @@ class Matrix(Strict):
             values = getattr(self, axis)
             if len(set(values)) < len(values):
                 raise ValueError(f"{axis} names a value twice: {', '.join(map(str, values))}")
-        departs = bool(self.settings.keys() - WITHOUT_EFFECT)
+        if unknown := [model for model in self.recipes if model not in self.models]:
+            raise ValueError(f"recipes: the study has no model {unknown[0]!r}; choose from: {', '.join(self.models)}")
+        departs = bool(self.settings.keys() - WITHOUT_EFFECT or self.recipes)
         if departs and not self.variant:
-            raise ValueError("settings depart from params/train.yaml, so the study needs a `variant` to name them")
+            raise ValueError("the study departs from params/train.yaml, so it needs a `variant` to name its settings")
         if self.variant and not departs:
             raise ValueError(f"variant {self.variant!r} names no departure: no setting with an effect on the results")
         if unknown := set(self.gates) - set(self.datasets):

@@ -1,6 +1,24 @@
 """ConvNeXt-Tiny of Keras Applications and of torchvision."""
 
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from lib.study.strict import Strict
 from lib.study.twins import GLOROT, OPTIMIZER, Initialisation, Law, Twin
+
+
+class Options(Strict):
+    """`stem`: for small images, or the paper's for ImageNet. `drop_path`: the last block's chance of being skipped.
+
+    The paper's stem is 4x4 with stride 4. The chance rises from 0 over the blocks; 0.1 is torchvision's.
+    """
+
+    pytorch_only: ClassVar = frozenset({"stem", "drop_path"})
+
+    stem: Literal["small", "imagenet"] = "small"
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
 
 _NORMAL = Law("normal", std=0.02)
 
