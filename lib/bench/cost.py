@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from lib.bench.printing import print_table
 from lib.errors import ParameterError, one_line
 from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.study.cells import Cell
@@ -125,10 +124,9 @@ def main() -> None:
     with one_line():
         study = load_study(arguments.study)
         table = estimate(study, arguments.tflops)
-    shown = Table("dataset", "model", "runs", "GFLOP an image", "h a run", "h", "GiB", box=None)
-    for row in table.itertuples(index=False):
-        shown.add_row(row.dataset, row.model, str(row.runs), *(f"{value:.2f}" for value in row[3:]))
-    Console().print(shown)
+    numbers = ("runs", "GFLOP an image", "h a run", "h", "GiB")
+    rows = ((*row[:2], str(row[2]), *(f"{value:.2f}" for value in row[3:])) for row in table.itertuples(index=False))
+    print_table(("dataset", "model"), numbers, rows)
     print(
         f"{table.runs.sum()} runs: about {table.hours.sum():.0f} GPU hours. Operations are counted; assumed are "
         f"{arguments.tflops:g} TFLOP/s sustained and {1000 * LEAST_STEP_SECONDS:.0f} ms a step at least.\n"

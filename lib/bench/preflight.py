@@ -8,16 +8,16 @@ import argparse
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
 
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch.nn import functional
 from tqdm import tqdm
 
 from lib import environment, files, imports, paths
 from lib.bench.cost import TRAINING_PASSES, resume_gib, run_gib, seconds, size, stores_gib
+from lib.bench.printing import print_table
 from lib.errors import DataError, ParameterError, one_line
 from lib.pytorch.learner import PyTorchLearner, make_deterministic
 from lib.pytorch.networks import build
@@ -166,15 +166,8 @@ def main() -> None:
     with one_line():
         study = load_study(parser.parse_args().study)
         table = estimate(study)
-    shown = Table(box=None)
-    for number, heading in enumerate(
-        ("dataset", "model", "recipe", "epochs", "runs", "ms a step", "h a run", "h", "GiB")
-    ):
-        shown.add_column(heading, no_wrap=True, justify="left" if number < 3 else "right")
-    for row in table.itertuples(index=False):
-        costs = (f"{value:,.2f}" for value in (row.hours_per_run, row.hours, row.gib))
-        shown.add_row(*row[:3], str(row.epochs), str(row.runs), f"{row.ms:,.0f}", *costs)
-    Console(width=max(Console().width, 120)).print(shown)
+    words, numbers = ("dataset", "model", "recipe"), ("epochs", "runs", "ms a step", "h a run", "h", "GiB")
+    print_table(words, numbers, map(_row, table.itertuples(index=False)))
     where = f"the GPU {environment.nvidia('name')}" if torch.cuda.is_available() else _machine()[1]
     print(
         f"the whole study, {table.runs.sum()} runs: about {table.hours.sum():,.1f} h of training on {where}, from "
@@ -182,6 +175,11 @@ def main() -> None:
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
         f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped"
     )
+
+
+def _row(row: Any) -> tuple[str, ...]:
+    costs = (f"{value:,.2f}" for value in (row.hours_per_run, row.hours, row.gib))
+    return row.dataset, row.model, row.recipe, str(row.epochs), str(row.runs), f"{row.ms:,.0f}", *costs
 
 
 if __name__ == "__main__":
