@@ -252,6 +252,13 @@ def test_resnet9_has_page_s_maps() -> None:
     assert pytorch_networks.multiply_adds(network, (32, 32, 3)) == pytest.approx(380e6, rel=0.01)
 
 
+@pytest.mark.parametrize(("model", "factor"), [("resnet9", 0.125), ("vgg11", 1)])
+def test_the_logits_have_the_published_factor(model, factor):
+    network, images = pytorch_build(model, 32, width=8).eval(), torch.randn(2, 3, 32, 32)
+    features = network.body(images).amax((2, 3))
+    assert torch.allclose(network(images), factor * network.head(features))
+
+
 def test_resnet9_without_skips_has_no_sum_and_without_batch_norm_a_bias() -> None:
     network = pytorch_build("resnet9", 32, skip=False, batch_norm=False, activation="tanh", width=8)
     kinds = {type(layer) for layer in network.modules()}
