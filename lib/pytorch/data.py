@@ -5,7 +5,7 @@ that both frameworks share. Results do not depend on the number of workers.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,10 +47,13 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """Draws images of a split without replacement, `length` of them per epoch."""
+    """Draws `steps` batches of a split's images without replacement, and yields the `places` in each that it is given.
 
-    def __init__(self, indices: np.ndarray, length: int, settings: Settings) -> None:
-        self._indices, self._length, self._settings = indices, length, settings
+    The whole epoch is drawn, whichever places are: every device of a run draws the same one.
+    """
+
+    def __init__(self, indices: np.ndarray, steps: int, settings: Settings, places: np.ndarray) -> None:
+        self._indices, self._steps, self._settings, self._places = indices, steps, settings, places
         self._generator = torch.Generator()
 
     def reseed(self, seed: int) -> None:
@@ -58,13 +61,13 @@ class EpochSampler(Sampler[Draw]):
         self._generator.manual_seed(seed)
 
     def __len__(self) -> int:
-        return self._length
+        return self._steps * len(self._places)
 
     def __iter__(self) -> Iterator[Draw]:
         order, corners, mirrored = self._shared() if self._settings.pairing.shared else self._own()
         columns = (self._indices[order], corners, mirrored, *self._without_twin())
-        drawn = zip(*(column.tolist() for column in columns), strict=True)
-        for _, (index, corner, *others) in zip(range(self._length), drawn, strict=False):
+        chosen = (np.arange(self._steps)[:, None] * self._settings.batch_size + self._places).ravel()
+        for index, corner, *others in zip(*(column[chosen].tolist() for column in columns), strict=True):
             yield Draw(index, *corner, *others)
 
     def _own(self) -> Stream:
@@ -107,10 +110,10 @@ class TrainImages(Dataset):
         if draw.angle:
             crop = functional.rotate(crop, draw.angle, InterpolationMode.BILINEAR)
         if draw.policy:
-            crop = _drawn_from(draw.policy, self._policy, crop)
+            crop = drawn_from(draw.policy, self._policy, crop)
         image = _normalise(crop, self._store)
         if draw.erasing:  # the rectangle is 0: 2 % to 33 % of the area, aspect ratio 0.3 to 3.3
-            image = _drawn_from(draw.erasing, ERASING, image)
+            image = drawn_from(draw.erasing, ERASING, image)
         return image, int(self._split.labels[draw.index])
 
 
@@ -128,11 +131,17 @@ class PlainImages(Dataset):
         return _normalise(_as_tensor(self._split, index), self._store), int(self._split.labels[index])
 
 
-def _drawn_from(seed: int, transform: nn.Module, image: torch.Tensor) -> torch.Tensor:
+def drawn_from(seed: int, transform: nn.Module, *inputs: torch.Tensor) -> Any:
     """Apply a transform of torchvision, which draws from the global generator, with a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # and not that of a GPU, which dropout uses
-        return transform(image)
+        return transform(*inputs)
+
+
+def part_of(settings: Settings, rank: int) -> np.ndarray:
+    """Return the places in a batch of the images of one device: an equal part of every micro-batch."""
+    places = np.arange(settings.batch_size).reshape(settings.accumulation_steps, settings.devices, -1)
+    return places[:, rank].ravel()
 
 
 def _normalise(image: torch.Tensor, store: Store) -> torch.Tensor:
@@ -145,16 +154,20 @@ def _as_tensor(split: Split, index: int) -> torch.Tensor:
     return torch.tensor(split.images[index]).permute(2, 0, 1)
 
 
-def training_loader(split: Split, store: Store, settings: Settings, steps: int) -> DataLoader:
-    """Return the loader of the training batches; `loader.sampler.reseed` seeds an epoch."""
-    sampler = EpochSampler(split.indices, steps * settings.batch_size, settings)
+def training_loader(
+    split: Split, store: Store, settings: Settings, steps: int, places: np.ndarray | None = None
+) -> DataLoader:
+    """Return the loader of the training batches, or of these places in each; `loader.sampler.reseed` seeds an epoch."""
+    places = np.arange(settings.batch_size) if places is None else places
+    sampler = EpochSampler(split.indices, steps, settings, places)
     images = TrainImages(split, store, settings.augmentation)
-    return _loader(images, settings.batch_size, settings.num_workers, sampler=sampler, drop_last=True)
+    workers = min(settings.num_workers, cores() // settings.devices)
+    return _loader(images, len(places), workers, sampler=sampler, drop_last=True)
 
 
 def evaluation_loader(split: Split, store: Store, batch_size: int, num_workers: int) -> DataLoader:
     """Return the loader of a val or test split: in order, with its incomplete last batch."""
-    return _loader(PlainImages(split, store), batch_size, num_workers)
+    return _loader(PlainImages(split, store), batch_size, min(num_workers, cores()))
 
 
 def start_workers(loader: DataLoader) -> None:
@@ -163,12 +176,11 @@ def start_workers(loader: DataLoader) -> None:
 
 
 def _loader(images: Dataset, batch_size: int, num_workers: int, **options: object) -> DataLoader:
-    workers = min(num_workers, cores())
-    if workers:
+    if num_workers:
         options |= {"persistent_workers": True, "prefetch_factor": 2}
     # Each iterator draws a seed for its workers. Drawn from the global generator, it would shift the draws of dropout
     # by the number of iterators, which is smaller in a resumed run.
     own = torch.Generator()
     return DataLoader(
-        images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available(), generator=own, **options
+        images, batch_size, num_workers=num_workers, pin_memory=torch.cuda.is_available(), generator=own, **options
     )

@@ -17,7 +17,8 @@ from lib import environment
 from lib.data.store import Store
 from lib.errors import TrainingError
 from lib.pytorch.compilation import compiled
-from lib.pytorch.data import PlainImages, evaluation_loader, start_workers, training_loader
+from lib.pytorch.data import PlainImages, drawn_from, evaluation_loader, part_of, start_workers, training_loader
+from lib.pytorch.devices import ranks, require_one_batch
 from lib.pytorch.layers import measure
 from lib.pytorch.mixing import hard, mixing
 from lib.pytorch.networks import build, multiply_adds, parameters
@@ -31,17 +32,21 @@ from lib.training.seeds import epoch_seed
 
 
 class PyTorchLearner:
-    """A model with its optimizer, loss scale and loaders, for one cell."""
+    """A model with its optimizer, loss scale and loaders, for one cell.
+
+    A worker of a run on several devices has its `rank`, above 0, and the port at which all ranks meet.
+    """
 
     weights_suffix = ".pt"
     state_suffix = ".pt"
     out_of_memory = torch.OutOfMemoryError
     amp_types: ClassVar = {"cuda": torch.float16, "cpu": torch.bfloat16}
 
-    def __init__(self, cell: Cell, store: Store) -> None:
-        self._cell, self._store = cell, store
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(self, cell: Cell, store: Store, rank: int = 0, meeting: int | None = None) -> None:
+        self._cell, self._store, self._rank = cell, store, rank
+        self._device = torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu")
         environment.require_gpu(self._device.type == "cuda")
+        self._ranks = ranks(cell, rank, meeting)
         self.classes = store.dataset.classes
         self._type = torch.float64 if cell.precision == "fp64" else torch.float32
         self._amp = cell.precision == "amp"
@@ -58,7 +63,7 @@ class PyTorchLearner:
         self._optimizer = optimizer(self.model.parameters(), settings.optimizer, self._cell.conventions)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
-        self._mix = mixing(settings.mixing, self.classes)
+        self._mix, self._mixing_seeds = mixing(settings.mixing, self.classes), torch.Generator()
         decay = settings.regularisation.average
         self._average = ModelEmaV3(self.model, decay) if decay else None
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
@@ -72,7 +77,7 @@ class PyTorchLearner:
 
     def _compile(self) -> None:
         """Compile the training step's network, or go on with it as it is where that does not work, and say so."""
-        batch = self._settings.batch_size // self._settings.accumulation_steps
+        batch = evaluation_batch(self._settings)
         height, width, channels = self._store.dataset.shape
         images = torch.zeros(batch, channels, height, width, device=self._device, dtype=self._type)
         with self._autocast():
@@ -86,6 +91,7 @@ class PyTorchLearner:
         with the_network_fits(cell, self.out_of_memory):
             shape, options = self._store.dataset.shape, self._settings.network
             network = build(cell.model, shape, self.classes, cell.conventions, options).to(self._device, self._type)
+        require_one_batch(network, cell)
         if initial.drawn(cell):
             _set_weights(network, cell)
         return network
@@ -94,7 +100,9 @@ class PyTorchLearner:
         settings, store = self._settings, self._store
         train = store.split("train", settings.limits.train_samples)
         self.steps_per_epoch = steps_per_epoch(settings, len(train.indices))
-        self._train = training_loader(train, store, settings, self.steps_per_epoch)
+        self._part = part_of(settings, self._rank)
+        loaded = None if self._mix else self._part  # an image is mixed with one that may be another device's
+        self._train = training_loader(train, store, settings, self.steps_per_epoch, loaded)
         start_workers(self._train)
         images, batch = evaluation_images(settings), evaluation_batch(settings)
         self._evaluation = {
@@ -112,9 +120,13 @@ class PyTorchLearner:
         self._begin(self._settings.model_copy(update={"accumulation_steps": accumulation_steps}))
 
     def reseed(self, seed: int, epoch: int) -> None:
-        """Seed dropout, stochastic depth and the epoch's order, crops and flips."""
-        torch.manual_seed(epoch_seed(seed, epoch))
-        self._train.sampler.reseed(epoch_seed(seed, epoch))
+        """Seed dropout and stochastic depth, each rank with its own seed, and the epoch's images, the same for all."""
+        with self._ranks.told("reseed", seed, epoch):
+            if self._settings.devices > 1:
+                self._forward = self._ranks.trained(self.model)
+            torch.manual_seed(epoch_seed(seed, epoch, self._rank))
+            self._train.sampler.reseed(epoch_seed(seed, epoch))
+            self._mixing_seeds.manual_seed(epoch_seed(seed, epoch))
 
     def batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Return the epoch's batches: images `(B, C, H, W)` and labels `(B,)`, still on the host."""
@@ -131,15 +143,21 @@ class PyTorchLearner:
 
     def step(self, batch: tuple[torch.Tensor, torch.Tensor], learning_rate: float) -> None:
         """Make one update from a batch, in as many micro-batches as the settings ask for."""
+        with self._ranks.told("step", learning_rate):
+            self._step(batch, learning_rate)
+
+    def _step(self, batch: tuple[torch.Tensor, torch.Tensor], learning_rate: float) -> None:
         self.set_learning_rate(learning_rate)
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
         images, labels = self._on_device(batch[0]), batch[1].to(self._device, non_blocking=True)
         if self._mix:
-            images, labels = self._mix(images, labels)
+            seed = torch.randint(2**31, (), generator=self._mixing_seeds).item()
+            images, labels = (mixed[self._part] for mixed in drawn_from(seed, self._mix, images, labels))
         parts = self._settings.accumulation_steps
-        for micro_images, micro_labels in zip(images.chunk(parts), labels.chunk(parts), strict=True):
-            self._accumulate(micro_images, micro_labels)
+        for number, micro in enumerate(zip(images.chunk(parts), labels.chunk(parts), strict=True), start=1):
+            with self._ranks.exchanging(last=number == parts):
+                self._accumulate(*micro)
         self._scaler.step(self._optimizer)
         self._scaler.update()
 
@@ -171,7 +189,9 @@ class PyTorchLearner:
 
     def take_sums(self) -> EpochSums:
         """Read back the epoch's sums, and start again from zero."""
-        sums = EpochSums(self._loss_sum.item(), self._correct.item(), self._updates)
+        with self._ranks.told("take_sums"):
+            loss, correct = (self._ranks.total(values).item() for values in (self._loss_sum, self._correct))
+        sums = EpochSums(loss, correct, self._updates)
         self._loss_sum.zero_()
         self._correct.zero_()
         self._updates = 0
@@ -225,6 +245,7 @@ class PyTorchLearner:
         states = torch.load(path, map_location=self._device, weights_only=True)
         for name, part in self._parts().items():
             part.load_state_dict(states[name])
+        self._ranks.loaded(path)
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
         average = {"average": self._average.module} if self._average else {}
@@ -240,9 +261,10 @@ class PyTorchLearner:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def describe(self) -> dict[str, str]:
-        """Return the device, and the CUDA and cuDNN that this process has loaded."""
+        """Return the device or devices, and the CUDA and cuDNN that this process has loaded."""
+        device = torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
         return {
-            "device": torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu",
+            "device": device if self._settings.devices == 1 else f"{self._settings.devices} x {device}",
             **environment.loaded_libraries(),
             "amp_type": str(self._amp_type).removeprefix("torch.") if self._amp else "off",
             **({"compiled": self._compilation} if self._settings.compile else {}),

@@ -75,7 +75,9 @@ def sources() -> dict[str, bytes]:
 
 def code(framework: Framework, model: str, sources: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the sources that make the numbers of a model's runs in a framework, and the model's row, by name."""
-    return sources_of(model, [f"20_train_{framework}"], ("training", "data", framework), sources)
+    # The worker is started by its name, and not imported.
+    entries = [f"20_train_{framework}", f"lib.{framework}.worker"]
+    return sources_of(model, entries, ("training", "data", framework), sources)
 
 
 def sources_of(

@@ -93,6 +93,7 @@ def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
             arm=named,
             settings=settings,
         )
+        _refuse_several_devices_in_keras(cell, file)
         _refuse_without_twin(cell, file)
         _refuse_to_measure(cell, file)
         yield Entry(arm=arm, cell=cell)
@@ -133,6 +134,20 @@ def _refuse_without_twin(cell: Cell, file: Path) -> None:
         raise ParameterError(
             f"{shown(file)}{arm}: Keras has no twin of {', '.join(missing)}: leave keras out of `frameworks`, or the "
             "setting out"
+        )
+
+
+def _refuse_several_devices_in_keras(cell: Cell, file: Path) -> None:
+    """Refuse several devices in a Keras cell, with the reason.
+
+    Source: Keras, `BatchNormalization`, whose `synchronized` is false unless set, and `keras.applications`, whose
+    networks leave it so.
+    """
+    if cell.framework == "keras" and cell.settings.devices > 1:
+        raise ParameterError(
+            f"{shown(file)}: Keras trains on one device, not on devices: {cell.settings.devices}: under "
+            "tf.distribute.MirroredStrategy its networks normalise each device's images by their own statistics, so "
+            "the run would not be that of one device: leave keras out of `frameworks`, or `devices` out"
         )
 
 

@@ -217,9 +217,7 @@ class Pairing(Strict):
             return SWITCHES
         if not isinstance(value, list | tuple):
             return value
-        return tuple(
-            sorted(dict.fromkeys(value), key=lambda switch: SWITCHES.index(switch) if switch in SWITCHES else -1)
-        )
+        return tuple(sorted(dict.fromkeys(value), key=lambda one: SWITCHES.index(one) if one in SWITCHES else -1))
 
 
 class Tracking(Strict):
@@ -236,7 +234,8 @@ WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "tracking"})
 class Settings(Strict):
     """The settings of one cell.
 
-    With `compile`, the network is compiled by `torch.compile`, or trained as it is where that does not work.
+    With `compile`, the network is compiled by `torch.compile`, or trained as it is where that does not work. A run on
+    several `devices` trains an equal part of each micro-batch on every one of them: GPUs, or processes without a GPU.
     """
 
     pytorch_only: ClassVar = frozenset({"compile"})
@@ -254,6 +253,7 @@ class Settings(Strict):
     measurements: Measurements = Measurements()
     pairing: Pairing = Pairing()
     compile: bool = False
+    devices: Count = 1
     tf32: bool
     num_workers: Annotated[int, Field(ge=0)]
     on_oom: Literal["fail", "accumulate"] = "fail"
@@ -261,10 +261,11 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.batch_size % self.accumulation_steps:
-            raise ValueError(
-                f"accumulation_steps {self.accumulation_steps} does not divide batch_size {self.batch_size}"
-            )
+        if self.batch_size % (self.accumulation_steps * self.devices):
+            parts = f"{self.accumulation_steps}{f' x devices {self.devices}' if self.devices > 1 else ''}"
+            raise ValueError(f"accumulation_steps {parts} does not divide batch_size {self.batch_size}")
+        if self.devices > 1 and (self.compile or self.on_oom == "accumulate"):
+            raise ValueError("compile and on_oom: accumulate are for one device")
         warmup_epochs = getattr(self.schedule, "warmup_epochs", 0)
         if warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {warmup_epochs} is not below epochs {self.epochs}")

@@ -95,8 +95,8 @@ def evaluation_images(settings: Settings) -> int | None:
 
 
 def evaluation_batch(settings: Settings) -> int:
-    """Return the number of images evaluated at a time: a micro-batch, which fits into memory as training shows."""
-    return settings.batch_size // settings.accumulation_steps
+    """Return the number of images evaluated at a time: a device's part of a micro-batch, which fits into its memory."""
+    return settings.batch_size // settings.accumulation_steps // settings.devices
 
 
 @contextmanager

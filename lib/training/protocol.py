@@ -93,10 +93,12 @@ def _summary(row: dict[str, float], skipped: int) -> str:
 
 def _more_micro_batches(cell: Cell, parts: int) -> int:
     """Return twice as many micro-batches an update; `TrainingError` where that is not allowed, or not possible."""
-    batch, more = cell.settings.batch_size, 2 * parts
-    problem = f"{cell.name}: out of memory with {batch // parts} images at a time"
-    if batch % more:
+    batch, devices, more = cell.settings.batch_size, cell.settings.devices, 2 * parts
+    problem = f"{cell.name}: out of memory with {batch // parts // devices} images at a time"
+    if batch % (more * devices):
         raise TrainingError(f"{problem}, and these cannot be halved: lower `batch_size`")
+    if devices > 1:
+        raise TrainingError(f"{problem} on each device: set `accumulation_steps: {more}` for all runs alike")
     if cell.settings.on_oom == "fail":
         raise TrainingError(f"{problem}: set `on_oom: accumulate`, or `accumulation_steps: {more}` for all runs alike")
     print(f"{problem}: beginning again with {more} micro-batches of {batch // more}", flush=True)
