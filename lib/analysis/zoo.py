@@ -81,6 +81,13 @@ def zoo(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     return table.assign(gap=table["test_accuracy"] - table["published_accuracy"])
 
 
+def soft(study: Study) -> list[str]:
+    """Return the models of a study that some run trains on mixed or smoothed labels."""
+    settings = [(entry.cell.model, entry.cell.settings) for entry in study.entries]
+    found = {model for model, one in settings if one.mixing.departures() or one.regularisation.label_smoothing}
+    return [model for model in study.models if model in found]
+
+
 def families(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row per family of a table of `zoo`: its number of `networks`, and its best network on val.
 
