@@ -14,10 +14,12 @@
 # %% [markdown]
 # # Which network for small images, and at what price?
 #
-# A published table has 26 networks of ten families on CIFAR-100, from a ResNet of 0.28 million parameters to an
+# A published table has 26 networks of ten families on CIFAR-100, from a Ghost-ResNet of 0.15 million parameters to an
 # MLP-Mixer of 59 million. Its large networks do not beat its small ones. Many were made for images of 224 pixels: at 32
-# pixels their stems throw most of the image away. Here each network is built for 32 pixels and trained with a recipe
-# that suits it. How accurate does each become, what does this cost, and do different networks err on different images?
+# pixels their stems throw most of the image away. Here each network is built for 32 pixels: stems keep the image's
+# size, Ghost modules have convolutions of 3x3 pixels like those that they replace, and Mixers take patches of 4x4. Each
+# trains with a recipe that suits it. How accurate does each become, what does this cost, and do different networks err
+# on different images?
 #
 # The studies `zoo-eca`, `zoo-ghost` and `zoo-stem` take three families apart. This chapter belongs to all of them and
 # shows what its study has: a part that it has no runs for says so. *Test accuracy* is that of the epoch with the best
@@ -48,7 +50,7 @@ table = zoo.zoo(study, found)
 chapter.markdown(f"{len(found)} of {len(study.entries)} runs have results.")
 if found.empty:
     chapter.markdown("**Nothing has been run yet:** there is nothing to compare.")
-if table.published_accuracy.isna().all():
+elif table.published_accuracy.isna().all():
     chapter.markdown("None of the networks with results has a published accuracy on this dataset.")
 
 # %% [markdown]
@@ -58,7 +60,7 @@ if table.published_accuracy.isna().all():
 # table has one value for each network, without seeds or a deviation. It gives 300 epochs as its default and does not
 # say which networks depart from it. Ours have the epochs of their column, and can be compared with it only if they
 # train as long and on as many images. *Recipe* names the settings of `params/train.yaml` that the network trains with,
-# n the seeds, and SD is the sample deviation over them.
+# and SD is the sample deviation over the seeds. Where ours is not the published network, a note below says why.
 
 # %%
 columns = ["family", "model", "published_accuracy", "test_accuracy", "test_accuracy_sd", "gap", "seeds", "epochs"]

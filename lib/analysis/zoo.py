@@ -28,6 +28,26 @@ COSTS = {
 }
 """What accuracy is paid with: columns of `zoo`."""
 
+COLUMNS = {
+    "family": "the title of the model's family",
+    "model": "its name",
+    "published_accuracy": "in [0, 1]; NaN for none, or on another dataset",
+    "test_accuracy": "mean over the seeds",
+    "test_accuracy_sd": "sample deviation over the seeds",
+    "gap": "test_accuracy - published_accuracy",
+    "acc_best": "val accuracy of the best epoch, mean over the seeds",
+    "seeds": "runs with results",
+    "epochs": "of a run",
+    "recipe": "an entry of `params/train.yaml`; empty for none",
+    "published_parameters": "NaN for none, or on another dataset",
+    "parameters": "of our network",
+    "multiply_adds": "of one image; NaN where runs did not count them",
+    "seconds": "of a late epoch, without validation, mean over the seeds",
+    "train_seconds": "of all epochs, without validation, mean over the seeds",
+    "per_million": "test accuracy per million parameters",
+}
+"""The columns of `zoo`, each with its meaning."""
+
 PUBLISHED_ON = "cifar100"
 """The dataset of the published table."""
 
@@ -51,15 +71,9 @@ def first(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def zoo(study: Study, results: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per model with results, in the registry's order: what it reaches and costs, beside the published.
+    """Return one row per model with results, in the registry's order, with `COLUMNS`.
 
     `results` is the table of `analysis.results`. Its rows at the `first` levels count.
-
-    Returns:
-        `family` (its title) and the columns of `networks.networks`; `epochs`, `recipe`, `train_seconds` of all epochs
-        without validation, `per_million`, the share of test images that are right per million parameters;
-        `published_accuracy` in [0, 1] and `published_parameters`, NaN for none or on another dataset; `gap`, ours minus
-        the published accuracy.
     """
     chosen = first(study, results)
     epochs = {entry.cell.model: entry.cell.settings.epochs for entry in reversed(study.entries)}  # the first arm's
@@ -70,7 +84,7 @@ def zoo(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     models = [find(model) for model in table["model"]]
     known = study.datasets[0] == PUBLISHED_ON
     published = [model.published if known and model.published else Published() for model in models]
-    table.insert(0, "family", [model.kind.title for model in models])
+    table["family"] = [model.kind.title for model in models]
     table["epochs"] = table["model"].map(epochs)
     table["recipe"] = [study.recipes.get(model.name, model.recipe) or "" for model in models]
     seconds = chosen.groupby("model")["time_per_epoch_avg"].mean()
@@ -78,7 +92,7 @@ def zoo(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     table["per_million"] = table["test_accuracy"] / (table["parameters"] / 1e6)
     table["published_accuracy"] = np.array([one.accuracy for one in published], dtype=float) / 100
     table["published_parameters"] = 1e6 * np.array([one.parameters for one in published], dtype=float)
-    return table.assign(gap=table["test_accuracy"] - table["published_accuracy"])
+    return table.assign(gap=table["test_accuracy"] - table["published_accuracy"])[list(COLUMNS)]
 
 
 def soft(study: Study) -> list[str]:
@@ -128,8 +142,9 @@ def consistency(answers: pd.DataFrame) -> pd.DataFrame:
         itself, and where no run errs or none is right.
     """
     wrong = answers.assign(model=answers["model"].astype(str), wrong=answers["label"] != answers["prediction"])
-    wide = wrong.pivot(index="image", columns=["model", "seed"], values="wrong").astype(float)
-    share, both = wide.mean().to_numpy(), (wide.T @ wide).to_numpy() / len(wide)
+    wide = wrong.pivot(index="image", columns=["model", "seed"], values="wrong")
+    values = wide.to_numpy(dtype=float)
+    share, both = values.sum(axis=0) / len(values), values.T @ values / len(values)
     observed = 1 - share[:, None] - share + 2 * both
     expected = np.outer(share, share) + np.outer(1 - share, 1 - share)
     room = (1 - expected).round(12)
@@ -174,7 +189,7 @@ def clusters(kappa: pd.DataFrame) -> np.ndarray:
 
 
 def comparisons(study: Study, results: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    """Return every comparison of arms or models that has results, group by group, in test accuracy.
+    """Return every comparison of arms or models that has a pair, group by group, in test accuracy.
 
     `results` is the table of `analysis.results`.
 
@@ -184,11 +199,11 @@ def comparisons(study: Study, results: pd.DataFrame) -> list[tuple[str, str, pd.
     """
     found = []
     for one in study.comparisons:
-        rows = contrasts.compare(results, one, ("test_accuracy",))
+        rows = contrasts.compare(results, one, ("test_accuracy",)).query("n > 0")
         if one.axis == "arm":
             rows = ablations.by_question(rows, study)
         elif one.axis == "model":
-            rows["question"] = [find(level).kind.title for level in rows["level"]]
+            rows = rows.assign(question=[find(level).kind.title for level in rows["level"]])
         else:
             continue
         found += [(one.against, ", ".join(keys), table) for keys, table in rows.groupby(one.group, sort=False)]

@@ -38,7 +38,7 @@ def draw_overview(table: pd.DataFrame) -> Figure:
     ordered = pd.concat([rows for _, rows in table.groupby("family", sort=False)])
     accuracy, spread = 100 * ordered["test_accuracy"], 100 * ordered["test_accuracy_sd"].fillna(0)
     figure = Drawing(figsize=(WIDTH, 1 + 0.17 * len(names)), layout="constrained")
-    reached, efficient = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    reached, efficient = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     reached.hlines(places, accuracy - spread, accuracy + spread, color=INK, linewidth=1.2)
     reached.plot(accuracy, places, "o", color=INK, markersize=3.5, label="ours, mean ± 1 SD over the seeds")
     look = {"color": PALETTE[1], "markerfacecolor": "white", "markersize": 4}
@@ -47,6 +47,7 @@ def draw_overview(table: pd.DataFrame) -> Figure:
     efficient.plot(100 * ordered["per_million"], places, "o", color=INK, markersize=3.5)
     efficient.set_xscale("log")
     plain_log_ticks(efficient.xaxis)
+    efficient.tick_params(axis="x", labelsize=6)  # three decades in a narrow panel
     efficient.set_xlabel("points per million parameters")
     name_rows(reached, names)
     efficient.tick_params(axis="y", length=0)
@@ -116,8 +117,10 @@ def draw_courses(epochs: pd.DataFrame, table: pd.DataFrame) -> Figure:
     `epochs` are rows of `results.epochs` with one run per model and seed, and `table` is that of `zoo.zoo`.
     """
     groups = list(table.groupby("family", sort=False)["model"])
-    figure = Drawing(figsize=(WIDTH, 0.3 + 1.5 * -(-len(groups) // 2)), layout="constrained")
-    panels = figure.subplots(-(-len(groups) // 2), 2, sharex=True, sharey=True, squeeze=False).ravel()
+    across = min(len(groups), 2)
+    down = -(-len(groups) // across)
+    figure = Drawing(figsize=(WIDTH, 0.3 + 1.5 * down), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for axis, (family, models) in zip(panels, groups, strict=False):
         for place, model in enumerate(models):
             runs = epochs[epochs["model"] == model]
@@ -127,12 +130,13 @@ def draw_courses(epochs: pd.DataFrame, table: pd.DataFrame) -> Figure:
             axis.plot(courses.index, courses.mean(axis=1), linewidth=1.3, label=model, **look)
         axis.set_title(family)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-        axis.tick_params(labelbottom=True)
+        axis.yaxis.set_major_locator(MaxNLocator(5))
+        axis.tick_params(labelbottom=True, labelsize=7)
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1.05), fontsize=6, handlelength=1.8)
     for empty in panels[len(groups) :]:
         empty.remove()
-    figure.supxlabel("Epoch")
-    figure.supylabel("Val accuracy, %")
+    figure.supxlabel("Epoch", fontsize=8)
+    figure.supylabel("Val accuracy, %", fontsize=8)
     return figure
 
 
@@ -147,6 +151,9 @@ def draw_consistency(kappa: pd.DataFrame, linkage: np.ndarray) -> Figure:
     figure = Drawing(figsize=(WIDTH, 2.9 + side), layout="constrained")
     tree, axis = figure.subplots(2, 1, height_ratios=(0.6, max(side, 0.6)))
     hierarchy.dendrogram(linkage, ax=tree, color_threshold=0, above_threshold_color=INK, no_labels=True)
+    tree.collections[0].set_linewidth(0.7)
+    lowest, highest = linkage[:, 2].min(), linkage[:, 2].max()
+    tree.set_ylim(lowest - 0.2 * (highest - lowest + 0.01), highest + 0.01)
     tree.set_axis_off()
     numbers = ordered.map(lambda value: "" if np.isnan(value) else f"{value:.2f}".replace("0.", "."))
     colours = {"cmap": "Blues", "vmin": min(np.nanmin(ordered), 0), "cbar": False}
