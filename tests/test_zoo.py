@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from scipy.cluster import hierarchy
 from sklearn.metrics import cohen_kappa_score
 
@@ -225,8 +226,9 @@ def test_heights_are_kept_or_moved_apart_below_one():
 
 
 def boxes(texts, figure):
-    figure.canvas.draw()
-    found = [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+    """The boxes of the texts as they are drawn, without the line of an annotation."""
+    figure.draw_without_rendering()
+    found = [Text.get_window_extent(text) for text in texts if text.get_text() and text.get_visible()]
     return sorted(found, key=lambda box: (box.y0, box.x0))
 
 
