@@ -77,7 +77,7 @@ COLUMNS = {
     "published_accuracy": ("published, %", percent),
     "gap": ("gap", points),
     "published_parameters": ("published parameters", "{:,.0f}"),
-    "train_seconds": ("s in all", "{:,.0f}"),
+    "train_seconds": ("s of training", "{:,.0f}"),
     "per_million": ("points per million", percent),
     "kappa": ("kappa", "{:.2f}"),
     "kin": ("one family", lambda kin: "yes" if kin else "no"),
