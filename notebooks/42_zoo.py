@@ -217,9 +217,9 @@ for against, where, rows in compared:
 
 # %%
 for row in (one for *_, rows in compared for one in zoo.controls(rows).itertuples()):
-    holds = "does not hold" if row.judgement == "different" else "holds"
+    holds = "does not hold" if row.judgement == "different" else "holds" if row.n > 1 else "has no spread to judge"
     chapter.markdown(
-        f"- **The control {holds if row.n > 1 else 'has no spread to judge'}**: {row.level} against {row.against} must not be different, and is "
+        f"- **The control {holds}**: {row.level} against {row.against} must not be different, and is "
         f"{row.judgement} ({points(row.delta)} points, n = {row.n} seeds)."
     )
 
