@@ -70,8 +70,9 @@ parity: env ## compare the two implementations: [MODEL=resnet50] [RUNG=gradients
 models: env ## list the models with their sizes, and check that each builds and trains: [MODEL=resnest50d]
 	@$(RUN) -m lib.bench.models $(MODEL)
 
-plan: env ## list the runs that a sweep would start: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
+plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
+	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY))
 
 cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)

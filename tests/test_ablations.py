@@ -98,6 +98,12 @@ def test_the_figure_has_a_heading_a_question_a_row_an_arm_and_the_margin_as_a_ba
     assert to_hex(band.get_facecolor()).upper() == MARGIN
 
 
+def test_an_interval_ends_at_100_points():
+    table = ablations.by_question(compared(results()), STUDY).assign(simultaneous_low=-2.5)
+    (axis,) = draw_ablations(table).axes
+    assert {segment[0, 0] for segment in axis.collections[0].get_segments() if len(segment)} == {-100}
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("arms", [("base", *ARMS), ("base", "adam"), ("adam",)], ids=["one seed", "one arm", "no base"])
 def test_rows_without_an_interval_can_be_drawn(arms):

@@ -57,10 +57,10 @@ def test_each_arm_costs_what_its_own_network_and_training_cost(tiny_study):
     study = load_study(tiny_study("costly", frameworks=["pytorch"], arms=arms))
     cells = {cell.arm: cell for cell in study.cells}
     assert cost.network_size("digits", "resnet20", (("width", 32),)).parameters > 3 * 269_722
-    assert cost._seconds(cells["long"], 1) > 1.8 * cost._seconds(cells[None], 1)
+    assert cost.seconds(cells["long"], 96, 1) > 1.8 * cost.seconds(cells[None], 96, 1)
     row = cost.estimate(study, tflops=1e-4).iloc[0]
     assert (row.runs, row.hours) == (3, pytest.approx(3 * row.hours_per_run))
-    assert cost.resume_gib(study) * 2**30 == 16 * cost._size(cells["wide"]).parameters
+    assert cost.resume_gib(study) * 2**30 == 16 * cost.size(cells["wide"]).parameters
 
 
 def test_what_is_not_estimated_is_refused():

@@ -1,7 +1,7 @@
 """The cost of a study before anything is measured: `python -m lib.bench.cost STUDY`.
 
 Operations, parameters, steps and bytes are counted. Two numbers are assumed: the TFLOP/s that a GPU sustains, which the
-command can replace, and the shortest step. `make plan` has measured times as soon as runs have records.
+command can replace, and the shortest step. `lib.bench.preflight` measures instead, on the machine at hand.
 """
 
 import argparse
@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from lib.bench.printing import print_table
 from lib.errors import ParameterError, one_line
 from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.study.cells import Cell
@@ -64,10 +63,10 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
         raise ParameterError(f"{study.name}: what float64 costs is not estimated; leave fp64 out of `precisions`")
     rows = []
     for cell in study.cells:
-        size, facts = _size(cell), DATASETS[cell.dataset]
-        hours = _seconds(cell, size.flops / (tflops * 1e12)) / 3600
-        gib = (4 * size.parameters + 2 * facts.test * facts.classes) / 2**30
-        rows.append((cell.dataset, cell.model, size.flops / 1e9, hours, gib))
+        flops = size(cell).flops
+        forward = flops / (tflops * 1e12)
+        step = max(TRAINING_PASSES * cell.settings.batch_size * forward, LEAST_STEP_SECONDS)
+        rows.append((cell.dataset, cell.model, flops / 1e9, seconds(cell, step, forward) / 3600, run_gib(cell)))
     runs = pd.DataFrame(rows, columns=["dataset", "model", "gflop_per_image", "hours", "gib"])
     return runs.groupby(["dataset", "model"], sort=False, as_index=False).agg(
         runs=("hours", "size"),
@@ -76,6 +75,12 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
         hours=("hours", "sum"),
         gib=("gib", "sum"),
     )
+
+
+def run_gib(cell: Cell) -> float:
+    """Return the GiB that a finished run takes: the best weights in float32, and the test logits in float16."""
+    facts = DATASETS[cell.dataset]
+    return (4 * size(cell).parameters + 2 * facts.test * facts.classes) / 2**30
 
 
 def stores_gib(study: Study) -> float:
@@ -89,19 +94,22 @@ def resume_gib(study: Study) -> float:
 
     A state is the weights and their momentum in float32. The old state is removed after the new one is complete.
     """
-    return max(2 * 2 * 4 * _size(cell).parameters for cell in study.cells) / 2**30
+    return max(2 * 2 * 4 * size(cell).parameters for cell in study.cells) / 2**30
 
 
-def _size(cell: Cell) -> Size:
+def size(cell: Cell) -> Size:
+    """Return the cost of a cell's network."""
     return network_size(cell.dataset, cell.model, tuple(sorted(cell.settings.network.items())))
 
 
-def _seconds(cell: Cell, forward: float) -> float:
-    """Return a run's seconds for training, validation and test, with `forward` seconds per forward pass of an image."""
+def seconds(cell: Cell, step: float, forward: float) -> float:
+    """Return a run's seconds for training, validation and test.
+
+    `step` is the seconds of one update, `forward` those of one image's forward pass.
+    """
     facts, settings = DATASETS[cell.dataset], cell.settings
     steps = steps_per_epoch(settings, min(settings.limits.train_samples or facts.train, facts.train - facts.val))
     limit = evaluation_images(settings) or facts.train
-    step = max(TRAINING_PASSES * settings.batch_size * forward, LEAST_STEP_SECONDS)
     validated, tested = (min(images, limit) * forward for images in (facts.val, facts.test))
     each = tested if settings.measurements.test_each_epoch else 0
     return settings.epochs * (steps * step + validated + each) + tested
@@ -116,10 +124,9 @@ def main() -> None:
     with one_line():
         study = load_study(arguments.study)
         table = estimate(study, arguments.tflops)
-    shown = Table("dataset", "model", "runs", "GFLOP an image", "h a run", "h", "GiB", box=None)
-    for row in table.itertuples(index=False):
-        shown.add_row(row.dataset, row.model, str(row.runs), *(f"{value:.2f}" for value in row[3:]))
-    Console().print(shown)
+    numbers = ("runs", "GFLOP an image", "h a run", "h", "GiB")
+    rows = ((*row[:2], str(row[2]), *(f"{value:.2f}" for value in row[3:])) for row in table.itertuples(index=False))
+    print_table(("dataset", "model"), numbers, rows)
     print(
         f"{table.runs.sum()} runs: about {table.hours.sum():.0f} GPU hours. Operations are counted; assumed are "
         f"{arguments.tflops:g} TFLOP/s sustained and {1000 * LEAST_STEP_SECONDS:.0f} ms a step at least.\n"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
+from tqdm import tqdm
 
+from lib.bench.printing import print_table
 from lib.errors import one_line
 from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.study.models import MODELS, Model, find
@@ -87,21 +87,15 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(MODELS), metavar="model", help="a row of lib/study/models.py")
     with one_line():
         rows = [find(name) for name in parser.parse_args().models]
-    headings = ("model", "family", "source", "parameters, M", "published", "difference", "MACs, M", "last map")
-    table, notes, problems = Table(box=None), [], []
-    for number, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=not number, justify="left" if number < 3 else "right")
+    checks = [(model, check(model)) for model in tqdm(rows, "checking", unit=" models", disable=None)]
+    numbers = ("parameters, M", "published", "difference", "MACs, M", "last map")
+    shown = ((model.name, *model.kind, *_numbers(model, found)) for model, found in checks)
+    print_table(("model", "family", "source"), numbers, shown)
+    problems = [f"{model.name}: {problem}" for model, found in checks for problem in found.problems]
     for model in rows:
-        found = check(model)
-        problems += [f"{model.name}: {problem}" for problem in found.problems]
-        notes += [f"{model.name}: {model.note}"] if model.note else []
-        table.add_row(model.name, *model.kind, *_numbers(model, found))
-    Console(width=max(Console().width, 120)).print(table)  # a pipe has 80 columns
-    print(
-        "\n".join(
-            ["", *notes, f"{len(rows)} models at {SIZE}x{SIZE}x3 with {CLASSES} classes; {len(problems)} problems"]
-        )
-    )
+        if model.note:
+            print(f"{model.name}: {model.note}")
+    print(f"{len(rows)} models at {SIZE}x{SIZE}x3 with {CLASSES} classes; {len(problems)} problems")
     if problems:
         sys.exit("\n".join(problems))
 

@@ -13,7 +13,8 @@ def draw_ablations(table: pd.DataFrame) -> Figure:
     """Draw the difference of each level to one in points, with simultaneous 95 % intervals, question by question.
 
     `table` is that of `ablations.simultaneous` with a `question`, for one metric with its margin on the difference; the
-    band is this margin. A row without an interval has a dot alone.
+    band is this margin. A row without an interval has a dot alone. An interval ends at 100 points, since no two shares
+    differ by more.
     """
     metric, against = METRICS[table["metric"].iloc[0]], title(table["against"].iloc[0])
     names, places, headings = [], [], []
@@ -21,7 +22,8 @@ def draw_ablations(table: pd.DataFrame) -> Figure:
         headings.append(len(names))
         places += range(len(names) + 1, len(names) + 1 + len(rows))
         names += [question, *rows["level"]]
-    effect, low, high = 100 * table[["delta", "simultaneous_low", "simultaneous_high"]].to_numpy(dtype=float).T
+    columns = ["delta", "simultaneous_low", "simultaneous_high"]
+    effect, low, high = np.clip(100 * table[columns].to_numpy(dtype=float).T, -100, 100)
     margin = [100 * bound for bound in metric.bounds]
     figure = Drawing(figsize=(WIDTH, 1.1 + 0.17 * len(names)), layout="constrained")
     axis = figure.subplots()

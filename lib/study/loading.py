@@ -64,8 +64,7 @@ def _read_study(name: str) -> Study:
 
 
 def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, model: Model, arm: str) -> list[Layer]:
-    recipe = matrix.recipes.get(model.name, model.recipe)
-    below = train_layers(train, paths.PARAMS / "train.yaml", dataset, model, recipe)
+    below = train_layers(train, paths.PARAMS / "train.yaml", dataset, model, matrix.recipe(model))
     return [*below, Layer("study", file, matrix.settings), Layer(f"arm {arm}", file, matrix.departures[arm])]
 
 

@@ -11,7 +11,7 @@ from lib.errors import ParameterError
 from lib.study.cells import AXES, Cell, Precision
 from lib.study.conventions import Framework, Switch
 from lib.study.datasets import DATASETS
-from lib.study.models import find
+from lib.study.models import Model, find
 from lib.study.settings import WITHOUT_EFFECT
 from lib.study.strict import Name, Seed, Share, Strict
 
@@ -126,6 +126,10 @@ class Matrix(Strict):
         if "02_parity" in self.chapters and not any(find(model).twin for model in self.models):
             raise ValueError("chapters: 02_parity needs a model that both frameworks have")
         return self
+
+    def recipe(self, model: Model) -> str | None:
+        """Return the recipe of a model: that of the study, or the one that the model recommends."""
+        return self.recipes.get(model.name, model.recipe)
 
     def _agree_on_causes(self) -> None:
         switches = [switch for cause in self.causes.values() for switch in cause]
