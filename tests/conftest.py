@@ -57,3 +57,34 @@ def tiny_study():
         return name
 
     return write
+
+
+@pytest.fixture
+def read_chapter(tmp_path, monkeypatch):
+    """Run a chapter's cells in this process on invented runs, and return its prose and the names of what it saved."""
+    import re
+    from types import SimpleNamespace
+
+    import jupytext
+    import numpy as np
+
+    from lib import files, paths
+    from lib.report.chapter import Chapter
+
+    for name in ("DATA", "EXECUTED", "REPORT"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    paths.DATA.mkdir()
+    for dataset in ("cifar10", "cifar100", "fashion_mnist"):
+        files.write_sealed(paths.DATA / f"{dataset}.json", {"digest": dataset})
+    images = np.random.default_rng(0).integers(0, 255, (60, 28, 28, 1), np.uint8)
+    monkeypatch.setattr("lib.data.store.open_store", lambda _: SimpleNamespace(test_images=images))
+
+    def read(stem, study):
+        prose, namespace = [], {}
+        monkeypatch.setattr(Chapter, "markdown", lambda _, text: prose.append(text))
+        for cell in jupytext.read(paths.NOTEBOOKS / f"{stem}.py").cells:
+            if cell.cell_type == "code":
+                exec(re.sub("^study_name = .*", f'study_name = "{study}"', cell.source), namespace)
+        return "\n".join(prose), {path.name for path in (paths.REPORT / study).glob("*/*")}
+
+    return read

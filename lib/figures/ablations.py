@@ -10,11 +10,11 @@ from lib.figures.style import INK, MARGIN, WIDTH, Drawing, centre, name_rows, st
 
 @styled
 def draw_ablations(table: pd.DataFrame) -> Figure:
-    """Draw the difference of each arm to the base in points, with its simultaneous 95 % interval, question by question.
+    """Draw the difference of each level to one in points, with simultaneous 95 % intervals, question by question.
 
-    `table` is that of `ablations.by_question` after `ablations.simultaneous`, for one metric with its margin on the
-    difference; the band is this margin. A row without an interval has a dot alone. An interval ends at 100 points,
-    since no two shares differ by more.
+    `table` is that of `ablations.simultaneous` with a `question`, for one metric with its margin on the difference; the
+    band is this margin. A row without an interval has a dot alone. An interval ends at 100 points, since no two shares
+    differ by more.
     """
     metric, against = METRICS[table["metric"].iloc[0]], title(table["against"].iloc[0])
     names, places, headings = [], [], []
@@ -39,6 +39,6 @@ def draw_ablations(table: pd.DataFrame) -> Figure:
             where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 7}
             axis.annotate(f"{points:+.2f}", (1.01, place), **where)
     centre(axis, np.array([*effect, *low, *high, *margin]), on_ratio=False)
-    axis.set_xlabel(f"← {against} higher        arm higher →\narm minus {against}, points of {metric.title}")
+    axis.set_xlabel(f"← {against} higher        other higher →\nother minus {against}, points of {metric.title}")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
