@@ -198,6 +198,7 @@ cell.run("devices", load_study("devices").cells[0])
 """What `python -m lib.sweep.cell` does, without the examination of the machine."""
 
 
+@pytest.mark.thorough
 @on_a_cpu
 def test_a_killed_notebook_takes_its_workers_along_and_the_next_one_ends_with_a_record(digits, study):
     (cell,) = study.cells

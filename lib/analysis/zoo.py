@@ -86,7 +86,7 @@ def zoo(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     published = [model.published if known and model.published else Published() for model in models]
     table["family"] = [model.kind.title for model in models]
     table["epochs"] = table["model"].map(epochs)
-    table["recipe"] = [study.recipes.get(model.name, model.recipe) or "" for model in models]
+    table["recipe"] = [study.recipe(model) or "" for model in models]
     seconds = chosen.groupby("model")["time_per_epoch_avg"].mean()
     table["train_seconds"] = table["model"].map(seconds) * table["epochs"]
     table["per_million"] = table["test_accuracy"] / (table["parameters"] / 1e6)
