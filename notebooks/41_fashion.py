@@ -101,7 +101,10 @@ if len(table) > 1:
 # %%
 contrasts = [one for one in study.comparisons if one.axis == "arm"]
 effects = {one.against: compare(found, one, ("test_accuracy",)) for one in contrasts}
-effects = {against: rows for against, rows in effects.items() if len(rows)}
+alone = sorted({row.level for rows in effects.values() for row in rows.itertuples() if not row.n})
+effects = {against: rows[rows.n > 0] for against, rows in effects.items() if rows.n.any()}
+if alone:
+    chapter.markdown(f"**Without a pair of finished runs**: {', '.join(alone)}.")
 if not contrasts:
     chapter.markdown("This study has no arms: its networks are compared in the chapter of statistics.")
 for against, rows in effects.items():

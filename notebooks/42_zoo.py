@@ -138,7 +138,8 @@ if len(table):
 # ## What makes the difference
 #
 # One row is one difference in points of test accuracy, pair by pair of the same seed. The intervals are simultaneous:
-# with a probability of 95 % all of a figure contain the true differences. An interval inside the band does not matter.
+# with a probability of 95 %, all intervals of a figure contain their true differences. A difference whose interval lies
+# inside the band does not matter.
 #
 # ECA's adaptive kernel follows from the number of channels, and with 16, 32 and 64 of them it is 3. So `adaptive` and
 # `k3` are *one* network, as are ResNet-20 and ECA-Net without its attention. Their difference is noise: it must not be
@@ -184,7 +185,7 @@ if len(pairs):
 # Three of these sentences need a word. A front is one of these runs and of their machine. The control compares two
 # names of one network. And a mended stem is ours, for 32 pixels, minus the original one, for 224: ConvNeXt's takes
 # patches of 4x4 pixels, and ResNeSt's halves the image twice before its first block, so that their last maps have a
-# single pixel. What the mend brings is a part of the gap to the published table that no recipe could close.
+# single pixel. The stem explains a part of the gap to the published table that no recipe could close.
 
 # %%
 if len(table):

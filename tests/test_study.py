@@ -477,6 +477,15 @@ def test_a_study_names_another_recipe_for_a_model(studies):
         load_study(studies("named", recipes={"resnet_20": "gentle"}, **named))
 
 
+def test_an_option_departs_from_what_the_model_s_row_says(studies):
+    """The row of ecanet20_k5 has a kernel of 5, and the family's is adaptive."""
+    arms = {"base": {}, "same": {"network": {"kernel": 5}}, "adaptive": {"network": {"kernel": "adaptive"}}}
+    named = {"models": ["ecanet20_k5"], "frameworks": ["pytorch"], "chapters": ["01_data"], "variant": "kernels"}
+    study = load_study(studies("kernels", arms=arms, **named))
+    found = {entry.arm: entry.cell.settings.network for entry in study.entries}
+    assert found == {"base": {}, "same": {}, "adaptive": {"kernel": "adaptive"}}
+
+
 def test_a_model_of_one_framework_is_refused_in_the_other_and_images_must_fit(studies, monkeypatch):
     monkeypatch.setitem(MODELS, "alone", Model("alone", "cifar_resnet", {"depth": 20}))
     with pytest.raises(ParameterError, match="alone exists in pytorch alone: leave keras out of `frameworks`"):

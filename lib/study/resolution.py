@@ -60,8 +60,11 @@ def resolve(layers: list[Layer], model: Model) -> Settings:
         content = merged(content, dict(layer.settings))
         if following is None or following.file != layer.file or layer.name == "study":
             settings = validated(Settings, content, layer.file, layer.name)
-    options = validated(model.options, settings.network, layers[-1].file, f"network of {model.name}")
-    return settings.model_copy(update={"network": options.departures()})
+    own = {name: value for name, value in model.arguments.items() if name in model.options.model_fields}
+    stated = validated(model.options, own | settings.network, layers[-1].file, f"network of {model.name}").model_dump()
+    usual = model.options(**own).model_dump()
+    departures = {name: value for name, value in stated.items() if value != usual[name]}
+    return settings.model_copy(update={"network": departures})
 
 
 def origins(layers: list[Layer], settings: Settings) -> dict[str, tuple[Any, str]]:
