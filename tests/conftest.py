@@ -25,6 +25,17 @@ def digits():
     return prepare("digits")
 
 
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """Returns a function that sends the runs that follow to another folder."""
+
+    def go(name):
+        monkeypatch.setattr("lib.paths.EXECUTED", tmp_path / name)
+
+    go("first")
+    return go
+
+
 TINY = {
     "title": "Tiny",
     "description": "Two cells that train in seconds.",

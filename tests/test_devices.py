@@ -40,17 +40,6 @@ def tiny(count, precision="fp64", model="resnet9", **settings):
     return cell.model_copy(update={"settings": settings, "precision": precision, "model": model})
 
 
-@pytest.fixture
-def elsewhere(monkeypatch, tmp_path):
-    """Returns a function that sends the runs that follow to another folder."""
-
-    def go(name):
-        monkeypatch.setattr("lib.paths.EXECUTED", tmp_path / name)
-
-    go("first")
-    return go
-
-
 def is_worker(process):
     with suppress(psutil.Error):
         return "lib.pytorch.worker" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE

@@ -45,17 +45,6 @@ def tiny(framework, precision="fp32", **settings):
     return cell.model_copy(update={"settings": Settings.model_validate(changed), "precision": precision})
 
 
-@pytest.fixture
-def elsewhere(monkeypatch, tmp_path):
-    """Returns a function that sends the runs that follow to another folder."""
-
-    def go(name):
-        monkeypatch.setattr("lib.paths.EXECUTED", tmp_path / name)
-
-    go("first")
-    return go
-
-
 def outcome(cell, store, learner=None):
     """Train and test; return all that must be equal: the log without its times, the test, the best weights."""
     learner = learner or make(cell, store)

@@ -28,6 +28,7 @@ from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import find
 from lib.study.study import Study
+from lib.training.learner import evaluation_batch
 
 STEPS = 2
 """How many steps are timed after a first one; the shortest counts."""
@@ -108,7 +109,7 @@ def _machine() -> tuple[str, ...]:
 
 def _images(cell: Cell) -> int:
     """Return the number of images in a timed step: a micro-batch on a GPU, fewer on a CPU."""
-    micro = cell.settings.batch_size // cell.settings.accumulation_steps
+    micro = evaluation_batch(cell.settings)
     return micro if torch.cuda.is_available() else min(micro, 2 + int(CPU_FLOPS / size(cell).flops))
 
 
