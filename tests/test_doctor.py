@@ -5,10 +5,13 @@ import csv
 import json
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+import setuptools
 
 from lib import environment, files
 from lib.doctor import checks as room
@@ -151,6 +154,14 @@ def test_another_version_than_the_pin_is_a_no_that_names_both(monkeypatch, probe
     wrong = next(one for one in checks(probes) if one.check == "versions")
     assert wrong.state == NO
     assert wrong.found == f"numpy 0.1, not {installed.pins('requirements.lock')['numpy']}"
+
+
+def test_private_copies_of_setuptools_are_not_installed_packages(monkeypatch):
+    before = installed.versions()
+    monkeypatch.syspath_prepend(Path(setuptools.__file__).parent / "_vendor")
+    assert metadata.version("wheel") != before["wheel"]
+    assert installed.versions() == before
+    assert not installed.shared_files()
 
 
 def test_a_sweep_is_refused_where_the_doctor_says_no_and_told_why(examined, monkeypatch):

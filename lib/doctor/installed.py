@@ -2,8 +2,11 @@
 
 import csv
 import re
+import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -18,7 +21,7 @@ SETS = ("cpu", "gpu")
 
 def versions() -> dict[str, str]:
     """Return every installed distribution with its version, by normalised name, without a build's own suffix."""
-    return {_normal(one.name): one.version.split("+")[0] for one in metadata.distributions()}
+    return {_normal(one.name): one.version.split("+")[0] for one in _distributions()}
 
 
 def pins(name: str) -> dict[str, str]:
@@ -67,12 +70,17 @@ def shared_files() -> dict[str, list[str]]:
     Source: the packaging user guide, "Recording installed projects", the RECORD file.
     """
     owners: dict[str, dict[str, str]] = defaultdict(dict)
-    for one in metadata.distributions():
+    for one in _distributions():
         name = f"{one.name} {one.version}"
         for path, content, _ in csv.reader((one.read_text("RECORD") or "").splitlines()):
             if content:
                 owners[path][name] = content
     return {path: sorted(found) for path, found in owners.items() if len(set(found.values())) > 1}
+
+
+def _distributions() -> Iterator[metadata.Distribution]:
+    """Return the distributions on the path, without setuptools' private copies, whose folder it adds when imported."""
+    return metadata.distributions(path=[folder for folder in sys.path if Path(folder).name != "_vendor"])
 
 
 def _normal(name: str) -> str:
