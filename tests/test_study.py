@@ -11,8 +11,9 @@ from lib.study import models
 from lib.study.conventions import SWITCHES
 from lib.study.loading import layers, load_study, study_names
 from lib.study.models import MODELS, Model
+from lib.study.nested import merged
 from lib.study.resolution import origins
-from lib.study.settings import Settings, merged
+from lib.study.settings import Settings
 from lib.study.study import Comparison
 
 KERAS = {"axis": "framework", "against": "keras"}
@@ -193,6 +194,13 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
         ({"settings": {"mixing": {"cutmix": 1.0}}}, "Keras has no twin of mixing.cutmix: 1.0"),
         ({"settings": {"mixing": {"probability": 0.5}}}, "needs a mixup or a cutmix above 0"),
         ({"settings": {"augmentation": {"policy": "cutout"}}}, "'none', 'randaugment' or 'autoaugment'"),
+        ({"settings": {"augmentation": {"magnitude": 31}}}, "magnitude: .*less than or equal to 30"),
+        ({"settings": {"augmentation": {"magnitude": 15}}}, "a magnitude needs the policy randaugment"),
+        (
+            {"settings": {"augmentation": {"policy": "randaugment", "magnitude": 15}}},
+            "Keras has no twin of augmentation.policy: randaugment, augmentation.magnitude: 15",
+        ),
+        ({"settings": {"optimizer": {"decay_norms": False}}}, "decay_norms: unknown key"),
         ({"settings": {"network": {"skip": False, "shortcut": "B"}}}, "a plain network has no shortcut"),
         ({"chapters": ["40_degradation"]}, "40_degradation needs a contrast of models"),
         ({"settings": {"network": {"shortcut": "C"}}}, "network.*shortcut: Input should be 'A' or 'B'.*given: 'C'"),
@@ -389,6 +397,7 @@ def test_an_arm_of_another_kind_of_optimizer_takes_nothing_over_from_the_one_bef
         "betas": (0.9, 0.999),
         "eps": 1e-8,
         "weight_decay": 0.01,
+        "decay_norms": True,
     }
     assert adamw.model_copy(update={"optimizer": base.optimizer}) == base
     assert plain.network == {"skip": False}  # the width is the default, and no departure

@@ -60,7 +60,7 @@ class PyTorchLearner:
         self.model = self._network()
         self.parameters = parameters(self.model)
         self.multiply_adds = multiply_adds(self.model, self._store.dataset.shape)
-        self._optimizer = optimizer(self.model.parameters(), settings.optimizer, self._cell.conventions)
+        self._optimizer = optimizer(self.model, settings.optimizer, self._cell.conventions)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
         self._mix, self._mixing_seeds = mixing(settings.mixing, self.classes), torch.Generator()
@@ -153,7 +153,9 @@ class PyTorchLearner:
         images, labels = self._on_device(batch[0]), batch[1].to(self._device, non_blocking=True)
         if self._mix:
             seed = torch.randint(2**31, (), generator=self._mixing_seeds).item()
-            images, labels = (mixed[self._part] for mixed in drawn_from(seed, self._mix, images, labels))
+            images, labels = drawn_from(seed, self._mix, images, labels)
+            if self._settings.devices > 1:
+                images, labels = images[self._part], labels[self._part]
         parts = self._settings.accumulation_steps
         for number, micro in enumerate(zip(images.chunk(parts), labels.chunk(parts), strict=True), start=1):
             with self._ranks.exchanging(last=number == parts):

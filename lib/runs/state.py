@@ -21,7 +21,8 @@ from lib.runs import records
 from lib.runs.digests import code_digest, dataset_digest, made_from
 from lib.runs.records import Record
 from lib.study.cells import Cell
-from lib.study.settings import WITHOUT_EFFECT, flat
+from lib.study.nested import flat
+from lib.study.settings import WITHOUT_EFFECT
 from lib.study.strict import Strict
 
 _SILENCE_SECONDS = 600
