@@ -39,7 +39,7 @@ from lib.figures.confusion import captions, draw_confusions, draw_mistakes
 from lib.figures.layers import draw_shares
 from lib.figures.style import present
 from lib.report.chapter import Chapter
-from lib.report.tables import percent, points, shown
+from lib.report.tables import percent, points, shown, span
 from lib.study.datasets import choose
 from lib.study.loading import load_study
 
@@ -204,7 +204,7 @@ for against, rows in effects.items():
     for judgement, judged in rows.groupby("judgement"):
         changes = ", ".join(f"{row.level} ({points(row.delta)})" for row in judged.itertuples())
         chapter.markdown(
-            f"- **Against {against}, {judgement}** in points of accuracy, n = {judged.n.max()}: {changes}."
+            f"- **Against {against}, {judgement}** in points of accuracy, n = {span(judged.n)}: {changes}."
         )
 
 # %%
