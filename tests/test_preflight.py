@@ -16,12 +16,12 @@ def fresh(monkeypatch, tmp_path):
 
 @pytest.fixture
 def timed(monkeypatch, fresh):
-    """A stand-in for the clock: half a second for each image, and a list of the cells that were timed."""
+    """A stand-in for the clock: 0.5 s for an image, 2 s for an update, and the list of the timed cells."""
     asked = []
 
     def measure(cell):
         asked.append(cell.name)
-        return 0.5
+        return preflight.Times(0.5, 2.0)
 
     monkeypatch.setattr(preflight, "_measure", measure)
     return asked
@@ -58,13 +58,37 @@ def test_other_work_has_another_key(timed, tiny_study):
 
 
 def test_hours_are_those_of_training_and_evaluation_worked_by_hand(timed, tiny_study):
-    """Each of 3 epochs has 3 steps of 32 images, at half a second each, and 40 val images at a third of that."""
+    """Each of 3 epochs has 3 updates of 32 images, and 40 val images; a forward pass is a third of half a second."""
     study = load_study(tiny_study("planned", frameworks=["pytorch"], seeds=[1, 2]))
     row = preflight.estimate(study).iloc[0]
-    by_hand = 3 * (3 * 32 / 2 + 40 / 6) + 40 / 6
+    by_hand = 3 * (3 * (32 / 2 + 2) + 40 / 6) + 40 / 6
     assert row.hours_per_run == pytest.approx(by_hand / 3600)
     assert row.hours == pytest.approx(2 * by_hand / 3600)
-    assert row.ms == pytest.approx(16_000)
+    assert row.ms == pytest.approx(18_000)
+
+
+def test_micro_batches_share_one_update(timed, tiny_study):
+    arms = {"base": {}, "four": {"accumulation_steps": 4}, "average": {"regularisation": {"average": 0.9}}}
+    study = load_study(tiny_study("planned", frameworks=["pytorch"], arms=arms))
+    row = preflight.estimate(study).iloc[0]
+    assert (row.ms, row.runs) == (18_000, 3)
+    assert len(timed) == 3  # four micro-batches of 8 images, and an update that also averages
+
+
+@pytest.mark.parametrize(("gpu", "seconds"), [(True, 32 / 2 / 2 + 2), (False, 32 / 2 + 2)])
+def test_gpus_divide_the_images_of_an_update_and_processes_share_the_cores(monkeypatch, tiny_study, gpu, seconds):
+    study = load_study(tiny_study("planned", frameworks=["pytorch"], settings={"devices": 2}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert preflight.Times(0.5, 2.0).step(study.cells[0].settings) == seconds
+
+
+def test_the_command_says_that_several_devices_were_timed_on_one(timed, tiny_study, monkeypatch, capsys):
+    said = "a run on several devices was timed on one, without the exchange of gradients"
+    for devices in (1, 2):
+        name = tiny_study("planned", frameworks=["pytorch"], settings={"devices": devices})
+        monkeypatch.setattr("sys.argv", ["preflight", name])
+        preflight.main()
+        assert (said in capsys.readouterr().out) == (devices > 1)
 
 
 def test_the_command_measures_and_names_recipe_epochs_hours_and_disk(fresh, tiny_study, monkeypatch, capsys):
@@ -86,7 +110,22 @@ def test_a_step_trains_in_every_precision(fresh, tiny_study):
     study = load_study(tiny_study("planned", frameworks=["pytorch"], precisions=["fp32", "amp", "fp64"]))
     cells = {cell.precision: cell for cell in study.cells}
     for cell in cells.values():
-        assert preflight._measure(cell) > 0
+        assert min(preflight._measure(cell)) > 0
+
+
+def test_the_passes_leave_the_weights_and_the_update_changes_them(monkeypatch, tiny_study):
+    settings = {"regularisation": {"average": 0.9}}
+    cell = load_study(tiny_study("planned", frameworks=["pytorch"], settings=settings)).cells[0]
+    network = preflight.build(cell.model, (32, 32, 3), 10)
+    monkeypatch.setattr(preflight, "build", lambda *_, **__: network)
+    passes, update = preflight._step(cell, 2)
+    weights = next(network.parameters())
+    before = weights.detach().clone()
+    passes()
+    assert torch.equal(weights, before)
+    update()
+    assert not torch.equal(weights, before)
+    assert weights.grad is None
 
 
 def test_too_many_images_for_the_gpu_are_one_clear_error(fresh, tiny_study, monkeypatch, capsys):

@@ -1,17 +1,19 @@
 """A study before it runs: recipes, epochs, hours on this machine, and disk: `python -m lib.bench.preflight STUDY`.
 
 A few training steps of each network are timed in PyTorch, on random images, and kept in `executed/`. Keras' runs are
-taken to cost the same. Loading and augmentation are not timed, since worker processes do both beside the training.
+taken to cost the same. Loading and augmentation are not timed, since worker processes do both beside the training. A
+run on several devices is timed on one, without the exchange of gradients.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from timm.utils import ModelEmaV3
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -27,6 +29,7 @@ from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import find
+from lib.study.settings import Settings
 from lib.study.study import Study
 from lib.training.learner import evaluation_batch
 
@@ -35,6 +38,18 @@ STEPS = 2
 
 CPU_FLOPS = 5e9
 """Floating-point operations of a timed step's forward pass without a GPU, where time is proportional to the images."""
+
+
+class Times(NamedTuple):
+    """Seconds of training: the two passes for each `image` of a micro-batch, and the optimizer's for each `update`."""
+
+    image: float
+    update: float
+
+    def step(self, settings: Settings) -> float:
+        """Return the seconds of one update; GPUs divide its images, and processes share the cores of one."""
+        images = settings.batch_size / (settings.devices if torch.cuda.is_available() else 1)
+        return images * self.image + self.update
 
 
 def estimate(study: Study) -> pd.DataFrame:
@@ -47,12 +62,12 @@ def estimate(study: Study) -> pd.DataFrame:
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
     """
-    times = image_seconds(study.cells)
+    known = times(study.cells)
     rows = []
     for cell in study.cells:
-        image = times[_key(cell)]
-        step = image * cell.settings.batch_size
-        hours = seconds(cell, step, image / TRAINING_PASSES) / 3600
+        timed = known[_key(cell)]
+        step = timed.step(cell.settings)
+        hours = seconds(cell, step, timed.image / TRAINING_PASSES) / 3600
         recipe = study.recipe(find(cell.model)) or "none"
         rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, 1000 * step, hours, run_gib(cell)))
     by = ["dataset", "model", "recipe", "epochs"]
@@ -69,8 +84,8 @@ def estimate(study: Study) -> pd.DataFrame:
     )
 
 
-def image_seconds(cells: Iterable[Cell]) -> dict[str, float]:
-    """Return the seconds of a training step for each of its images, by what they depend on; each is measured once.
+def times(cells: Iterable[Cell]) -> dict[str, Times]:
+    """Return the times of the cells' training by what they depend on; each is measured once.
 
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
@@ -85,13 +100,14 @@ def image_seconds(cells: Iterable[Cell]) -> dict[str, float]:
     for key, cell in tqdm(missing.items(), "timing a few steps", unit=" networks", disable=not missing):
         known[key] = _measure(cell)
         files.write_sealed(path, known)
-    return {key: known[key] for key in kinds}
+    return {key: Times(*known[key]) for key in kinds}
 
 
 def _key(cell: Cell) -> str:
     """Return a digest of all that a step's time depends on: network, optimizer, precision, images, code and machine."""
     settings = cell.settings
-    options = (sorted(settings.network.items()), settings.optimizer, settings.tf32)
+    update = (settings.optimizer, cell.conventions, settings.regularisation.average > 0)
+    options = (sorted(settings.network.items()), update, settings.tf32)
     work = (cell.dataset, cell.model, cell.precision, _images(cell), options, _machine())
     return digest_of({"code": _code(cell.model).encode(), "work": repr(work).encode()})
 
@@ -113,50 +129,57 @@ def _images(cell: Cell) -> int:
     return micro if torch.cuda.is_available() else min(micro, 2 + int(CPU_FLOPS / size(cell).flops))
 
 
-def _measure(cell: Cell) -> float:
-    """Return the seconds of a training step for each of its images.
+def _measure(cell: Cell) -> Times:
+    """Return the times of a cell's training, each the shortest of a few.
 
     Raises:
         ParameterError: the images do not fit into the GPU's memory.
     """
     images = _images(cell)
     try:
-        step = _step(cell, images)
-        return min(_timed(step) for _ in range(1 + STEPS)) / images
+        passes, update = _step(cell, images)
+        timed = [(_timed(passes), _timed(update)) for _ in range(1 + STEPS)]
     except torch.OutOfMemoryError:
         raise ParameterError(
             f"{cell.name}: {images} images at a time do not fit into the GPU's memory: raise accumulation_steps"
         ) from None
+    image, once = (min(seconds) for seconds in zip(*timed, strict=True))
+    return Times(image / images, once)
 
 
-def _step(cell: Cell, images: int) -> Callable[[], None]:
-    """Return a function that makes one update from random images."""
+def _step(cell: Cell, images: int) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return the two parts of a training step on random images: the passes of a micro-batch, and the update."""
     facts, settings = DATASETS[cell.dataset], cell.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     make_deterministic(cell.seed, settings.tf32)
     kind = torch.float64 if cell.precision == "fp64" else torch.float32
     network = build(cell.model, facts.shape, facts.classes, options=settings.network).to(device, kind).train()
-    optimizing = optimizer(network.parameters(), settings.optimizer, cell.conventions)
+    optimizing = optimizer(network, settings.optimizer, cell.conventions)
+    average = ModelEmaV3(network) if settings.regularisation.average else None
     height, width, channels = facts.shape
     inputs = torch.randn(images, channels, height, width, device=device, dtype=kind)
     labels = torch.zeros(images, dtype=torch.int64, device=device)
     amp_type = PyTorchLearner.amp_types[device.type]
 
-    def step() -> None:
-        optimizing.zero_grad()
+    def passes() -> None:
         with torch.autocast(device.type, amp_type, enabled=cell.precision == "amp"):
             logits = network(inputs)
         functional.cross_entropy(logits.to(kind), labels).backward()
+
+    def update() -> None:
         optimizing.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        if average:
+            average.update(network)
+        optimizing.zero_grad()
 
-    return step
+    return passes, update
 
 
-def _timed(step: Callable[[], None]) -> float:
+def _timed(part: Callable[[], None]) -> float:
     start = time.perf_counter()
-    step()
+    part()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -176,6 +199,8 @@ def main() -> None:
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
         f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped"
     )
+    if any(cell.settings.devices > 1 for cell in study.cells):
+        print("a run on several devices was timed on one, without the exchange of gradients")
 
 
 def _row(row: Any) -> tuple[str, ...]:
