@@ -68,7 +68,7 @@ class Rank(OneDevice):
         self._accelerator = self._network = None
 
     def trained(self, network: nn.Module) -> nn.Module:
-        """Return a twin of the network that has its parameters and exchanges gradients, once the ranks are connected."""
+        """Return a twin of the network with its parameters, which exchanges gradients, once all ranks are connected."""
         if not self._network:
             self._accelerator = _met(self._rank, self._devices, self._store())
             self._network = self._accelerator.prepare_model(convert_sync_batchnorm(_sharing(network).train()))
