@@ -72,7 +72,7 @@ models: env ## list the models with their sizes, and check that each builds and 
 
 plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
-	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY))
+	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY) --rerun "$(RERUN)")
 
 cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)
