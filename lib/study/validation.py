@@ -109,13 +109,14 @@ def _model_at(model: type[Strict], location: tuple[str | int, ...]) -> type[Stri
     for part in location:
         field = next((one.model_fields[part] for one in kinds if part in one.model_fields), None)
         if field is not None:
-            kinds = set(_models_in(field.annotation))
+            kinds = set(models_in(field.annotation))
         else:
             kinds = {one for one in kinds if part in get_args(one.model_fields["name"].annotation)}
     return kinds.pop()
 
 
-def _models_in(annotation: Any) -> list[type[Strict]]:
+def models_in(annotation: Any) -> list[type[Strict]]:
+    """Return the groups of settings that a field may hold, one for each kind."""
     if isinstance(annotation, type) and issubclass(annotation, Strict):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]
