@@ -66,7 +66,8 @@ if found.empty:
 #
 # Accuracy has a price. Multiply-adds are counted for one image, and seconds are those of a late epoch, without
 # validation. A network that is more accurate by less than the margin of half a point is not worth more time: of several
-# networks near the best, the quickest would be chosen, and on val accuracy, since test images choose nothing.
+# networks near the best, the quickest would be chosen, and on val accuracy, since test images choose nothing. Networks
+# with a `width`, the channels of their first stage, keep the shape of the whole when they are made smaller.
 
 # %%
 table = networks(study, found)
