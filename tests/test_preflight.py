@@ -35,42 +35,42 @@ def test_each_network_is_timed_once_and_kept(timed, tiny_study):
         "adam": {"optimizer": {"name": "adam", "learning_rate": 0.001}},
     }
     study = load_study(tiny_study("planned", frameworks=["pytorch"], arms=arms))
-    first = preflight.estimate(study)
+    first = preflight.estimate(study, study.cells)
     assert len(timed) == 3  # seeds, and an arm that changes nothing, are no other work
-    assert preflight.estimate(study).equals(first)
+    assert preflight.estimate(study, study.cells).equals(first)
     assert len(timed) == 3
 
 
 def test_a_damaged_file_of_times_is_measured_again(timed, fresh, tiny_study):
     study = load_study(tiny_study("planned", frameworks=["pytorch"]))
-    preflight.estimate(study)
+    preflight.estimate(study, study.cells)
     path = fresh / ".steps.json"
     path.write_text(path.read_text().replace("0.5", "0.1"))
-    preflight.estimate(study)
+    preflight.estimate(study, study.cells)
     assert len(timed) == 2
 
 
 def test_other_work_has_another_key(timed, tiny_study):
     arms = {"base": {}, "batch": {"batch_size": 8, "accumulation_steps": 4}, "tf32": {"tf32": True}}
     study = load_study(tiny_study("planned", frameworks=["pytorch"], precisions=["fp32", "amp"], arms=arms))
-    preflight.estimate(study)
+    preflight.estimate(study, study.cells)
     assert len(timed) == 6
 
 
 def test_hours_are_those_of_training_and_evaluation_worked_by_hand(timed, tiny_study):
     """Each of 3 epochs has 3 updates of 32 images, and 40 val images; a forward pass is a third of half a second."""
     study = load_study(tiny_study("planned", frameworks=["pytorch"], seeds=[1, 2]))
-    row = preflight.estimate(study).iloc[0]
+    row = preflight.estimate(study, study.cells).iloc[0]
     by_hand = 3 * (3 * (32 / 2 + 2) + 40 / 6) + 40 / 6
-    assert row.hours_per_run == pytest.approx(by_hand / 3600)
-    assert row.hours == pytest.approx(2 * by_hand / 3600)
+    assert row.seconds_per_run == pytest.approx(by_hand)
+    assert row.seconds == pytest.approx(2 * by_hand)
     assert row.ms == pytest.approx(18_000)
 
 
 def test_micro_batches_share_one_update(timed, tiny_study):
     arms = {"base": {}, "four": {"accumulation_steps": 4}, "average": {"regularisation": {"average": 0.9}}}
     study = load_study(tiny_study("planned", frameworks=["pytorch"], arms=arms))
-    row = preflight.estimate(study).iloc[0]
+    row = preflight.estimate(study, study.cells).iloc[0]
     assert (row.ms, row.runs) == (18_000, 3)
     assert len(timed) == 3  # four micro-batches of 8 images, and an update that also averages
 
@@ -100,10 +100,34 @@ def test_the_command_measures_and_names_recipe_epochs_hours_and_disk(fresh, tiny
     assert lines["resnet20"][2] == "none"
     assert lines["resnet_20"][2] == "residual"
     assert all(float(line[5].replace(",", "")) > 0 for line in lines.values())
-    assert "h of training on" in printed
+    assert all(line[7] in ("s", "min") for line in lines.values())
+    assert "2 runs, one after another: about " in printed
+    assert "arms" not in printed
     assert "GiB for the runs" in printed
     preflight.main()
     assert capsys.readouterr().out == printed
+
+
+def test_arms_with_other_epochs_are_named(timed, tiny_study, monkeypatch, capsys):
+    arms = {"base": {}, "wide": {"network": {"width": 32}}, "long": {"epochs": 9}}
+    monkeypatch.setattr("sys.argv", ["preflight", tiny_study("planned", frameworks=["pytorch"], arms=arms)])
+    preflight.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(" digits")]
+    assert [row[3:7] for row in rows] == [["base,", "wide", "3", "2"], ["long", "9", "1", "16,000"]]
+
+
+def test_only_the_pending_runs_are_estimated(timed, tiny_study, monkeypatch, capsys):
+    study = load_study(tiny_study("planned", frameworks=["pytorch"], seeds=[1, 2, 3]))
+    left = [(study.cells[2], None)]
+    monkeypatch.setattr(preflight, "pending", lambda _, rerun: left if rerun else [])
+    monkeypatch.setattr("sys.argv", ["preflight", study.name])
+    preflight.main()
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr("sys.argv", ["preflight", study.name, "--rerun", "code"])
+    preflight.main()
+    printed = capsys.readouterr().out
+    assert timed == [study.cells[2].name]
+    assert "1 runs, one after another: about 2 min 51 s of training on" in printed
 
 
 def test_a_step_trains_in_every_precision(fresh, tiny_study):

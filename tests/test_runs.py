@@ -22,7 +22,7 @@ from lib.runs.state import Kind
 from lib.study.loading import load_study
 from lib.study.models import MODELS
 from lib.study.settings import AdamW, Constant, Regularisation, Tracking
-from lib.sweep.plan import pending, time_left
+from lib.sweep.plan import time_left
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def with_settings(cell, **settings):
 def test_a_whole_record_of_another_version_is_stale_and_not_unreadable(cell):
     files.write_sealed(records.folder(cell) / "record.json", {"run": cell.name, "field": "of another version"})
     assert runs.state(cell) == (Kind.STALE, "its record was written by another version of this project")
-    assert cell in [one for one, _ in pending(load_study("quickstart"))]
+    assert cell in [one for one, _ in runs.pending(load_study("quickstart"))]
 
 
 def test_a_run_from_another_default_is_stale(cell):
@@ -98,7 +98,8 @@ def test_a_run_with_its_record_is_done(cell):
 
 def test_the_time_left_is_the_mean_of_the_runs_of_the_same_kind_without_their_pauses(cell):
     study = load_study("quickstart")
-    assert time_left(study, study.cells) == "how long is not known before a first record"
+    unknown = "how long is not known before a first record; make plan measures a few steps"
+    assert time_left(study, study.cells) == unknown
     first, second, third = (cell for cell in study.cells if cell.framework == "keras")
     write_record(first, working_seconds=60.0)
     write_record(second, working_seconds=80.0)
@@ -138,7 +139,7 @@ def test_a_record_that_cannot_be_read_is_neither_done_nor_run_over(cell):
     kind, reason = runs.state(cell)
     assert kind == Kind.UNREADABLE
     assert "remove it to run the cell again" in reason
-    assert cell not in [cell for cell, _ in pending(load_study("quickstart"))]
+    assert cell not in [cell for cell, _ in runs.pending(load_study("quickstart"))]
 
 
 def test_a_record_of_an_earlier_version_can_still_be_read(cell):

@@ -18,9 +18,8 @@ from lib.clock import now
 from lib.environment import cores
 from lib.errors import ChapterError, UserError
 from lib.runs import records, state
-from lib.runs.state import Kind
+from lib.runs.state import Kind, pending
 from lib.study.loading import load_study
-from lib.sweep.plan import pending
 
 pytestmark = pytest.mark.usefixtures("digits")
 

@@ -1,4 +1,4 @@
-"""A study before it runs: recipes, epochs, hours on this machine, and disk: `python -m lib.bench.preflight STUDY`.
+"""A study's pending runs: recipes, epochs, time on this machine, and disk: `python -m lib.bench.preflight STUDY`.
 
 A few training steps of each network are timed in PyTorch, on random images, and kept in `executed/`. Keras' runs are
 taken to cost the same. Loading and augmentation are not timed, since worker processes do both beside the training. A
@@ -7,7 +7,7 @@ run on several devices is timed on one, without the exchange of gradients.
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,17 +20,19 @@ from tqdm import tqdm
 from lib import environment, files, imports, paths
 from lib.bench.cost import TRAINING_PASSES, resume_gib, run_gib, seconds, size, stores_gib
 from lib.bench.printing import print_table
+from lib.clock import duration
 from lib.errors import DataError, ParameterError, one_line
 from lib.pytorch.learner import PyTorchLearner, make_deterministic
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import optimizer
 from lib.runs.digests import code, digest_of
+from lib.runs.state import pending
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import find
 from lib.study.settings import Settings
-from lib.study.study import Study
+from lib.study.study import BASE, Study
 from lib.training.learner import evaluation_batch
 
 STEPS = 2
@@ -52,33 +54,35 @@ class Times(NamedTuple):
         return images * self.image + self.update
 
 
-def estimate(study: Study) -> pd.DataFrame:
-    """Return the cost of a study on this machine, one row per dataset, model, recipe and number of epochs.
+def estimate(study: Study, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Return the cost of cells of a study on this machine, one row per dataset, model, recipe and number of epochs.
 
     Returns:
-        `dataset`, `model`, `recipe`, `epochs`, `runs`, `ms` of an update, `hours_per_run`, `hours`, and `gib` of the
-        finished runs. Where arms differ in cost, a row has their means and sums.
+        `dataset`, `model`, `recipe`, `epochs`, `arms` that have them, `runs`, `ms` of an update, `seconds_per_run`,
+        `seconds`, and `gib` of the finished runs. Where arms differ in cost, a row has their means and sums. An
+        interrupted run counts as a whole one.
 
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
     """
-    known = times(study.cells)
+    known = times(cells)
     rows = []
-    for cell in study.cells:
+    for cell in cells:
         timed = known[_key(cell)]
         step = timed.step(cell.settings)
-        hours = seconds(cell, step, timed.image / TRAINING_PASSES) / 3600
         recipe = study.recipe(find(cell.model)) or "none"
-        rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, 1000 * step, hours, run_gib(cell)))
+        costs = (1000 * step, seconds(cell, step, timed.image / TRAINING_PASSES), run_gib(cell))
+        rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, cell.arm or BASE, *costs))
     by = ["dataset", "model", "recipe", "epochs"]
     return (
-        pd.DataFrame(rows, columns=[*by, "ms", "hours", "gib"])
+        pd.DataFrame(rows, columns=[*by, "arm", "ms", "seconds", "gib"])
         .groupby(by, sort=False, as_index=False)
         .agg(
-            runs=("hours", "size"),
+            arms=("arm", lambda arms: ", ".join(dict.fromkeys(arms))),
+            runs=("seconds", "size"),
             ms=("ms", "mean"),
-            hours_per_run=("hours", "mean"),
-            hours=("hours", "sum"),
+            seconds_per_run=("seconds", "mean"),
+            seconds=("seconds", "sum"),
             gib=("gib", "sum"),
         )
     )
@@ -184,18 +188,26 @@ def _timed(part: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    """Read the command line and print the estimate."""
+    """Read the command line and print the estimate, or nothing where no run is pending."""
     parser = argparse.ArgumentParser(prog="python -m lib.bench.preflight", description="Estimate a study's cost here.")
     parser.add_argument("study", help="a file's stem in params/studies")
+    parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also the runs made by other code")
+    arguments = parser.parse_args()
     with one_line():
-        study = load_study(parser.parse_args().study)
-        table = estimate(study)
-    words, numbers = ("dataset", "model", "recipe"), ("epochs", "runs", "ms a step", "h a run", "h", "GiB")
-    print_table(words, numbers, map(_row, table.itertuples(index=False)))
+        study = load_study(arguments.study)
+        if cells := [cell for cell, _ in pending(study, arguments.rerun)]:
+            report(study, estimate(study, cells))
+
+
+def report(study: Study, table: pd.DataFrame) -> None:
+    """Print an estimate; the arms are named if those of one network differ in their epochs."""
+    named = ["arms"] if table.duplicated(["dataset", "model"]).any() else []
+    numbers = ("epochs", "runs", "ms a step", "a run", "all", "GiB")
+    print_table(("dataset", "model", "recipe", *named), numbers, (_row(row, named) for row in table.itertuples()))
     where = f"the GPU {environment.nvidia('name')}" if torch.cuda.is_available() else _machine()[1]
     print(
-        f"the whole study, {table.runs.sum()} runs: about {table.hours.sum():,.1f} h of training on {where}, from "
-        f"{STEPS} steps of each network\n"
+        f"{table.runs.sum()} runs, one after another: about {duration(table.seconds.sum())} of training on {where}, "
+        f"from {STEPS} steps of each network\n"
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
         f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped"
     )
@@ -203,9 +215,10 @@ def main() -> None:
         print("a run on several devices was timed on one, without the exchange of gradients")
 
 
-def _row(row: Any) -> tuple[str, ...]:
-    costs = (f"{value:,.2f}" for value in (row.hours_per_run, row.hours, row.gib))
-    return row.dataset, row.model, row.recipe, str(row.epochs), str(row.runs), f"{row.ms:,.0f}", *costs
+def _row(row: Any, named: list[str]) -> tuple[str, ...]:
+    words = (row.dataset, row.model, row.recipe, *(getattr(row, column) for column in named))
+    times = (f"{row.ms:,.0f}", duration(row.seconds_per_run), duration(row.seconds))
+    return *words, str(row.epochs), str(row.runs), *times, f"{row.gib:,.2f}"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from lib.study.cells import Cell
 from lib.study.nested import flat
 from lib.study.settings import WITHOUT_EFFECT
 from lib.study.strict import Strict
+from lib.study.study import Study
 
 _SILENCE_SECONDS = 600
 """A run on another machine counts as interrupted after this time without a sign."""
@@ -116,6 +117,19 @@ def state(cell: Cell) -> State:
             f"since {status.since} on {status.host}, as process {status.pid} (executed/{cell.name}/status.json)",
         )
     return at_rest(cell)
+
+
+def states(study: Study) -> list[tuple[Cell, State]]:
+    """Return the state of each run of a study."""
+    return [(cell, state(cell)) for cell in study.cells]
+
+
+def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
+    """Return the cells that a sweep would run, with the reason; `rerun="code"` adds those made by other code."""
+    keep = {*WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
+    if rerun == "code":
+        keep.remove(Kind.OTHER_CODE)
+    return [(cell, found) for cell, found in states(study) if found.kind not in keep]
 
 
 def at_rest(cell: Cell) -> State:

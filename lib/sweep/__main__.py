@@ -9,19 +9,20 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from lib import errors, files, paths, processes
+from lib.data.use import used
 from lib.doctor import examination
-from lib.errors import ChapterError, DataError, UserError
+from lib.errors import ChapterError, DataError, ParameterError, UserError
 from lib.runs import tracking
 from lib.runs.digests import dataset_digest
 from lib.runs.records import folder
-from lib.runs.state import WITH_RESULTS, Kind, State, claimed, tidy
+from lib.runs.state import WITH_RESULTS, Kind, State, claimed, pending, states, tidy
 from lib.study.cells import Cell
 from lib.study.loading import load_study
 from lib.study.study import Study
-from lib.sweep.plan import pending, states, time_left
+from lib.sweep.plan import time_left
 from lib.sweep.settings import settings_text
 
 
@@ -30,9 +31,20 @@ def plan(study: Study, rerun: str) -> list[Cell]:
     todo, found = pending(study, rerun), states(study)
     print(f"{study.name}: {len(study.cells)} runs ({_counts(found)}); {len(todo)} to run")
     _print([*todo, *((cell, state) for cell, state in found if state.kind in (Kind.RUNNING, Kind.UNREADABLE))])
-    if todo:
-        print(f"one after another: {time_left(study, [cell for cell, _ in todo])}", flush=True)
     return [cell for cell, _ in todo]
+
+
+def require_data(study: Study) -> None:
+    """Refuse to run a study without its data; `DataError` names the dataset that has no store."""
+    for dataset in study.datasets:
+        if dataset_digest(dataset) is None:
+            raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
+
+
+def require_packages(cells: list[Cell]) -> None:
+    """Refuse to run cells without the package that their tracking asks for; `ParameterError` says how to install it."""
+    for cell in cells:
+        tracking.require(cell)
 
 
 def status(study: Study) -> None:
@@ -46,24 +58,24 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
     """Run the pending cells through Snakemake, which is not started where none is pending.
 
     Raises:
-        DataError: a dataset of the study has no store.
+        DataError: a dataset of the study has no store, or it is being replaced.
         ParameterError: the study's `tracking` needs a package that is not installed.
         UserError: another sweep or a run is under way; `make doctor` says NO; or runs did not finish, after all others
             were run.
     """
-    for dataset in study.datasets:
-        if dataset_digest(dataset) is None:
-            raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
+    require_data(study)
     refusal = UserError("another sweep is running in this project; wait for it, or stop it")
-    with files.held(paths.EXECUTED / ".sweep.lock", refusal):
+    with files.held(paths.EXECUTED / ".sweep.lock", refusal), ExitStack() as stack:
+        for dataset in study.datasets:
+            stack.enter_context(used(dataset))
         _refuse_company(study)
         for cell in study.cells:
             with suppress(ChapterError):  # a run that was started by hand meanwhile
                 _tidy(cell)
         todo = plan(study, rerun)
-        for cell in todo:
-            tracking.require(cell)
+        require_packages(todo)
         if todo:
+            print(f"one after another: {time_left(study, todo)}", flush=True)
             if not any(option.startswith("--executor") for option in options):
                 examination.require()  # on a cluster each run examines its own machine
             _run(study, todo, rerun, options)
@@ -129,7 +141,12 @@ def main() -> None:
         elif arguments.action == "plan" and arguments.settings:
             print(settings_text(study))
         elif arguments.action == "plan":
-            plan(study, arguments.rerun)
+            todo = plan(study, arguments.rerun)
+            try:
+                require_data(study)
+                require_packages(todo)
+            except (DataError, ParameterError) as problem:
+                print(f"a sweep would be refused: {problem}")
         else:
             run(study, arguments.rerun, options)
 

@@ -1,26 +1,12 @@
-"""The runs of a study that are pending, why, and how long they will take."""
+"""How long the pending runs of a study will take, from the results that it has."""
 
 from collections import defaultdict
 from statistics import mean
 
 from lib.clock import duration
 from lib.runs import records
-from lib.runs.state import WITH_RESULTS, Kind, State, state
 from lib.study.cells import AXES, Cell
 from lib.study.study import Study
-
-
-def states(study: Study) -> list[tuple[Cell, State]]:
-    """Return the state of each run of a study."""
-    return [(cell, state(cell)) for cell in study.cells]
-
-
-def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
-    """Return the cells that a sweep would run, with the reason; `rerun="code"` adds those made by other code."""
-    keep = {*WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
-    if rerun == "code":
-        keep.remove(Kind.OTHER_CODE)
-    return [(cell, found) for cell, found in states(study) if found.kind not in keep]
 
 
 def time_left(study: Study, cells: list[Cell]) -> str:
@@ -34,7 +20,7 @@ def time_left(study: Study, cells: list[Cell]) -> str:
     known = [mean(seconds[_kind(cell)]) for cell in cells if _kind(cell) in seconds]
     unknown = len(cells) - len(known)
     if not known:
-        return "how long is not known before a first record"
+        return "how long is not known before a first record; make plan measures a few steps"
     more = f", and {unknown} runs of a kind that has no record yet" if unknown else ""
     return f"about {duration(sum(known))}{more}"
 
