@@ -113,7 +113,7 @@ def test_arms_with_other_epochs_are_named(timed, tiny_study, monkeypatch, capsys
     monkeypatch.setattr("sys.argv", ["preflight", tiny_study("planned", frameworks=["pytorch"], arms=arms)])
     preflight.main()
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(" digits")]
-    assert [row[3:7] for row in rows] == [["base,", "wide", "3", "2"], ["long", "9", "1", "16,000"]]
+    assert [row[3:7] for row in rows] == [["base,", "wide", "3", "2"], ["long", "9", "1", "18,000"]]
 
 
 def test_only_the_pending_runs_are_estimated(timed, tiny_study, monkeypatch, capsys):
@@ -127,7 +127,7 @@ def test_only_the_pending_runs_are_estimated(timed, tiny_study, monkeypatch, cap
     preflight.main()
     printed = capsys.readouterr().out
     assert timed == [study.cells[2].name]
-    assert "1 runs, one after another: about 2 min 51 s of training on" in printed
+    assert "1 run, one after another: about 3 min 9 s of training on" in printed
 
 
 def test_a_step_trains_in_every_precision(fresh, tiny_study):

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from timm.utils import ModelEmaV3
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -24,7 +23,7 @@ from lib.clock import duration
 from lib.errors import DataError, ParameterError, one_line
 from lib.pytorch.learner import PyTorchLearner, make_deterministic
 from lib.pytorch.networks import build
-from lib.pytorch.optimizers import optimizer
+from lib.pytorch.optimizers import average, optimizer
 from lib.runs.digests import code, digest_of
 from lib.runs.state import pending
 from lib.study.cells import Cell
@@ -159,7 +158,7 @@ def _step(cell: Cell, images: int) -> tuple[Callable[[], None], Callable[[], Non
     kind = torch.float64 if cell.precision == "fp64" else torch.float32
     network = build(cell.model, facts.shape, facts.classes, options=settings.network).to(device, kind).train()
     optimizing = optimizer(network, settings.optimizer, cell.conventions)
-    average = ModelEmaV3(network) if settings.regularisation.average else None
+    averaged = average(network, settings.regularisation)
     height, width, channels = facts.shape
     inputs = torch.randn(images, channels, height, width, device=device, dtype=kind)
     labels = torch.zeros(images, dtype=torch.int64, device=device)
@@ -172,8 +171,8 @@ def _step(cell: Cell, images: int) -> tuple[Callable[[], None], Callable[[], Non
 
     def update() -> None:
         optimizing.step()
-        if average:
-            average.update(network)
+        if averaged:
+            averaged.update(network)
         optimizing.zero_grad()
 
     return passes, update
@@ -205,8 +204,9 @@ def report(study: Study, table: pd.DataFrame) -> None:
     numbers = ("epochs", "runs", "ms a step", "a run", "all", "GiB")
     print_table(("dataset", "model", "recipe", *named), numbers, (_row(row, named) for row in table.itertuples()))
     where = f"the GPU {environment.nvidia('name')}" if torch.cuda.is_available() else _machine()[1]
+    runs = "1 run" if table.runs.sum() == 1 else f"{table.runs.sum()} runs"
     print(
-        f"{table.runs.sum()} runs, one after another: about {duration(table.seconds.sum())} of training on {where}, "
+        f"{runs}, one after another: about {duration(table.seconds.sum())} of training on {where}, "
         f"from {STEPS} steps of each network\n"
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
         f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped"

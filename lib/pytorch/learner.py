@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from timm.utils import ModelEmaV3
 from torch import nn
 from torch.utils.data import default_collate
 
@@ -22,7 +21,7 @@ from lib.pytorch.devices import ranks, require_one_batch
 from lib.pytorch.layers import measure
 from lib.pytorch.mixing import hard, mixing
 from lib.pytorch.networks import build, multiply_adds, parameters
-from lib.pytorch.optimizers import optimizer
+from lib.pytorch.optimizers import average, optimizer
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
 from lib.study.settings import Settings
@@ -64,8 +63,7 @@ class PyTorchLearner:
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
         self._mix, self._mixing_seeds = mixing(settings.mixing, self.classes), torch.Generator()
-        decay = settings.regularisation.average
-        self._average = ModelEmaV3(self.model, decay) if decay else None
+        self._average = average(self.model, settings.regularisation)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
         self._updates = 0
@@ -250,8 +248,8 @@ class PyTorchLearner:
         self._ranks.loaded(path)
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
-        average = {"average": self._average.module} if self._average else {}
-        return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler} | average
+        averaged = {"average": self._average.module} if self._average else {}
+        return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler} | averaged
 
     def peak_memory_mb(self) -> float:
         """Return the GPU's peak of allocated memory in MiB, or without a GPU the process's peak of resident memory.

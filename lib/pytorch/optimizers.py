@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 
 import torch
 from timm.optim import param_groups_weight_decay
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from lib.study.conventions import Conventions
-from lib.study.settings import SGD, AdamW, Optimizer
+from lib.study.settings import SGD, AdamW, Optimizer, Regularisation
 
 
 def optimizer(network: nn.Module, settings: Optimizer, conventions: Conventions) -> torch.optim.Optimizer:
@@ -42,6 +43,11 @@ def _native(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Opti
 
 def _options(settings: Optimizer) -> dict[str, object]:
     return {"lr": settings.learning_rate, **settings.model_dump(exclude={"name", "learning_rate", "decay_norms"})}
+
+
+def average(network: nn.Module, settings: Regularisation) -> ModelEmaV3 | None:
+    """Return the moving average of a network's weights that the settings ask for."""
+    return ModelEmaV3(network, settings.average) if settings.average else None
 
 
 class ConventionalSGD(torch.optim.Optimizer):
