@@ -16,13 +16,12 @@ from lib.data.use import used
 from lib.doctor import examination
 from lib.errors import ChapterError, DataError, ParameterError, UserError
 from lib.runs import tracking
-from lib.runs.digests import dataset_digest
 from lib.runs.records import folder
 from lib.runs.state import WITH_RESULTS, Kind, State, claimed, pending, states, tidy
 from lib.study.cells import Cell
 from lib.study.loading import load_study
 from lib.study.study import Study
-from lib.sweep.plan import time_left
+from lib.sweep.plan import require_data, time_left
 from lib.sweep.settings import settings_text
 
 
@@ -32,13 +31,6 @@ def plan(study: Study, rerun: str) -> list[Cell]:
     print(f"{study.name}: {len(study.cells)} runs ({_counts(found)}); {len(todo)} to run")
     _print([*todo, *((cell, state) for cell, state in found if state.kind in (Kind.RUNNING, Kind.UNREADABLE))])
     return [cell for cell, _ in todo]
-
-
-def require_data(study: Study) -> None:
-    """Refuse to run a study without its data; `DataError` names the dataset that has no store."""
-    for dataset in study.datasets:
-        if dataset_digest(dataset) is None:
-            raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
 
 
 def require_packages(cells: list[Cell]) -> None:
@@ -63,11 +55,11 @@ def run(study: Study, rerun: str, options: list[str]) -> None:
         UserError: another sweep or a run is under way; `make doctor` says NO; or runs did not finish, after all others
             were run.
     """
-    require_data(study)
     refusal = UserError("another sweep is running in this project; wait for it, or stop it")
     with files.held(paths.EXECUTED / ".sweep.lock", refusal), ExitStack() as stack:
         for dataset in study.datasets:
             stack.enter_context(used(dataset))
+        require_data(study.datasets)
         _refuse_company(study)
         for cell in study.cells:
             with suppress(ChapterError):  # a run that was started by hand meanwhile
@@ -143,7 +135,7 @@ def main() -> None:
         elif arguments.action == "plan":
             todo = plan(study, arguments.rerun)
             try:
-                require_data(study)
+                require_data(study.datasets)
                 require_packages(todo)
             except (DataError, ParameterError) as problem:
                 print(f"a sweep would be refused: {problem}")

@@ -14,14 +14,14 @@ from typing import Literal, TextIO
 from lib import errors, files, paths
 from lib.data.use import used
 from lib.doctor import examination
-from lib.errors import ChapterError, DataError, described
+from lib.errors import ChapterError, described
 from lib.execution import execute
 from lib.runs import records, state
-from lib.runs.digests import EXPECTED_CODE, code_digest, dataset_digest
+from lib.runs.digests import EXPECTED_CODE, code_digest
 from lib.runs.state import Kind, pending
 from lib.study.cells import Cell
 from lib.study.loading import load_study
-from lib.sweep.plan import time_left
+from lib.sweep.plan import require_data, time_left
 
 
 class Tee:
@@ -52,9 +52,8 @@ def run(study_name: str, cell: Cell, rerun: str = "") -> None:
         ChapterError: another process trains the run, or its notebook failed; the message names the run and the cause.
         KeyboardInterrupt: the run was stopped; the next call goes on from its last whole epoch.
     """
-    if dataset_digest(cell.dataset) is None:
-        raise DataError(f"{cell.dataset} is not prepared, or damaged: make data DATASET={cell.dataset}")
     with used(cell.dataset), state.claimed(cell):
+        require_data([cell.dataset])
         kind, reason = state.at_rest(cell)
         if kind == Kind.UNREADABLE:
             raise ChapterError(f"{cell.name} is unreadable: {reason}")
