@@ -29,7 +29,7 @@ study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib import files, paths
-from lib.analysis import ablations, contrasts, environments, inference
+from lib.analysis import ablations, contrasts, environments, inference, judgements
 from lib.analysis.contrasts import COMPARED, METRICS, sides
 from lib.analysis.inference import ALPHA
 from lib.analysis.results import results
@@ -44,10 +44,10 @@ chapter = Chapter(study_name)
 # %%
 study = load_study(study_name)
 found = results(study)
-compared = {f"_{one.axis}_{one.against}" if place else "": one for place, one in enumerate(study.comparisons)}
-tables = {suffix: contrasts.compare(found, one) for suffix, one in compared.items()}
+compared = judgements.compared(study)
+tables = {suffix: judgements.judged(study, found, one) for suffix, one in compared.items()}
 pairs = max((int(table.n.max()) for table in tables.values() if len(table)), default=0)
-tests = max((int(table.t_p.notna().sum()) for table in tables.values()), default=0)
+tests = max((int((table.metric == "test_accuracy").sum()) for table in tables.values()), default=0)
 
 # %%
 for comparison in compared.values():
@@ -221,8 +221,7 @@ for suffix, table in tables.items() if pairs else ():
         chapter.markdown(
             f"With {pairs} pairs and the scatter seen here, the median comparison by {compared[suffix].axis} could "
             f"detect a difference in accuracy of {percent(detectable)} points at a level of {ALPHA}, before any "
-            f"correction; the margin is {percent(METRICS['test_accuracy'].margin)} points. *Undecided* means that the "
-            "corrected tests answer neither question."
+            "correction. *Undecided* means that the corrected tests answer neither question."
         )
 if not pairs:
     chapter.markdown("Nothing yet.")

@@ -128,7 +128,7 @@ def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_diffe
     assert segments == pytest.approx(unit * rows[interval].to_numpy())
     band = axis.patches[0]
     assert [band.get_x(), band.get_x() + band.get_width()] == pytest.approx(
-        [unit * bound for bound in contrasts.METRICS[metric].bounds]
+        (unit * rows[["margin_low", "margin_high"]].iloc[0]).tolist()
     )
     low, high = axis.get_xlim()
     middle = (low * high) ** 0.5 if unit == 1 else (low + high) / 2

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lib import files, paths
-from lib.analysis import contrasts, environments, gates, results
+from lib.analysis import contrasts, environments, gates, judgements, results
 from lib.errors import DataError
 from lib.report.chapter import Chapter
 from lib.runs import records, state
@@ -346,7 +346,7 @@ def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read
     counted = (tables / "environments.csv").read_text().split()
     assert counted == ["item,value,keras,pytorch", "python,3.11.0,3,3", "gpu,none,3,3"]
     saved = pd.read_csv(tables / "statistical_results.csv")
-    expected = contrasts.published(contrasts.compare(results.results(study), study.main), study.main)
+    expected = contrasts.published(judgements.judged(study, results.results(study), study.main), study.main)
     pd.testing.assert_frame_equal(saved[saved.columns[:10]], expected.iloc[:, :10])
     assert list(saved.columns) == list(expected.columns)
     assert {"mean_keras", "mean_pytorch", "delta", "t_p", "wilcoxon_p", "cohens_d_av", "cliffs_delta"} <= {*saved}

@@ -20,7 +20,7 @@ def simultaneous(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The table with `simultaneous_low` and `simultaneous_high`; NaN where a row has no interval of its own.
     """
-    freedom = table["n"] - 1
+    freedom = table["freedom"]
     rows = max(table["ci_low"].notna().sum(), 1)
     wider = stats.t.isf(ALPHA / (2 * rows), freedom) / stats.t.isf(ALPHA / 2, freedom)
     reach = wider * (table["ci_high"] - table["ci_low"]) / 2

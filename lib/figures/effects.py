@@ -15,7 +15,7 @@ from lib.study.study import Comparison
 
 @styled
 def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> Figure:
-    """Draw a metric's paired differences with their 95 % t intervals, and the equivalence margin as a band.
+    """Draw a metric's differences with the 95 % intervals of the judging test, and the equivalence margin as a band.
 
     `table` is that of `contrasts.compare`. Accuracy and F1 are in points, a level minus the one it is compared against;
     a speed is their ratio on a log scale. A row has no interval with fewer than two pairs or without a spread.
@@ -25,14 +25,15 @@ def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> Figure:
     columns = ["ratio", "ratio_low", "ratio_high"] if on_ratio else ["delta", "ci_low", "ci_high"]
     unit = 1 if on_ratio else 100
     effect, low, high = unit * rows[columns].to_numpy(dtype=float).T
-    margin = [unit * bound for bound in METRICS[metric].bounds]
+    lowest, highest = unit * rows[["margin_low", "margin_high"]].to_numpy(dtype=float).T
     figure = Drawing(figsize=(WIDTH, 1.2 + 0.21 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    axis.axvspan(*margin, color=MARGIN, linewidth=0, label="equivalence margin")
+    band = {"left": lowest, "height": 1, "color": MARGIN, "linewidth": 0, "label": "equivalence margin"}
+    axis.barh(range(len(rows)), highest - lowest, **band)
     axis.hlines(range(len(rows)), low, high, color=INK, linewidth=1.2, label="95 % t interval")
     axis.plot(effect, range(len(rows)), "o", color=INK, markersize=4, label="mean over the pairs")
     name_rows(axis, [" ".join(names) for names in rows[telling(rows, comparison)].to_numpy()])
-    centre(axis, np.array([*effect, *low, *high, *margin]), on_ratio)
+    centre(axis, np.array([*effect, *low, *high, *lowest, *highest]), on_ratio)
     against, level = sides(comparison)
     scale = f"{level} / {against}," if on_ratio else f"{level} minus {against}, points of"
     axis.set_xlabel(f"← {against} higher        {level} higher →\n{scale} {METRICS[metric].title}")

@@ -39,11 +39,11 @@ def source(stem: str) -> Path:
 def chapter_digest(study: Study, stem: str) -> str:
     """Return the digest of a chapter's source and imports, the study's parameters, its data, and its runs' results.
 
-    Chapters below 30 read no results, and do not depend on them.
+    Chapters below 30 read no results and judge none: they depend neither on results nor on the margins.
     """
     parts = _code(study, {stem: source(stem).read_bytes()}) | _contents(map(paths.manifest, study.datasets))
     if int(stem.split("_")[0]) >= _FIRST_RESULTS_CHAPTER:
-        parts["results"] = _results(study)
+        parts |= {"results": _results(study)} | _contents([paths.PARAMS / "margins.yaml"])
     return _digest(study, parts)
 
 

@@ -12,6 +12,7 @@ from lib.errors import ParameterError
 from lib.study.cells import Cell, same_settings
 from lib.study.conventions import effective
 from lib.study.datasets import DATASETS
+from lib.study.margins import margins
 from lib.study.models import Model, find
 from lib.study.resolution import Layer, resolve, train_layers
 from lib.study.settings import Settings
@@ -35,6 +36,7 @@ def load_study(name: str) -> Study:
     """
     if name not in study_names():
         raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
+    margins()  # what the runs will be judged by must be right before they start
     study = _read_study(name)
     _refuse_contradictions(study, _others(name))
     return study
