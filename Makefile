@@ -73,6 +73,7 @@ models: env ## list the models with their sizes, and check that each builds and 
 plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
 	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
 	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY) --rerun "$(RERUN)")
+	@$(if $(OPTIONS),,$(RUN) -m lib.analysis.settling $(STUDY))
 
 settings: env ## list every setting with its choices and its default
 	@$(RUN) -m lib.study.listing

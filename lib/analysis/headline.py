@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from lib.analysis import contrasts, estimates
-from lib.analysis.contrasts import METRICS
+from lib.analysis.contrasts import METRICS, UNRELIABLE
 from lib.analysis.estimates import Estimate
 from lib.analysis.inference import ALPHA, rounded, smallest_wilcoxon_p
 from lib.study.study import Comparison
@@ -26,7 +26,7 @@ EXACT = 13
 
 @dataclass(frozen=True)
 class Headline:
-    """What `groups` say together; `left_out` further ones have no spread, and no part in it.
+    """What `groups` say together; `left_out` further ones have no spread or no reliable times, and no part in it.
 
     `mean` is the mean over the groups, `random` the one over all groups like these. The p values are those of
     `answers`. `margin` holds the narrowest of the groups' margins. On the scale of the rows.
@@ -76,7 +76,7 @@ def headline(
     `table` is that of `contrasts.compare`, `results` the one that it compares.
     """
     every = chosen(table, level, metric)
-    rows = every[every["se"].notna()].reset_index(drop=True)
+    rows = every[every["se"].notna() & (every["judgement"] != UNRELIABLE)].reset_index(drop=True)
     if len(rows) < LEAST:
         return None
     found, variance = scaled(rows), pooled_variances(rows) / rows["n"].to_numpy()
@@ -239,19 +239,36 @@ def sentence(found: Headline, comparison: Comparison, level: str, metric: str = 
     """Return the headline as one sentence, in points or as a ratio."""
     what, against, other = METRICS[metric], contrasts.title(comparison.against), contrasts.title(level)
     mean, low, high = (written(value, metric) for value in (found.mean.value, *found.mean.interval()))
+    unit = "" if what.on_ratio else " points"
     verdicts = {"equivalent": "the mean is within the margin", "different": "the mean is other than zero"}
     verdict = verdicts.get(found.judgement, "whether the mean is within the margin is undecided")
-    beyond = f"p = {found.clusters_p:.2g} ({found.clusters} clusters of dataset and model)"
+    beyond = f"{_p(found.clusters_p)} ({found.clusters} clusters of dataset and model)"
     if smallest_wilcoxon_p(found.clusters) >= ALPHA:
         beyond = f"no test with {found.clusters} clusters of dataset and model"
     return (
         f"Over these {found.groups} groups {other} {'/' if what.on_ratio else 'minus'} {against} in {what.title} "
-        f"averages {mean} (95 % interval {low} to {high}); {verdict} (p = {found.tost_p:.2g}); "
-        f"no difference in any group: p = {found.any_p:.2g}; all groups alike: p = {found.unlike_p:.2g}; "
+        f"averages {mean}{unit} (95 % interval {low} to {high}); {verdict} ({_p(found.tost_p)}); "
+        f"no difference in any group: {_p(found.any_p)}; all groups alike: {_p(found.unlike_p)}; "
         f"beyond these networks: {beyond}."
     )
 
 
+def rows_as_headline(rows: pd.DataFrame, comparison: Comparison) -> str:
+    """Return a line for each row of test accuracy of a study with too few groups for a headline of its own."""
+    lines = []
+    for row in rows.itertuples():
+        names = ", ".join(getattr(row, key) for key in comparison.group)
+        sides = f"{contrasts.title(row.level)} minus {contrasts.title(row.against)}"
+        delta, low, high = (written(value, row.metric) for value in (row.delta, row.ci_low, row.ci_high))
+        interval = "no interval" if np.isnan(row.ci_low) else f"95 % interval {low} to {high}"
+        lines.append(f"- {names}: {sides} {delta} points ({interval}, n = {row.n}): {row.judgement}.")
+    return "\n".join(lines)
+
+
 def written(value: float, metric: str) -> str:
-    """Write a difference on the scale of the rows: in points, or as a ratio."""
-    return f"{np.exp(value):.3f}" if METRICS[metric].on_ratio else f"{100 * value:+.2f} points"
+    """Write a difference on the scale of the rows, in points or as a ratio, without its unit."""
+    return f"{np.exp(value):.3f}" if METRICS[metric].on_ratio else f"{100 * value:+.2f}"
+
+
+def _p(value: float) -> str:
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}"

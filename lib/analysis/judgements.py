@@ -3,6 +3,8 @@
 import pandas as pd
 
 from lib.analysis import contrasts, timing
+from lib.runs import records
+from lib.study.margins import margins
 from lib.study.study import Comparison, Study
 
 
@@ -29,3 +31,13 @@ def native(study: Study, comparison: Comparison) -> set[tuple[str, ...]]:
         return set()
     rows = [study.row(entry) for entry in study.entries if not entry.cell.settings.pairing.shared]
     return {tuple(row[key] for key in comparison.group) for row in rows}
+
+
+def when_fixed(study: Study) -> str:
+    """Return sentences on when and why the margins were fixed, and on when the study's first run began."""
+    fixed = margins()
+    began = min((record.started for _, record in records.finished(study)), default="")
+    first = f"The first of these runs began on {began[:10]}. " if began else ""
+    return (
+        f"The margins stand in `params/margins.yaml`, fixed on {fixed.fixed}. {first}The reason given: {fixed.reason}"
+    )

@@ -1,4 +1,4 @@
-"""Which speeds can be compared: those of runs that had the same machine to themselves and whose seeds agree."""
+"""How long runs took, and which speeds can be compared: those of runs that had one machine to themselves."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -37,6 +37,20 @@ def unreliable(study: Study, results: pd.DataFrame, comparison: Comparison) -> d
             if reason := _reason(of_group[of_group[axis].isin([against, level])], axis):
                 reasons[*keys, level] = reason
     return reasons
+
+
+def pair_hours(study: Study, comparison: Comparison) -> dict[tuple[str, ...], float]:
+    """Return the hours of one pair, both runs, by group and level: the means of the finished runs, without pauses."""
+    rows = [study.row(entry) | {"hours": one.seconds / 3600} for entry, one in records.finished(study)]
+    table = pd.DataFrame(rows, columns=[*study.keys, "hours"])
+    axis, against, others, group = comparison
+    mean = table.groupby([*group, axis], sort=False)["hours"].mean().unstack(axis)
+    sums = {level: mean[against] + mean[level] for level in others if {against, level} <= set(mean)}
+    return {(*_tuple(keys), level): hours for level, both in sums.items() for keys, hours in both.dropna().items()}
+
+
+def _tuple(keys: tuple[str, ...] | str) -> tuple[str, ...]:
+    return keys if isinstance(keys, tuple) else (keys,)
 
 
 def _reason(runs: pd.DataFrame, axis: str) -> str:
