@@ -87,6 +87,7 @@ def test_random_effects_are_statsmodels_where_the_groups_vary_beyond_their_error
     assert found.random == pytest.approx([expected.mean_effect_re, np.sqrt(expected.var_hksj_re), 11])
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # statsmodels takes the root of it
 def test_random_effects_of_groups_that_hardly_vary_have_no_negative_variance():
     results = experiment(scatter=0.001)
     means = results.groupby(["framework", *GROUP])["test_accuracy"].transform("mean")
