@@ -177,6 +177,8 @@ def test_the_sentence_and_the_table_say_what_each_number_answers():
     assert text.startswith("Over these 12 groups PyTorch minus Keras in test accuracy averages +0.")
     assert "the mean is within the margin" in text
     assert "6 clusters of dataset and model" in text
+    apart, _ = told(experiment(0.02))
+    assert "the mean is other than zero (p < 0.0001)" in headline.sentence(apart, FRAMEWORKS, "pytorch")
     table = headline.answers(found)
     assert len(table) == 7
     assert table["question"].str.endswith("?").all()

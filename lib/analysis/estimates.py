@@ -25,7 +25,8 @@ class Estimate(NamedTuple):
 
     def difference_p(self) -> np.ndarray:
         """Return the two-sided p of the t test of no difference."""
-        return 2 * stats.t.sf(np.abs(self.value / self.se), self.freedom)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return 2 * stats.t.sf(np.abs(np.divide(self.value, self.se)), self.freedom)
 
     def equivalence_p(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return the p of two one-sided t tests against the ends of the margin (Schuirmann 1987)."""

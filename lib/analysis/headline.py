@@ -242,12 +242,13 @@ def sentence(found: Headline, comparison: Comparison, level: str, metric: str = 
     unit = "" if what.on_ratio else " points"
     verdicts = {"equivalent": "the mean is within the margin", "different": "the mean is other than zero"}
     verdict = verdicts.get(found.judgement, "whether the mean is within the margin is undecided")
+    p = float(found.mean.difference_p()) if found.judgement == "different" else found.tost_p
     beyond = f"{_p(found.clusters_p)} ({found.clusters} clusters of dataset and model)"
     if smallest_wilcoxon_p(found.clusters) >= ALPHA:
         beyond = f"no test with {found.clusters} clusters of dataset and model"
     return (
         f"Over these {found.groups} groups {other} {'/' if what.on_ratio else 'minus'} {against} in {what.title} "
-        f"averages {mean}{unit} (95 % interval {low} to {high}); {verdict} ({_p(found.tost_p)}); "
+        f"averages {mean}{unit} (95 % interval {low} to {high}); {verdict} ({_p(p)}); "
         f"no difference in any group: {_p(found.any_p)}; all groups alike: {_p(found.unlike_p)}; "
         f"beyond these networks: {beyond}."
     )
