@@ -402,12 +402,20 @@ def test_the_chapter_on_gates_names_every_run_that_fails_and_refuses(study):
     for cell in (other, *healthy):
         finish(cell)
     prose, shown = executed("35_gates")
-    assert column(shown, "tbl-gates", 4) == ["pass", "pass", "FAILED", "pass", "FAILED"]
+    assert column(shown, "tbl-gates", 4) == ["pass", "pass", "FAILED", "pass", "look"]
     assert column(shown, "tbl-gates", 3) == ["0", "0", "1", "0", "2"]
     assert column(shown, "tbl-gate_failures", 1) == [weak.name, weak.name, other.name]
     assert column(shown, "tbl-gate_failures", 3) == ["50.00", "50.00", "95.00"]
     assert "**No.** 3 of 5 gates pass" in prose
-    assert "Failed: val accuracy on digits, frameworks agree on each seed." in prose
+    assert "Failed: val accuracy on digits. Look at: frameworks agree on each seed." in prose
+
+
+def test_one_pair_that_is_far_apart_asks_for_a_look(study, read_chapter):
+    weak, *healthy = study.cells
+    finish(weak, accuracy=0.91)
+    for cell in healthy:
+        finish(cell, accuracy=0.97)
+    assert "**Look first.** 4 of 5 gates pass" in read_chapter("35_gates")
 
 
 @pytest.mark.parametrize(
