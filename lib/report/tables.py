@@ -115,6 +115,7 @@ COLUMNS = {
     "wilcoxon_p": ("Wilcoxon", _small_p),
     "tost_p": ("TOST", _small_p),
     "tost_holm_p": ("TOST, Holm", _small_p),
+    "split_p": ("p", _small_p),
     "detectable": ("detectable", percent),
     "cohens_d_av": ("d_av", "{:+.2f}"),
     "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
