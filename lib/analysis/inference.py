@@ -81,6 +81,20 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     return float(np.mean(values)), *stats.ttest_1samp(values, 0).confidence_interval(1 - ALPHA)
 
 
+def pooled_variance(tables: Iterable[np.ndarray]) -> tuple[float, int]:
+    """Return the variance of a run and its degrees of freedom, pooled over tables `(seeds, runs)` on the same seeds.
+
+    It is the residual variance of a two-way layout without interaction: the means of each run and, in each table, of
+    each seed are removed. 0 without a degree of freedom.
+    """
+    squares, freedom = 0.0, 0
+    for runs in tables:
+        left = runs - runs.mean(axis=0) - runs.mean(axis=1, keepdims=True) + runs.mean()
+        squares += float((rounded(left) ** 2).sum())
+        freedom += (runs.shape[0] - 1) * (runs.shape[1] - 1)
+    return squares / freedom if freedom else 0.0, freedom
+
+
 def holm(p_values: pd.Series) -> pd.Series:
     """Return p values after Holm's correction (1979) over those that are not NaN.
 

@@ -46,8 +46,8 @@ def waterfall(effects: pd.DataFrame, on_ratio: bool) -> Figure:
     """Draw the parts of a gap between the frameworks, one panel per model: native gap, causes, and gap of twins.
 
     `effects` is a table of `attribution.effects`. Each bar of a cause starts at the end of the one before it, and
-    subtracts the cause's part; a whisker is its 95 % t interval. An accuracy is in points, PyTorch minus Keras; a speed
-    is the ratio PyTorch / Keras on a log scale.
+    subtracts the cause's part; a whisker is its interval, and those of the parts are simultaneous. An accuracy is in
+    points, PyTorch minus Keras; a speed is the ratio PyTorch / Keras on a log scale.
     """
     groups = list(effects.groupby(GROUP, sort=False))
     heights = [len(rows) for _, rows in groups]
@@ -60,7 +60,7 @@ def waterfall(effects: pd.DataFrame, on_ratio: bool) -> Figure:
     panels[-1].set_xlabel(f"← Keras higher        PyTorch higher →\n{scale}")
     whole = Patch(color=INK, alpha=0.6, lw=0, label="gap, native and aligned")
     part = Patch(color=PART, lw=0, label="part of a cause")
-    reach = Line2D([], [], color=INK, linewidth=1, label="95 % t interval")
+    reach = Line2D([], [], color=INK, linewidth=1, label="95 % interval, simultaneous for parts")
     figure.legend(handles=[whole, part, reach], loc="outside upper center", ncols=3)
     return figure
 

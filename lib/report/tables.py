@@ -39,6 +39,11 @@ def points_between(difference: float, low: float, high: float) -> str:
     return f"{points(difference)} points{interval}"
 
 
+def ratio_between(ratio: float, low: float, high: float) -> str:
+    """Write a ratio with its 95 % interval, or alone where it has none."""
+    return f"{ratio:.3f}" if np.isnan(low) else f"{ratio:.3f} (95 % {low:.3f} to {high:.3f})"
+
+
 def _small_p(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 
@@ -104,9 +109,15 @@ COLUMNS = {
     "hours_shared": ("hours, if shared", "{:,.1f}"),
     "forth": ("forth", points),
     "back": ("back", points),
+    "apart": ("forth - back", points),
+    "apart_low": ("95 % from", points),
+    "apart_high": ("to", points),
     "effect": ("part", points),
     "low": ("95 % from", points),
     "high": ("to", points),
+    "log_odds": ("log odds", "{:+.2f}"),
+    "log_odds_low": ("95 % from", "{:+.2f}"),
+    "log_odds_high": ("to", "{:+.2f}"),
     "correlation": ("r", "{:+.2f}"),
     "r_low": ("95 % from", "{:+.2f}"),
     "r_high": ("to", "{:+.2f}"),
@@ -116,6 +127,7 @@ COLUMNS = {
     "wilcoxon_p": ("Wilcoxon", _small_p),
     "tost_p": ("TOST", _small_p),
     "tost_holm_p": ("TOST, Holm", _small_p),
+    "split_p": ("p", _small_p),
     "detectable": ("detectable", percent),
     "cohens_d_av": ("d_av", "{:+.2f}"),
     "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
