@@ -29,7 +29,9 @@
 study_name = "attribution-quick"
 
 # %% tags=["setup"]
-from lib.analysis import attribution, environments
+import pandas as pd
+
+from lib.analysis import attribution, environments, timing
 from lib.analysis.attribution import ALIGNED, GROUP, NATIVE, chance_of, floor_of
 from lib.analysis.contrasts import ALIKE
 from lib.analysis.results import accumulated, results
@@ -173,6 +175,9 @@ if whole:
 
 # %%
 chapter.markdown(environments.libraries_note(study))
+doubts = pd.Series(timing.unreliable(study, runs, study.main).values(), dtype=str).value_counts()
+for reason, count in doubts.items():
+    chapter.markdown(f"**Not to be relied on**: in {count} pairs of levels {reason}.")
 if whole:
     caption = "The native ratio of speeds, the factor of each cause, and the ratio with all causes aligned."
     alt = "For each network a waterfall on a log scale from the native ratio of speeds to the remaining ratio."

@@ -28,7 +28,7 @@ study_name = "degradation-quick"
 
 # %% tags=["setup"]
 from lib import files, paths
-from lib.analysis import degradation, neurons
+from lib.analysis import degradation, judgements, neurons
 from lib.analysis.results import epochs, results, with_train_accuracy
 from lib.analysis.selection import selection
 from lib.figures.degradation import draw_errors
@@ -66,12 +66,17 @@ for keys, runs in logs.groupby(group, sort=False) if "test_accuracy" in logs els
 # %% [markdown]
 # ## The claim
 #
-# Depth *degrades* a network if the deeper one's train accuracy is lower by the corrected test, and *does not degrade*
-# it if it is higher, or equivalent within half a point. Otherwise the runs leave the claim *undecided*. A comparison
-# of networks that differ in more than depth, or whose second is no deeper, has no verdict.
+# The rows are judged as in the chapter on statistics: *equivalent* if the corrected test puts the difference within the
+# margin, else *different* if the corrected test finds it other than zero, else *undecided*. The rows of one comparison
+# and one metric are a family, over which Holm's correction is made.
+#
+# Depth *degrades* a network if the deeper one's train accuracy is different and lower, and *does not degrade* it if it
+# is different and higher, or equivalent. Otherwise the runs leave the claim *undecided*. A comparison of networks that
+# differ in more than depth, or whose second is no deeper, has no verdict.
 
 # %%
 compared = degradation.comparisons(study, found)
+chapter.markdown(judgements.when_fixed(study, ["accuracy"]))
 columns = [*group, "level", "against", "metric", "n", "delta", "ci_low", "ci_high", "holm_p", "judgement", "verdict"]
 caption = "A network minus the one it is compared against, points of accuracy, with the 95 % t interval over the seeds."
 if len(found):

@@ -29,7 +29,7 @@
 study_name = "zoo-quick"
 
 # %% tags=["setup"]
-from lib.analysis import ablations, zoo
+from lib.analysis import ablations, judgements, zoo
 from lib.analysis.predictions import answers
 from lib.analysis.results import epochs, results
 from lib.figures.ablations import draw_ablations
@@ -138,8 +138,10 @@ if len(table):
 # ## What makes the difference
 #
 # One row is one difference in points of test accuracy, pair by pair of the same seed. The intervals are simultaneous:
-# with a probability of 95 %, all intervals of a figure contain their true differences. A difference whose interval lies
-# inside the band does not matter.
+# with a probability of 95 %, all intervals of a figure contain their true differences. The verdicts are those of the
+# chapter on statistics: *equivalent* if the corrected test puts a difference within the margin, the band of the figure,
+# else *different* if the corrected test finds it other than zero, else *undecided*. The differences of one comparison
+# are a family, over which Holm's correction is made.
 #
 # ECA's adaptive kernel follows from the number of channels, and with 16, 32 and 64 of them it is 3. So `adaptive` and
 # `k3` are *one* network, as are ResNet-20 and ECA-Net without its attention. The difference of two names of one network
@@ -151,8 +153,9 @@ for names in zoo.synonyms(table.model):
 
 # %%
 compared = zoo.comparisons(study, found)
-if not compared:
-    chapter.markdown("There are no two arms or networks to compare.")
+chapter.markdown(
+    judgements.when_fixed(study, ["accuracy"]) if compared else "There are no two arms or networks to compare."
+)
 for against, where, rows in compared:
     drawn = draw_ablations(ablations.simultaneous(rows))
     caption = f"{where}: every difference to {against}, with Bonferroni's intervals and the margin."

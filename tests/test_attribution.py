@@ -9,7 +9,7 @@ from scipy import stats
 from lib import paths
 from lib.analysis import attribution, results
 from lib.analysis.attribution import ALIGNED, NATIVE
-from lib.analysis.inference import pooled_variance
+from lib.analysis.inference import residual_variance
 from lib.execution import execute
 from lib.figures.effects import waterfall
 from lib.study.loading import load_study
@@ -195,7 +195,7 @@ def test_the_pooled_variance_is_the_residual_mean_square_of_a_two_way_layout():
         design = np.hstack([np.eye(4)[seed], np.eye(runs.shape[1])[run]])
         squares += ((runs.ravel() - design @ np.linalg.pinv(design) @ runs.ravel()) ** 2).sum()
         freedom += runs.size - np.linalg.matrix_rank(design)
-    assert pooled_variance(tables) == (pytest.approx(squares / freedom, rel=1e-6), freedom)
+    assert residual_variance(tables) == (pytest.approx(squares / freedom, rel=1e-6), freedom)
 
 
 def test_log_odds_start_at_chance_and_have_no_value_at_the_ends():

@@ -1,6 +1,9 @@
 """What a study's settings and records decide: the judging test, and which speeds can be judged."""
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -58,6 +61,31 @@ def test_a_study_s_table_is_judged_by_its_settings(study):
     assert table["test"].tolist() == ["Welch"] * 3
     assert table.loc["test_accuracy", "holm_p"] == table.loc["test_accuracy", "welch_p"]
     assert table.loc["images_per_sec_avg", "judgement"] != "timing not reliable"
+
+
+def test_one_metric_alone_is_judged_as_beside_the_others(study):
+    leave(study, test_accuracy=lambda cell: 0.9 + cell.seed / 1e5 + (cell.framework == "keras") * cell.seed**2 / 1e8)
+    found = results.results(study)
+    whole = judgements.judged(study, found, study.main)
+    alone = judgements.judged(study, found.drop(columns="images_per_sec_avg"), study.main, ["test_accuracy"])
+    pd.testing.assert_frame_equal(alone, whole[whole["metric"] == "test_accuracy"].reset_index(drop=True))
+
+
+def test_only_judgements_compares_so_that_one_rule_judges_all():
+    sources = [*(paths.LIB / "analysis").glob("*.py"), *paths.NOTEBOOKS.glob("*.py")]
+    calls = re.compile(r"contrasts\.compare\(|contrasts import .*\bcompare\b")
+    assert [path.name for path in sources if calls.search(path.read_text())] == ["judgements.py"]
+
+
+def test_margins_are_stated_with_their_sizes_and_by_dataset_where_these_differ(study, request):
+    stage1 = load_study("stage1")  # before its margins are gone
+    request.getfixturevalue("margin_file")(accuracy={"digits": 1.0, "cifar10": 0.25, "others": 0.5})
+    assert "less than 1 points of accuracy, 5 % of the slower speed. These margins" in judgements.when_fixed(study)
+    text = judgements.when_fixed(stage1, ["accuracy", "dead_units"])
+    sizes = (
+        "0.25 points of accuracy on cifar10, 0.5 points of accuracy on cifar100, 1 points of the share of dead units"
+    )
+    assert f"less than {sizes}." in text
 
 
 def test_runs_that_had_one_machine_to_themselves_have_reliable_times(study):

@@ -1,5 +1,5 @@
 import shutil
-from itertools import combinations
+from itertools import combinations, product
 
 import jupytext
 import nbformat
@@ -13,6 +13,7 @@ from sklearn.metrics import recall_score, zero_one_loss
 
 from lib import files, paths
 from lib.analysis import agreement, predictions
+from lib.analysis.inference import PATTERNS
 from lib.errors import DataError
 from lib.execution import execute
 from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
@@ -24,6 +25,7 @@ from tests.invented import IMAGES, LABELS, finish, logits_of
 
 GROUP = ["dataset", "model", "precision"]
 FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), GROUP)
+NATIVE = set(product(["digits"], ["resnet20", "one", "two", "three"], ["fp32", "amp", "fp64"]))
 ANSWERS = ["framework", *GROUP, "seed", "image", "label", "prediction", "confidence"]
 
 
@@ -140,7 +142,7 @@ def test_a_study_that_never_ran_has_empty_tables(study):
     classes, pairs = predictions.per_class(answers, FRAMEWORKS), agreement.disagreements(answers, FRAMEWORKS)
     tables = [classes, predictions.class_gaps(classes, FRAMEWORKS), predictions.calibration(study, answers), pairs]
     tables += [predictions.reliability(answers, FRAMEWORKS)]
-    tables += [agreement.churn(pairs, FRAMEWORKS), agreement.excess(pairs, FRAMEWORKS, shared=True)]
+    tables += [agreement.churn(pairs, FRAMEWORKS), agreement.excess(pairs, FRAMEWORKS)]
     assert all(table.empty for table in tables)
 
 
@@ -255,7 +257,7 @@ def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
 def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
     pairs = agreement.disagreements(random_answers(frameworks, seeds), FRAMEWORKS)
     assert agreement.churn(pairs, FRAMEWORKS)["comparison"].tolist() == kinds
-    assert agreement.excess(pairs, FRAMEWORKS, shared=True).empty
+    assert agreement.excess(pairs, FRAMEWORKS).empty
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
 def test_the_excess_is_what_the_framework_adds_to_the_seed(keras, pytorch, excess):
     given = {("keras", seed): answers for seed, answers in enumerate(keras)}
     given |= {("pytorch", seed): answers for seed, answers in enumerate(pytorch)}
-    table = agreement.excess(agreement.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS, shared=True)
+    table = agreement.excess(agreement.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS)
     assert table["excess"].tolist() == [excess]
 
 
@@ -278,35 +280,40 @@ def test_the_excess_estimates_half_the_squared_distance_of_the_two_frameworks_pr
     rng = np.random.default_rng(0)
     chances = {"keras": [0.7, 0.2, 0.1], "pytorch": [0.4, 0.4, 0.2]}
     given = {(name, seed): rng.choice(3, 2000, p=p) for name, p in chances.items() for seed in range(8)}
-    table = agreement.excess(
-        agreement.disagreements(answered(given, np.zeros(2000, int)), FRAMEWORKS), FRAMEWORKS, shared=True
-    )
+    table = agreement.excess(agreement.disagreements(answered(given, np.zeros(2000, int)), FRAMEWORKS), FRAMEWORKS)
     assert table.loc[0, "excess"] == pytest.approx((0.3**2 + 0.2**2 + 0.1**2) / 2, abs=0.01)
 
 
 def test_without_a_shared_seed_pairs_of_one_number_count_like_the_others():
     given = {("keras", 1): [0, 0], ("keras", 2): [0, 0], ("pytorch", 1): [1, 0], ("pytorch", 2): [0, 0]}
     pairs = agreement.disagreements(answered(given, (0, 0)), FRAMEWORKS)
-    table = agreement.excess(pairs, FRAMEWORKS, shared=False)
+    table = agreement.excess(pairs, FRAMEWORKS, NATIVE)
     assert table.loc[0, ["within", "across", "excess", "splits"]].tolist() == [0.25, 0.25, 0, 6]
 
 
 @pytest.mark.parametrize(
-    ("shared", "splits", "p"), [(False, 20, 2 / 20), (True, 8, 2 / 8)], ids=["native", "shared seeds"]
+    ("native", "splits", "p"), [(NATIVE, 20, 2 / 20), ((), 8, 2 / 8)], ids=["native", "shared seeds"]
 )
-def test_the_p_of_two_levels_that_differ_for_sure_is_that_of_two_splits(shared, splits, p):
+def test_the_p_of_two_levels_that_differ_for_sure_is_that_of_two_splits(native, splits, p):
     """The real split and the one with both names exchanged have the highest excess."""
     given = {("keras", seed): [0, 0, 0, 0] for seed in range(3)} | {
         ("pytorch", seed): [1, 1, 0, 0] for seed in range(3)
     }
     pairs = agreement.disagreements(answered(given), FRAMEWORKS)
-    table = agreement.excess(pairs, FRAMEWORKS, shared)
+    table = agreement.excess(pairs, FRAMEWORKS, native)
     assert table.loc[0, ["excess", "splits", "split_p"]].tolist() == [0.5, splits, pytest.approx(p)]
+
+
+def test_each_group_is_split_as_its_own_pairing_says():
+    answers = pd.concat([random_answers().assign(model=name) for name in ("one", "two")])
+    pairs = agreement.disagreements(answers, FRAMEWORKS)
+    table = agreement.excess(pairs, FRAMEWORKS, {("digits", "two", "fp32")})
+    assert dict(zip(table["model"], table["splits"], strict=True)) == {"one": 8, "two": 20}
 
 
 def test_five_runs_of_each_level_have_252_splits_of_which_each_is_judged_by_its_own_churn():
     answers = random_answers(seeds=range(5))
-    found = agreement.excess(agreement.disagreements(answers, FRAMEWORKS), FRAMEWORKS, shared=False).loc[0]
+    found = agreement.excess(agreement.disagreements(answers, FRAMEWORKS), FRAMEWORKS, NATIVE).loc[0]
     runs = [run["prediction"].to_numpy() for _, run in answers.groupby(["framework", "seed"])]
 
     def of(chosen):
@@ -322,8 +329,8 @@ def test_five_runs_of_each_level_have_252_splits_of_which_each_is_judged_by_its_
 
 def test_of_many_splits_some_are_drawn_and_the_real_one_counts():
     pairs = agreement.disagreements(random_answers(seeds=range(8)), FRAMEWORKS)
-    drawn, flips = (agreement.excess(pairs, FRAMEWORKS, shared).loc[0] for shared in (False, True))
-    assert drawn["splits"] == agreement.SPLITS < 12870
+    drawn, flips = (agreement.excess(pairs, FRAMEWORKS, native).loc[0] for native in (NATIVE, ()))
+    assert drawn["splits"] == PATTERNS < 12870
     assert flips["splits"] == 2**8
     assert 0 < drawn["split_p"] <= 1
 
@@ -336,19 +343,13 @@ def test_groups_that_alone_cannot_decide_are_judged_together():
     answers = pd.concat([answered(given).assign(model=name) for name in ("one", "two", "three")])
     pairs = agreement.disagreements(answers, FRAMEWORKS)
     alone = pairs[pairs["model"] == "one"]
-    assert agreement.pooled_excess(alone, FRAMEWORKS, shared=False)["p"].tolist() == [2 / 20]
-    pooled = agreement.pooled_excess(pairs, FRAMEWORKS, shared=False).loc[0]
+    assert agreement.pooled_excess(alone, FRAMEWORKS, NATIVE)["p"].tolist() == [2 / 20]
+    pooled = agreement.pooled_excess(pairs, FRAMEWORKS, NATIVE).loc[0]
     assert pooled[["level", "groups", "excess"]].tolist() == ["pytorch", 3, 0.5]
     assert pooled["p"] == pytest.approx((2 / 20) ** 3, abs=0.001)
     kin = pd.concat([answered(given).assign(precision=name) for name in ("fp32", "amp", "fp64")])
-    alike = agreement.pooled_excess(agreement.disagreements(kin, FRAMEWORKS), FRAMEWORKS, shared=False).loc[0]
+    alike = agreement.pooled_excess(agreement.disagreements(kin, FRAMEWORKS), FRAMEWORKS, NATIVE).loc[0]
     assert alike["p"] == pytest.approx(2 / 20, abs=0.01), "precisions share their seeds, and are split alike"
-
-
-def test_seeds_are_shared_where_the_pairing_says_so_or_the_framework_is_one(study):
-    assert not agreement.shares_seeds(study, study.main)
-    assert agreement.shares_seeds(load_study("paired-quick"), FRAMEWORKS)
-    assert agreement.shares_seeds(study, Comparison("arm", "base", ("long",), GROUP))
 
 
 def test_a_perfectly_calibrated_network_has_the_floor_s_calibration_error():

@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
-from lib.analysis import contrasts, inference
+from lib.analysis import contrasts, estimates, inference
 from lib.study.study import Comparison
 
 KEYS = ["framework", "dataset", "model", "precision", "seed"]
@@ -489,9 +489,26 @@ def test_frameworks_that_are_compared_the_other_way_keep_their_names():
     assert row["delta"] == pytest.approx(KERAS.mean() - PYTORCH.mean())
 
 
+def test_patterns_of_exchanges_are_all_that_there_are_or_ten_thousand_that_are_always_the_same():
+    assert sorted(map(tuple, inference.exchanges(3))) == sorted(product([False, True], repeat=3))
+    assert len(inference.exchanges(13)) == 2**13
+    many = inference.exchanges(14)
+    assert many.shape == (10_000, 14)
+    assert not many[0].any()
+    assert many[1:].mean() == pytest.approx(0.5, abs=0.01)
+    assert (many == inference.exchanges(14)).all()
+
+
+def test_the_p_of_a_permutation_test_counts_the_real_pattern_and_those_that_equal_it_but_for_rounding():
+    assert inference.permutation_p(np.array([0.1 + 0.2, 0.3, 0.2, 0.1])) == 2 / 4
+    assert inference.permutation_p(np.array([-0.3, -0.1 - 0.2, -0.4, 0.1])) == 3 / 4
+
+
 def test_a_mean_without_a_spread_has_no_interval():
-    assert inference.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
-    assert np.isnan(inference.mean_interval(np.array([0.5, 0.5]))[1:]).all()
-    assert np.isnan(inference.mean_interval(np.array([]))).all()
+    assert estimates.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
+    assert np.isnan(estimates.mean_interval(np.array([0.5, 0.5]))[1:]).all()
+    assert np.isnan(estimates.mean_interval(np.array([]))).all()
     low, high = stats.ttest_1samp([1, 2, 4], 0).confidence_interval(0.95)
-    assert inference.mean_interval(np.array([1, 2, 4])) == pytest.approx((7 / 3, low, high))
+    assert estimates.mean_interval(np.array([1, 2, 4])) == pytest.approx((7 / 3, low, high))
+    noise = np.array([0.1 + 0.2, 0.3, 0.3])
+    assert np.isnan(estimates.mean_interval(noise)[1:]).all(), "floats that differ by rounding alone have no spread"

@@ -1,7 +1,7 @@
 """The images on which two runs differ: churn within a level and across two, and whether the level adds to it."""
 
-from collections.abc import Iterator
-from itertools import combinations, compress, product
+from collections.abc import Collection, Iterator
+from itertools import combinations, compress
 from math import comb
 from typing import NamedTuple
 
@@ -10,11 +10,8 @@ import pandas as pd
 from scipy.spatial.distance import pdist
 
 from lib.analysis.contrasts import title
-from lib.analysis.inference import holm, rounded
-from lib.study.study import Comparison, Study
-
-SPLITS = 10_000
-"""The largest number of splits that are all tried; of more, this many are drawn. A pooled test draws this many."""
+from lib.analysis.inference import PATTERNS, exchanges, holm, permutation_p, rounded
+from lib.study.study import Comparison
 
 
 def kinds(comparison: Comparison) -> tuple[list[str], list[str]]:
@@ -65,15 +62,6 @@ def churn(disagreements: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     )
 
 
-def shares_seeds(study: Study, comparison: Comparison) -> bool:
-    """Return whether two runs of one seed, in two levels, share more than its number.
-
-    Arms, models and precisions of one framework share the random draws of a seed. The two frameworks share them only
-    with a shared pairing.
-    """
-    return comparison.axis != "framework" or any(cell.settings.pairing.shared for cell in study.cells)
-
-
 class Splits(NamedTuple):
     """The mean churn of a group within two levels and across them, for every split of its runs; the real one first."""
 
@@ -90,40 +78,44 @@ class Splits(NamedTuple):
     @property
     def p(self) -> float:
         """The share of splits with an excess at least as high as the real one."""
-        return float(np.mean(self.excess >= self.excess[0]))
+        return permutation_p(self.excess)
 
 
-def excess(disagreements: pd.DataFrame, comparison: Comparison, shared: bool) -> pd.DataFrame:
+def excess(
+    disagreements: pd.DataFrame, comparison: Comparison, native: Collection[tuple[str, ...]] = ()
+) -> pd.DataFrame:
     """Return one row per group and other level: churn `within` a level (the mean of both), `across`, and `excess`.
 
     Over the seeds, a level predicts each class of an image with some probability. The excess of `across` over `within`
     is an unbiased estimate of half the squared distance of the two levels' probabilities, averaged over the images (the
-    energy distance of Szekely and Rizzo 2013 for Hamming distances). Where the runs of a seed are `shared` by the
-    levels, `across` counts pairs with different seeds only. A group in which a level has fewer than two seeds is left
-    out.
+    energy distance of Szekely and Rizzo 2013 for Hamming distances). In `native` groups, those of `judgements.native`,
+    runs of one seed share its number alone. In all others they are no independent pair, so `across` counts pairs with
+    different seeds only. A group in which a level has fewer than two seeds is left out.
 
     The p is that of a permutation test, exact if all splits are tried: the share of the `splits` of the runs into the
-    two levels with an excess at least as high. A split is any division of the runs with the same number of runs in each
-    level or, with shared seeds, one that exchanges the levels of some seeds.
+    two levels with an excess at least as high. A split of a native group is any division of the runs with the same
+    number of runs in each level; any other one exchanges the levels of some seeds.
 
     Returns:
         The group's columns, `level`, `within`, `across`, `excess`, `splits` and `split_p`.
     """
     found = [
         (*one.keys, one.level, one.within[0], one.across[0], one.excess[0], len(one.excess), one.p)
-        for one in _split(disagreements, comparison, shared)
+        for one in _split(disagreements, comparison, native)
     ]
     return pd.DataFrame(found, columns=[*comparison.group, "level", "within", "across", "excess", "splits", "split_p"])
 
 
-def pooled_excess(disagreements: pd.DataFrame, comparison: Comparison, shared: bool) -> pd.DataFrame:
+def pooled_excess(
+    disagreements: pd.DataFrame, comparison: Comparison, native: Collection[tuple[str, ...]] = ()
+) -> pd.DataFrame:
     """Return one row per other level: the number of `groups`, their mean `excess`, and a `p` for all together.
 
     The p is that of a permutation test of the mean excess, for which all groups are split at random; that of a single
     group is exact. Groups that differ in precision or arm alone are split alike, because their runs have seeds in
     common; others are taken to be independent. With several levels the p are corrected by Holm's method.
     """
-    found, rows = list(_split(disagreements, comparison, shared)), []
+    found, rows = list(_split(disagreements, comparison, native)), []
     kin = [key not in ("precision", "arm") for key in comparison.group]
     for level in comparison.others:
         groups = [one for one in found if one.level == level]
@@ -139,13 +131,15 @@ def _pooled_p(groups: list[tuple[tuple, Splits]]) -> float:
     if len(groups) == 1:
         return groups[0][1].p
     rng = np.random.default_rng(0)
-    places = {kin: rng.random(SPLITS - 1) for kin in dict.fromkeys(kin for kin, _ in groups)}
+    places = {kin: rng.random(PATTERNS - 1) for kin in dict.fromkeys(kin for kin, _ in groups)}
     drawn = sum(one.excess[(places[kin] * len(one.excess)).astype(int)] for kin, one in groups)
     total = sum(one.excess[0] for _, one in groups)
-    return float((1 + np.sum(rounded(drawn) >= rounded(total))) / SPLITS)
+    return permutation_p(rounded(np.array([total, *drawn])))
 
 
-def _split(disagreements: pd.DataFrame, comparison: Comparison, shared: bool) -> Iterator[Splits]:
+def _split(
+    disagreements: pd.DataFrame, comparison: Comparison, native: Collection[tuple[str, ...]]
+) -> Iterator[Splits]:
     """Yield the splits of each group and other level in which both levels have two seeds."""
     for keys, found in disagreements.groupby(comparison.group):
         for level in comparison.others:
@@ -158,7 +152,7 @@ def _split(disagreements: pd.DataFrame, comparison: Comparison, shared: bool) ->
                 churn = np.zeros((len(runs), len(runs)))
                 rows, columns = ([runs.index(run) for run in side] for side in (ones, others))
                 churn[rows, columns] = churn[columns, rows] = pairs["churn"]
-                seeds = np.array([seed for _, seed in runs])
+                seeds, shared = np.array([seed for _, seed in runs]), keys not in native
                 counted = seeds[:, None] != seeds if shared else ~np.eye(len(runs), dtype=bool)
                 labels = _labels(np.array([run[0] == level for run in runs]), seeds, shared)
                 yield Splits(keys, level, *_means(churn, counted, labels))
@@ -181,21 +175,11 @@ def _labels(level: np.ndarray, seeds: np.ndarray, shared: bool) -> np.ndarray:
     The runs of the level stand before the others, so that the real split is the first combination.
     """
     if shared:
-        return level ^ _exchanges(seeds)
-    if comb(len(level), level.sum()) > SPLITS:
-        drawn = np.random.default_rng(0).permuted(np.tile(level, (SPLITS, 1)), axis=1)
+        both = np.array([seed for seed in np.unique(seeds) if (seeds == seed).sum() == 2])
+        return level ^ (exchanges(len(both)) @ (both[:, None] == seeds))
+    if comb(len(level), level.sum()) > PATTERNS:
+        drawn = np.random.default_rng(0).permuted(np.tile(level, (PATTERNS, 1)), axis=1)
         drawn[0] = level
         return drawn
     places = np.array(list(combinations(range(len(level)), level.sum())))
     return (places[:, :, None] == np.arange(len(level))).any(axis=1)
-
-
-def _exchanges(seeds: np.ndarray) -> np.ndarray:
-    """Return sets of seeds whose two runs exchange their levels, `(sets, runs)`; the first is empty."""
-    both = np.array([seed for seed in np.unique(seeds) if (seeds == seed).sum() == 2])
-    if 2 ** len(both) > SPLITS:
-        chosen = np.random.default_rng(0).random((SPLITS, len(both))) < 0.5
-        chosen[0] = False
-    else:
-        chosen = np.array(list(product((False, True), repeat=len(both))))
-    return chosen @ (both[:, None] == seeds)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from lib.analysis import contrasts
-from lib.analysis.inference import ALPHA, mean_interval, pooled_variance, rounded
+from lib.analysis.estimates import Estimate, mean_interval
+from lib.analysis.inference import ALPHA, residual_variance, rounded
 from lib.study.conventions import SWITCHES
 from lib.study.datasets import DATASETS
 from lib.study.models import find
@@ -124,7 +124,7 @@ def _effects(study: Study, model: str, group: pd.DataFrame, alpha: float) -> Ite
     wide = group.pivot(index="seed", columns="arm", values=["first", "second"])[signs.columns]
     runs, pooled = wide.to_numpy(), None
     if group["lowest"].isna().all():
-        pooled = pooled_variance([wide[side].to_numpy() for side in ("first", "second")])
+        pooled = residual_variance([wide[side].to_numpy() for side in ("first", "second")])
     causes, gap_of = list(study.causes), signs.T
     forth = [NATIVE, *(f"upto-{cause}" for cause in causes)]
     back = [forth[-1], *(f"beyond-{cause}" for cause in causes[:-1]), NATIVE]
@@ -164,8 +164,8 @@ def _interval(
         variance, freedom = pooled[0] * (weights @ weights), pooled[1]
     else:
         variance, freedom = sums.var(ddof=1) if len(sums) > 1 else 0.0, len(sums) - 1
-    reach = stats.t.isf(alpha / 2, freedom) * np.sqrt(variance / len(sums)) if variance > 0 else np.nan
-    return freedom, sums.mean(), sums.mean() - reach, sums.mean() + reach
+    se = np.sqrt(variance / len(sums)) if variance > 0 else np.nan
+    return freedom, sums.mean(), *Estimate(sums.mean(), se, freedom).interval(alpha)
 
 
 def concerns(study: Study, cause: str, model: str) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from lib.analysis.inference import ALPHA, noncentrality
+from lib.analysis.inference import ALPHA, deviation, noncentrality
 
 
 class Estimate(NamedTuple):
@@ -41,6 +41,14 @@ class Estimate(NamedTuple):
 def paired(delta: np.ndarray, sd_difference: np.ndarray, n: np.ndarray) -> Estimate:
     """Return the estimate from n pairs, with n - 1 degrees of freedom."""
     return _spread(delta, np.sqrt(sd_difference**2 / n), n - 1.0)
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of values (n,) and the ends of its 95 % t interval, which are NaN without a spread."""
+    if not len(values):
+        return np.nan, np.nan, np.nan
+    low, high = paired(np.mean(values), deviation(values), len(values)).interval()
+    return float(np.mean(values)), float(low), float(high)
 
 
 def welch(delta: np.ndarray, sd_first: np.ndarray, sd_second: np.ndarray, n: np.ndarray) -> Estimate:

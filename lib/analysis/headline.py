@@ -13,15 +13,11 @@ from scipy import stats
 from lib.analysis import contrasts, estimates
 from lib.analysis.contrasts import METRICS, UNRELIABLE
 from lib.analysis.estimates import Estimate
-from lib.analysis.inference import ALPHA, rounded, smallest_wilcoxon_p
+from lib.analysis.inference import ALPHA, exchanges, permutation_p, rounded, smallest_wilcoxon_p
 from lib.study.study import Comparison
 
 LEAST = 3
 """Groups from which a study has a headline of its own; with fewer, the rows are the headline."""
-
-FLIPS = 9_999
-EXACT = 13
-"""Random patterns of signs, and the number of signs up to which all patterns are counted instead."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +105,8 @@ def pooled_variances(rows: pd.DataFrame) -> np.ndarray:
 
 
 def flip_p(parts: np.ndarray) -> float:
-    """Return the two-sided p of the sum of `parts` (m,) if each could as well have the other sign.
-
-    Up to 13 parts it is exact, over all patterns of signs; else it is that of 9,999 random patterns, always the same.
-    """
-    number = len(parts)
-    if number <= EXACT:
-        signs = (np.arange(2**number)[:, None] >> np.arange(number)) & 1
-    else:
-        signs = np.random.default_rng(0).integers(0, 2, (FLIPS, number), dtype=np.int8)
-    sums = np.abs((2.0 * signs - 1) @ parts)
-    extreme = np.count_nonzero(sums >= abs(parts.sum()) * (1 - 1e-9))
-    return extreme / len(sums) if number <= EXACT else (1 + extreme) / (1 + len(sums))
+    """Return the two-sided p of the sum of `parts` (m,) if each could as well have the other sign: exact up to 13."""
+    return permutation_p(np.abs((1 - 2.0 * exchanges(len(parts))) @ parts))
 
 
 def shrunken(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,9 @@ from scipy import special, stats
 ALPHA = 0.05
 POWER = 0.8
 
+PATTERNS = 10_000
+"""The largest number of patterns of a permutation test that are all tried; of more, this many are drawn."""
+
 COHEN = {0.2: "negligible", 0.5: "small", 0.8: "medium", np.inf: "large"}
 """Cohen 1988: the size of |d| below each bound. The bounds are meant for a d in units of the runs' own spread: d_av."""
 
@@ -67,21 +70,34 @@ def rounded(values: np.ndarray) -> np.ndarray:
     return np.round(values, 9)
 
 
-def varies(values: np.ndarray) -> bool:
-    """Return whether there are at least two values that differ."""
-    return len(values) > 1 and np.ptp(values) > 0
+def deviation(values: np.ndarray) -> float:
+    """Return the sample standard deviation: 0 for values that are equal but for the noise of floats, NaN for one."""
+    if len(values) < 2:
+        return np.nan
+    return float(np.std(values, ddof=1)) if np.ptp(rounded(values)) > 0 else 0.0
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of the differences and the ends of its 95 % t interval, which are NaN without a spread."""
-    if not len(values):
-        return np.nan, np.nan, np.nan
-    if not varies(values):
-        return float(np.mean(values)), np.nan, np.nan
-    return float(np.mean(values)), *stats.ttest_1samp(values, 0).confidence_interval(1 - ALPHA)
+def exchanges(pairs: int) -> np.ndarray:
+    """Return which pairs exchange their two sides, (patterns, pairs); in the first pattern, the real one, none does.
+
+    These are all patterns, or 10,000 random ones where there are more; they are always the same.
+    """
+    if 2**pairs <= PATTERNS:
+        return (np.arange(2**pairs)[:, None] >> np.arange(pairs)) & 1 == 1
+    drawn = np.random.default_rng(0).integers(0, 2, (PATTERNS, pairs), dtype=bool)
+    drawn[0] = False
+    return drawn
 
 
-def pooled_variance(tables: Iterable[np.ndarray]) -> tuple[float, int]:
+def permutation_p(found: np.ndarray) -> float:
+    """Return the share of the values of a statistic (patterns,) that are at least as high as the first, the real one.
+
+    It is exact if the patterns are all that there are, and valid if they are random (Phipson and Smyth 2010).
+    """
+    return float(np.mean(found >= found[0] - 1e-9 * abs(found[0])))
+
+
+def residual_variance(tables: Iterable[np.ndarray]) -> tuple[float, int]:
     """Return the variance of a run and its degrees of freedom, pooled over tables `(seeds, runs)` on the same seeds.
 
     It is the residual variance of a two-way layout without interaction: the means of each run and, in each table, of

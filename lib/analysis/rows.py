@@ -12,7 +12,7 @@ import pandas as pd
 
 from lib.analysis import estimates
 from lib.analysis.estimates import Estimate
-from lib.analysis.inference import rounded, smallest_wilcoxon_p, varies, wilcoxon_p
+from lib.analysis.inference import deviation, rounded, smallest_wilcoxon_p, wilcoxon_p
 
 
 class Sample(NamedTuple):
@@ -76,14 +76,7 @@ def _moments_of(first: np.ndarray, second: np.ndarray) -> tuple[float, ...]:
     if not len(first):
         return 0, *[np.nan] * 6
     differences = rounded(second - first)
-    return len(first), first.mean(), second.mean(), differences.mean(), _sd(first), _sd(second), _sd(differences)
-
-
-def _sd(values: np.ndarray) -> float:
-    """Return the sample standard deviation: 0 for values that are equal but for the noise of floats, NaN for one."""
-    if len(values) < 2:
-        return np.nan
-    return float(values.std(ddof=1)) if varies(rounded(values)) else 0.0
+    return len(first), first.mean(), second.mean(), differences.mean(), *map(deviation, (first, second, differences))
 
 
 def _both(moments: pd.DataFrame) -> tuple[Estimate, Estimate]:

@@ -150,8 +150,7 @@ def planned(study: Study, found: pd.DataFrame) -> pd.DataFrame | None:
         return None
     first = found[found["seed"].isin(study.seeds[:FIRST])]
     comparison = study.comparisons[0]
-    table = judgements.judged(study, first, comparison)
-    rows = table[table["metric"] == "test_accuracy"]
+    rows = judgements.judged(study, first, comparison, ("test_accuracy",))
     groups = len(study.matched(comparison.axis)) // len(study.seeds) * len(comparison.others)
     whole = len(rows) == groups and (rows["n"] == FIRST).all()
     return rule(rows) if whole and rows["se"].notna().any() else None
