@@ -18,6 +18,12 @@ from lib import files, paths
 from lib.errors import ChapterError
 
 _PNG_DPI = 150
+DARK = b"""
+@media (prefers-color-scheme: dark) {
+  #figure_1, image[id^=photographs] { filter: invert(0.914) hue-rotate(180deg); }
+}
+"""
+"""The style of a drawing on a dark page; a photograph in it is inverted twice."""
 
 
 class Chapter:
@@ -37,14 +43,19 @@ class Chapter:
         readers who cannot see it. `width` is a share of the text's width.
         """
         _require(name, caption=caption, alt=alt)
-        png, svg = _rendered(fig, "png", name), _rendered(fig, "svg", name)
-        with files.replacing(self._figures / f"{name}.png") as path:
-            path.write_bytes(png)
-        with files.replacing(self._figures / f"{name}.svg") as path:
-            path.write_bytes(svg)
+        png, svg = self.save(fig, name)
         data = {"image/png": base64.b64encode(png).decode(), "image/svg+xml": svg.decode(), "text/plain": alt}
         _show(data, kind="figure", label=f"fig-{name}", caption=caption, alt=alt, width=width)
+
+    def save(self, fig: Figure, name: str) -> tuple[bytes, bytes]:
+        """Save a figure as PNG and SVG without showing it, close it, and return both."""
+        _require(name)
+        pictures = _rendered(fig, "png", name), _on_dark(_rendered(fig, "svg", name))
+        for kind, picture in zip(("png", "svg"), pictures, strict=True):
+            with files.replacing(self._figures / f"{name}.{kind}") as path:
+                path.write_bytes(picture)
         plt.close(fig)
+        return pictures
 
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
         """Show a table, and save its data at full precision as CSV.
@@ -79,6 +90,11 @@ def _rendered(fig: Figure, kind: str, name: str) -> bytes:
     with plt.rc_context({"svg.hashsalt": name}):
         fig.savefig(buffer, format=kind, metadata=metadata, dpi=_PNG_DPI, bbox_inches="tight")
     return buffer.getvalue()
+
+
+def _on_dark(svg: bytes) -> bytes:
+    """Let a drawing follow a page's dark mode: lightness is inverted, and hues and photographs stay as they are."""
+    return svg.replace(b"</style>", DARK + b"</style>", 1)
 
 
 def _has_index(frame: pd.DataFrame) -> bool:
