@@ -128,6 +128,8 @@ COLUMNS = {
     "tost_p": ("TOST", _small_p),
     "tost_holm_p": ("TOST, Holm", _small_p),
     "split_p": ("p", _small_p),
+    "rate": ("rate", "{:.3f}"),
+    "error": ("error", "{:.3f}"),
     "detectable": ("detectable", percent),
     "cohens_d_av": ("d_av", "{:+.2f}"),
     "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
