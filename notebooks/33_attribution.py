@@ -29,8 +29,6 @@
 study_name = "attribution-quick"
 
 # %% tags=["setup"]
-import pandas as pd
-
 from lib.analysis import attribution, environments, timing
 from lib.analysis.attribution import ALIGNED, GROUP, NATIVE, chance_of, floor_of
 from lib.analysis.contrasts import ALIKE
@@ -175,9 +173,9 @@ if whole:
 
 # %%
 chapter.markdown(environments.libraries_note(study))
-doubts = pd.Series(timing.unreliable(study, runs, study.main).values(), dtype=str).value_counts()
-for reason, count in doubts.items():
-    chapter.markdown(f"**Not to be relied on**: in {count} pairs of levels {reason}.")
+doubts = list(timing.unreliable(study, runs, study.main).values())
+if doubts:
+    chapter.markdown(f"**Speeds are not to be relied on** in {len(doubts)} steps of a network; the first: {doubts[0]}.")
 if whole:
     caption = "The native ratio of speeds, the factor of each cause, and the ratio with all causes aligned."
     alt = "For each network a waterfall on a log scale from the native ratio of speeds to the remaining ratio."

@@ -71,7 +71,7 @@ def test_one_metric_alone_is_judged_as_beside_the_others(study):
     pd.testing.assert_frame_equal(alone, whole[whole["metric"] == "test_accuracy"].reset_index(drop=True))
 
 
-def test_only_judgements_compares_so_that_one_rule_judges_all():
+def test_only_judgements_compares_runs_so_that_one_rule_judges_all():
     sources = [*(paths.LIB / "analysis").glob("*.py"), *paths.NOTEBOOKS.glob("*.py")]
     calls = re.compile(r"contrasts\.compare\(|contrasts import .*\bcompare\b")
     assert sorted(path.name for path in sources if calls.search(path.read_text())) == ["judgements.py", "operating.py"]
