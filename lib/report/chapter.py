@@ -16,6 +16,7 @@ from pandas.io.formats.style import Styler
 
 from lib import files, paths
 from lib.errors import ChapterError
+from lib.report.tables import shared
 
 _PNG_DPI = 150
 DARK = b"""
@@ -61,12 +62,14 @@ class Chapter:
         """Show a table, and save its data at full precision as CSV.
 
         A plain frame is shown with at most four decimals; a `Styler` formats its own numbers. An unnamed default index
-        is left out.
+        is left out. A `Styler`'s keys that are the same in all rows are named in the caption, and left out.
         """
         _require(name, caption=caption)
         frame = table.data if isinstance(table, Styler) else table
         with files.replacing(self._tables / f"{name}.csv") as path:
             frame.to_csv(path, index=_has_index(frame))
+        if isinstance(table, Styler):
+            caption = f"{caption} {shared(table)}".strip()
         data = {"text/html": _html(table, name), "text/plain": frame.to_string()}
         _show(data, kind="table", label=f"tbl-{name}", caption=caption)
 

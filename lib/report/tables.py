@@ -140,6 +140,21 @@ COLUMNS = {
 _ALARM = "color: #b00020; font-weight: bold"
 
 
+KEYS = ("framework", "dataset", "model", "input_size", "precision", "arm", "against", "metric")
+"""Columns that say which runs a row is about."""
+
+
+def shared(style: Styler) -> str:
+    """Hide the `KEYS` that are the same in all rows of a longer table, and return a sentence that names them."""
+    frame, hidden = style.data, {style.columns[place] for place in style.hidden_columns}
+    keys = [key for key in KEYS if key in frame and key not in hidden and frame[key].nunique(dropna=False) == 1]
+    if len(frame) < 2 or not keys:
+        return ""
+    style.hide(keys, axis="columns")
+    named = (f"{key.replace('_', ' ')} {frame[key].iloc[0]}" for key in keys)
+    return f"All rows: {', '.join(named)}."
+
+
 def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
     """Show some columns of a table, in the table's order; the saved data keep all columns."""
     looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
