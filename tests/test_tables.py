@@ -71,3 +71,11 @@ def test_a_table_of_one_row_keeps_its_keys():
     style = tables.shown(pd.DataFrame({"dataset": ["digits"], "n": [3]}), ["dataset", "n"])
     assert tables.shared(style) == ""
     assert "digits" in style.to_html()
+
+
+def test_a_whole_table_has_its_index_plain_headers_and_separated_thousands():
+    frame = pd.DataFrame({"n_images": [45000, 7], "part_of": [1 / 3, 2.0], "ok": [True, False]})
+    frame.index = pd.Index(["a <b>", "c"], name="split")
+    page = BeautifulSoup(tables.whole(frame).to_html(), "html.parser")
+    assert [head.get_text() for head in page("th")] == ["split", "n images", "part of", "ok"]
+    assert [cell.get_text() for cell in page("td")] == ["a <b>", "45,000", "0.3333", "yes", "c", "7", "2", "no"]

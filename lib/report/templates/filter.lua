@@ -59,7 +59,7 @@ local function text_of(cell)
 end
 
 local function is_blank(text)
-  return text == "" or text == "—" or text == "–" or text:lower() == "nan" or text == "None"
+  return text == "" or text == "n/a" or text == "—" or text == "–" or text:lower() == "nan" or text == "None"
 end
 
 local function is_number(text)
