@@ -79,3 +79,9 @@ def test_a_whole_table_has_its_index_plain_headers_and_separated_thousands():
     page = BeautifulSoup(tables.whole(frame).to_html(), "html.parser")
     assert [head.get_text() for head in page("th")] == ["split", "n images", "part of", "ok"]
     assert [cell.get_text() for cell in page("td")] == ["a <b>", "45,000", "0.3333", "yes", "c", "7", "2", "no"]
+
+
+def test_the_numbers_of_checks_are_written_as_those_of_other_tables():
+    style = tables.checked(pd.DataFrame({"limit": [1e-5, 45000.0], "passed": [True, False]}))
+    cells = [cell.get_text() for cell in BeautifulSoup(style.to_html(), "html.parser")("td")]
+    assert cells == ["1e-05", "yes", "45,000", "FAILED"]

@@ -173,7 +173,7 @@ def whole(table: pd.DataFrame) -> Styler:
 
 def checked(table: pd.DataFrame) -> Styler:
     """Show a table of checks: a failed check is bold red, one that is not judged is n/a."""
-    style = whole(table).format({"passed": _verdict}, na_rep="n/a")
+    style = whole(table).format(_verdict, subset=["passed"], na_rep="n/a")
     return style.map(lambda passed: "" if pd.isna(passed) or passed else _ALARM, subset=["passed"])
 
 
