@@ -59,7 +59,7 @@ def build(study: Study) -> None:
 def _write_sources(study: Study, work: Path) -> None:
     """Write pandoc's input: the joined chapters, their pictures, the title block and the style."""
     parts = []
-    for stem in study.chapters:
+    for stem in study.contents:
         markdown, pictures = _chapter(freshness.notebook(study, stem))
         parts.append(markdown)
         for name, content in pictures.items():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lib import environment, files, imports, paths
@@ -28,6 +29,12 @@ def outputs(study: Study) -> tuple[Path, Path]:
     return paths.REPORT / f"{study.name}.html", paths.REPORT / f"{study.name}.pdf"
 
 
+def held(study: Study) -> AbstractContextManager[None]:
+    """Hold a study's report during a block, so that no other process writes it."""
+    refusal = ChapterError(f"another process is writing the report of {study.name}; wait for it, or stop it")
+    return files.held(paths.REPORT / f".{study.name}.lock", refusal)
+
+
 def source(stem: str) -> Path:
     """Return a chapter's `.py` half."""
     path = paths.NOTEBOOKS / f"{stem}.py"
@@ -39,33 +46,64 @@ def source(stem: str) -> Path:
 def chapter_digest(study: Study, stem: str) -> str:
     """Return the digest of a chapter's source and imports, the study's parameters, its data, and its runs' results.
 
-    Chapters below 30 read no results, and do not depend on them.
+    Chapters below 30 read no results, and do not depend on them. An appendix reads them.
     """
     parts = _code(study, {stem: source(stem).read_bytes()}) | _contents(map(paths.manifest, study.datasets))
-    if int(stem.split("_")[0]) >= _FIRST_RESULTS_CHAPTER:
+    number = stem.partition("_")[0]
+    if not number.isdigit() or int(number) >= _FIRST_RESULTS_CHAPTER:
         parts["results"] = _results(study)
     return _digest(study, parts)
 
 
 def report_digest(study: Study) -> str:
     """Return the digest of a report: its chapters, its runs for the title page, and the export with its templates."""
-    chapters = {stem: chapter_digest(study, stem).encode() for stem in study.chapters}
+    chapters = {stem: chapter_digest(study, stem).encode() for stem in study.contents}
     export = imports.closure(["lib.report.build"], imports.modules())
     templates = _contents((paths.LIB / "report" / "templates").iterdir())
     return _digest(study, chapters | export | templates | {"results": _results(study)})
 
 
-def is_fresh(stamp: Path, digest: str, *products: Path) -> bool:
-    """Return whether all products exist and their stamp has this digest."""
+def chapter_stamp(study: Study, stem: str) -> Path:
+    """Return the path of the stamp of a study's executed chapter."""
+    return notebook(study, stem).with_suffix(".json")
+
+
+def report_stamp(study: Study) -> Path:
+    """Return the path of the stamp of a study's report."""
+    return paths.REPORT / study.name / "report.json"
+
+
+def is_report_fresh(study: Study) -> bool:
+    """Return whether a study's report is there and made from what is there today."""
+    return is_fresh(report_stamp(study), report_digest(study))
+
+
+def is_fresh(stamp: Path, digest: str) -> bool:
+    """Return whether a stamp has this digest, and all the files that it names are there."""
     try:
-        return json.loads(stamp.read_text(encoding="utf-8"))["digest"] == digest and all(p.exists() for p in products)
+        content = json.loads(stamp.read_text(encoding="utf-8"))
+        return content["digest"] == digest and all((paths.REPORT / name).exists() for name in content["files"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 
 
-def mark(stamp: Path, digest: str) -> None:
-    """Write the stamp of products that were made from this digest."""
-    files.write_text(stamp, json.dumps({"digest": digest}) + "\n")
+def mark(stamp: Path, digest: str, made: Iterable[Path]) -> None:
+    """Write the stamp of the files, all in `report/`, that were made from this digest."""
+    names = sorted(path.relative_to(paths.REPORT).as_posix() for path in made)
+    files.write_text(stamp, json.dumps({"digest": digest, "files": names}, indent=1) + "\n")
+
+
+def stamped(stamp: Path) -> list[Path]:
+    """Return the files that a stamp names, or nothing where there is no stamp."""
+    try:
+        return [paths.REPORT / name for name in json.loads(stamp.read_text(encoding="utf-8"))["files"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return []
+
+
+def modules(stem: str) -> set[str]:
+    """Return the names of the modules that a chapter needs."""
+    return set(imports.closure([stem], imports.modules() | {stem: source(stem).read_bytes()})) - {stem}
 
 
 def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:

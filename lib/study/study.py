@@ -20,8 +20,13 @@ BASE = "base"
 
 
 def _chapters() -> list[str]:
-    """Return the chapters that a report can have: those in `notebooks/` that do not train."""
-    return sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py") if not path.stem.startswith("20_"))
+    """Return the chapters that a study can list: those in `notebooks/` that do not train and are no appendices."""
+    return sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py") if not path.stem.startswith(("20_", "A_")))
+
+
+def appendices() -> tuple[str, ...]:
+    """Return the chapters at the end of every report: those in `notebooks/` whose number is the letter A."""
+    return tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("A_*.py")))
 
 
 def _model(value: str) -> str:
@@ -203,6 +208,11 @@ class Study(Matrix):
     def cells(self) -> tuple[Cell, ...]:
         """Every cell once, in the study's order."""
         return tuple({entry.cell.name: entry.cell for entry in self.entries}.values())
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The chapters of the study's report: those that it lists, and the appendices."""
+        return (*self.chapters, *appendices())
 
     @property
     def keys(self) -> list[str]:

@@ -5,8 +5,7 @@ import pytest
 
 from lib import files, imports, paths
 from lib.errors import ChapterError
-from lib.report import __main__ as command
-from lib.report import freshness
+from lib.report import freshness, making
 from lib.runs import records
 from lib.runs import state as runs
 from tests.report.test_build import finish
@@ -32,7 +31,7 @@ def executed(study, tmp_path, monkeypatch):
 
 
 def refresh(study):
-    return [stem for stem in ("01_data", "30_results") if command.refresh(study, stem)]
+    return [stem for stem in ("01_data", "30_results") if making.refresh(study, stem)]
 
 
 def test_a_chapter_is_executed_once(study, executed):
@@ -89,7 +88,7 @@ def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("lib.execution.execute", fail)
         with pytest.raises(ChapterError):
-            command.refresh(study, "30_results")
+            making.refresh(study, "30_results")
     (records.folder(study.cells[0]) / "status.json").unlink()
     assert refresh(study) == ["30_results"]
 
