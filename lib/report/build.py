@@ -23,7 +23,7 @@ from lib.report import freshness
 from lib.report.exporter import TEMPLATES, ChapterExporter, escaped
 from lib.runs import records
 from lib.runs.state import WITH_RESULTS, Kind, State, state
-from lib.study.study import Study
+from lib.study.study import Study, appendices
 
 _NAMED_RUNS = 12
 _PANDOC = (
@@ -60,6 +60,8 @@ def _write_sources(study: Study, work: Path) -> None:
     """Write pandoc's input: the joined chapters, their pictures, the title block and the style."""
     parts = []
     for stem in study.contents:
+        if stem == next(iter(appendices()), None):
+            parts.append("::: appendices\n:::")  # the filter letters the headings from here on
         markdown, pictures = _chapter(freshness.notebook(study, stem))
         parts.append(markdown)
         for name, content in pictures.items():

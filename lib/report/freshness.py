@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lib import environment, files, imports, paths
+from lib.commit import commit
 from lib.errors import ChapterError
 from lib.runs import records
 from lib.runs.state import state
@@ -17,6 +18,12 @@ from lib.study.study import Study
 _FIRST_RESULTS_CHAPTER = 30
 _INSTALLED = "lib.doctor.installed"
 """The module that reads the locks."""
+
+_PROVENANCE = "lib.report.provenance"
+"""The module that reads the commit, the citation, and what the other chapters saved."""
+
+CITATION = paths.LIB.parent / "CITATION.cff"
+"""How the project is cited."""
 
 
 def notebook(study: Study, stem: str) -> Path:
@@ -52,6 +59,9 @@ def chapter_digest(study: Study, stem: str) -> str:
     number = stem.partition("_")[0]
     if not number.isdigit() or int(number) >= _FIRST_RESULTS_CHAPTER:
         parts["results"] = _results(study)
+    if _PROVENANCE in parts:
+        parts |= _contents([CITATION]) | {"commit": commit().encode()}
+        parts |= {other: chapter_digest(study, other).encode() for other in study.chapters}
     return _digest(study, parts)
 
 

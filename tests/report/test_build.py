@@ -17,6 +17,12 @@ HTML = "<table><thead><tr><th>b</th></tr></thead><tbody><tr><td>2</td></tr></tbo
 LABELLED = f"::: {{#tbl-b .report-table}}\n```{{=html}}\n{HTML}\n```\n\nThe caption.\n:::\n\n"
 
 
+@pytest.fixture(autouse=True)
+def without_appendices(monkeypatch):
+    """A report with the chapters of the test alone."""
+    monkeypatch.setattr("lib.study.study.appendices", tuple)
+
+
 def write(study, *cells):
     path = freshness.notebook(study, "01_data")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,31 @@ def test_a_lost_notebook_or_a_damaged_stamp_makes_a_chapter_stale(study, execute
     assert refresh(study) == ["01_data", "30_results"]
 
 
+def test_a_table_that_is_no_longer_shown_is_removed_and_a_lost_one_makes_its_chapter_stale(
+    study, executed, monkeypatch
+):
+    tables = paths.REPORT / study.name / "tables"
+
+    def saving(*names):
+        def execute(source, target, parameters):
+            for path in (target, *(tables / f"{name}.csv" for name in names)):
+                files.write_text(path, "{}")
+
+        monkeypatch.setattr("lib.execution.execute", execute)
+
+    saving("old", "both")
+    assert making.refresh(study, "30_results")
+    saving("both", "new")
+    (tables / "old.csv").unlink()
+    assert making.refresh(study, "30_results")
+    assert {path.stem for path in tables.iterdir()} == {"both", "new"}
+    saving("new")
+    (paths.NOTEBOOKS / "30_results.py").write_text("# %% edited")
+    assert making.refresh(study, "30_results")
+    assert [path.stem for path in tables.iterdir()] == ["new"]
+    assert freshness.stamped(freshness.chapter_stamp(study, "30_results"))[-1] == tables / "new.csv"
+
+
 def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
     refresh(study)
     runs.write_status(study.cells[0], "failed", "no")

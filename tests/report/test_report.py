@@ -9,7 +9,7 @@ import pytest
 
 CAPTIONS = {
     ("Figure", 1): "Two waves, a quarter of a period apart",
-    ("Table", 1): "All 54 tests, at",
+    ("Table", 1): "All 90 tests, at",
     ("Table", 2): "Twenty columns of numbers.",
     ("Table", 3): "Settings & their share of the gap & more.",
     ("Figure", 2): "Both learn.",
@@ -83,7 +83,7 @@ def test_prose_holds_computed_numbers(text):
 
 def test_a_long_table_repeats_its_head_on_each_page(pages):
     rows = [page.count("mobilenetv2") for page in pages]
-    assert sum(rows) == 18
+    assert sum(rows) == 30
     assert sum(count > 0 for count in rows) >= 2
     assert all("cohen_d" in page for page, count in zip(pages, rows, strict=True) if count)
 
@@ -131,7 +131,12 @@ def test_runs_without_results_are_named_at_the_top(html, pages):
 def test_figures_and_tables_are_saved_beside_the_report(project):
     folder = project.root / "report" / "quickstart"
     assert {path.name for path in (folder / "figures").iterdir()} == {"waves.png", "waves.svg", "bars.png", "bars.svg"}
-    assert {path.name for path in (folder / "tables").iterdir()} == {"long.csv", "wide.csv", "words.csv"}
+    assert {path.name for path in (folder / "tables").iterdir()} == {
+        "long.csv",
+        "wide.csv",
+        "words.csv",
+        "data_digests.csv",
+    }
 
 
 def test_doing_it_again_does_nothing_quickly_and_without_heavy_imports(project):
@@ -162,4 +167,4 @@ def test_one_chapter_alone_is_executed_when_stale_and_an_unknown_one_is_refused(
     assert answer.stdout == "chapter 01_data of quickstart is up to date\n"
     answer = project.report("quickstart", "--chapter", "32_figures")
     assert answer.returncode == 1
-    assert answer.stderr.strip().endswith("has no chapter '32_figures'; choose from: 01_data, 30_results")
+    assert answer.stderr.strip().endswith("has no chapter '32_figures'; choose from: 01_data, 30_results, A_provenance")
