@@ -34,7 +34,12 @@ _PANDOC = (
     "--toc-depth=2",
     "--fail-if-warnings",
     "--metadata-file=title.json",
+    f"--lua-filter={TEMPLATES / 'citations.lua'}",
     f"--lua-filter={TEMPLATES / 'filter.lua'}",
+    "--citeproc",  # after the filters, which would take its links for references to figures and tables
+    f"--bibliography={TEMPLATES / 'references.bib'}",
+    "--metadata=link-citations:true",
+    "--metadata=reference-section-title:References",
 )
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 

@@ -53,7 +53,7 @@ def inputs(study: Study) -> pd.DataFrame:
 
 
 def codes(study: Study) -> pd.DataFrame:
-    """Return the digests of the code that made runs: `digest`, `of this commit` (yes or no), and the number of `runs`."""
+    """Return the digests of code that made runs: `digest`, `of this commit` (yes or no), and the number of `runs`."""
     rows = [(record.code_digest, record.code_digest == code_digest(record.cell)) for record in _records(study)]
     found = pd.DataFrame(rows, columns=["digest", "of this commit"])
     found["of this commit"] = found["of this commit"].map({True: "yes", False: "no"})

@@ -1,3 +1,5 @@
+import re
+
 import nbformat
 import pypdf
 import pytest
@@ -34,6 +36,8 @@ def write(study, *cells):
     [
         ("See [Figure](#fig-nowhere).", "unknown label #fig-nowhere"),
         (LABELLED + LABELLED, "the label #tbl-b is given twice"),
+        ("As shown [@nobody1999].", "nobody1999 not found"),
+        ("As shown [@he2016", "not a citation: \\[@he2016"),
         ("![](picture.svg)", "picture.svg has no alt text"),
         ("H<sub>2</sub>O", "raw HTML in the prose is lost in the PDF"),
         ("$\\frac{a$", "not a formula: "),
@@ -59,6 +63,30 @@ def test_a_table_without_caption_takes_no_number(study):
     build(study)
     text = " ".join(page.extract_text() for page in pypdf.PdfReader(freshness.outputs(study)[1]).pages)
     assert "Table 1. The caption." in " ".join(text.replace("\xa0", " ").split())
+
+
+def test_a_citation_is_author_and_year_and_its_work_stands_among_the_references(study):
+    write(
+        study,
+        "It is so [@he2016; @guo2017], **and [@holm1979]**; `[@code]` is code.",
+        LABELLED.replace("caption", "[@lu2019]"),
+    )
+    build(study)
+    html, pdf = freshness.outputs(study)
+    pages = " ".join(page.extract_text() for page in pypdf.PdfReader(pdf).pages)
+    for text in (re.sub("<[^>]+>", "", html.read_text()), pages):
+        text = " ".join(text.split())
+        assert "It is so (He et al. 2016; Guo et al. 2017), and (Holm 1979); [@code] is code." in text
+        assert "The (Lu et al. 2019)." in text
+        references = text.rpartition("References ")[2]
+        assert [references.count(name) for name in ("He, Kaiming", "Guo, Chuan", "Holm, Sture", "Lu, Lu")] == [1] * 4
+        assert "Cliff" not in references
+
+
+def test_a_report_without_citations_has_no_references(study):
+    write(study, "Nothing is cited.")
+    build(study)
+    assert "References" not in freshness.outputs(study)[0].read_text()
 
 
 def finish(cell, finished, code=None, products=None):
