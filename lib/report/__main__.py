@@ -7,7 +7,7 @@ needed.
 import argparse
 
 from lib.errors import one_line
-from lib.report import freshness
+from lib.report import freshness, index
 from lib.report.making import refresh_one, report
 from lib.study.loading import load_study
 
@@ -25,6 +25,7 @@ def main() -> None:
                 refresh_one(study, arguments.chapter)
             else:
                 report(study)
+                index.write()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Both files are self-contained and reproducible byte for byte.
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,25 +13,22 @@ from pathlib import Path
 
 import matplotlib
 import nbformat
-import pypandoc
 import typst
 
 from lib import files
 from lib.errors import ChapterError
 from lib.report import freshness
-from lib.report.exporter import TEMPLATES, ChapterExporter, escaped
+from lib.report.exporter import ChapterExporter
+from lib.report.pandoc import TEMPLATES, escaped, pandoc
 from lib.runs import records
 from lib.runs.state import WITH_RESULTS, Kind, State, state
 from lib.study.study import Study, appendices
 
 _NAMED_RUNS = 12
 _PANDOC = (
-    "--from=commonmark_x+autolink_bare_uris",
-    "--standalone",
     "--number-sections",
     "--toc",
     "--toc-depth=2",
-    "--fail-if-warnings",
     "--metadata-file=title.json",
     f"--lua-filter={TEMPLATES / 'citations.lua'}",
     f"--lua-filter={TEMPLATES / 'filter.lua'}",
@@ -53,8 +49,8 @@ def build(study: Study) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         _write_sources(study, work)
-        _pandoc(work, "report.html", "--to=html5", "--embed-resources", "--mathml", "--css=style.css")
-        _pandoc(work, "report.typ", "--to=typst")
+        _export(work, "report.html", "--to=html5", "--embed-resources", "--mathml", "--css=style.css")
+        _export(work, "report.typ", "--to=typst")
         _typst(work)
         for target in freshness.outputs(study):
             with files.replacing(target) as temporary:
@@ -122,12 +118,8 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - _NAMED_RUNS} more" if len(names) > _NAMED_RUNS else shown
 
 
-def _pandoc(work: Path, output: str, *options: str) -> None:
-    files_named = (f"--template={TEMPLATES / output}", f"--output={output}", "report.md")
-    command = [pypandoc.get_pandoc_path(), *_PANDOC, *options, *files_named]
-    answer = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise ChapterError(f"the report cannot be written: {answer.stderr.strip()}")
+def _export(work: Path, output: str, *options: str) -> None:
+    pandoc(work, *_PANDOC, *options, f"--template={TEMPLATES / output}", f"--output={output}", "report.md")
 
 
 def _typst(work: Path) -> None:

@@ -27,6 +27,7 @@ class Chapter:
     """
 
     def __init__(self, study_name: str) -> None:
+        self._headline = paths.REPORT / study_name / "headline.txt"
         self._figures = paths.REPORT / study_name / "figures"
         self._tables = paths.REPORT / study_name / "tables"
 
@@ -58,6 +59,10 @@ class Chapter:
             frame.to_csv(path, index=_has_index(frame))
         data = {"text/html": _html(table, name), "text/plain": frame.to_string()}
         _show(data, kind="table", label=f"tbl-{name}", caption=caption)
+
+    def headline(self, text: str) -> None:
+        """Save the study's main finding, a sentence of plain text, for the index of all reports."""
+        files.write_text(self._headline, f"{text}\n")
 
     def markdown(self, text: str) -> None:
         """Show prose with computed numbers."""

@@ -1,6 +1,5 @@
 """The export of an executed notebook: Markdown for pandoc, and its pictures."""
 
-import re
 from typing import Any
 
 import tinycss2
@@ -12,10 +11,9 @@ from nbformat import NotebookNode
 from traitlets import List, default
 from traitlets.config import Config
 
-from lib import paths
 from lib.errors import ChapterError
+from lib.report.pandoc import TEMPLATES, escaped
 
-TEMPLATES = paths.LIB / "report" / "templates"
 HIDDEN_TAGS = {"parameters", "injected-parameters", "setup", "hide"}
 
 
@@ -105,11 +103,6 @@ def _table_block(report: NotebookNode, html: str) -> str:
 
 def _div(attributes: str, content: str, caption: str) -> str:
     return f"::: {attributes}\n{content}\n\n{' '.join(caption.split())}\n:::"
-
-
-def escaped(text: str) -> str:
-    """Return plain text as Markdown on one line, with every special character escaped."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def plain_table(html: str) -> str:

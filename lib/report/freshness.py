@@ -61,7 +61,7 @@ def chapter_digest(study: Study, stem: str) -> str:
         parts["results"] = _results(study)
     if _PROVENANCE in parts:
         parts |= _contents([CITATION]) | {"commit": commit().encode()}
-        parts |= {other: chapter_digest(study, other).encode() for other in study.chapters}
+        parts |= _contents(chapter_stamp(study, other) for other in study.chapters)
     return _digest(study, parts)
 
 

@@ -53,8 +53,8 @@ def report(study: Study) -> None:
     """Execute the stale chapters, then write HTML and PDF if anything has changed since they were written."""
     html, pdf = freshness.outputs(study)
     shown = f"report/{html.name} and {pdf.suffix}"
-    stamp, digest = freshness.report_stamp(study), freshness.report_digest(study)
     executed = [stem for stem in study.contents if refresh(study, stem)]
+    stamp, digest = freshness.report_stamp(study), freshness.report_digest(study)
     if not executed and freshness.is_fresh(stamp, digest):
         print(f"{shown} are up to date")
         return

@@ -102,5 +102,6 @@ def test_another_commit_and_another_chapter_make_the_appendix_stale(finished, mo
     assert digests()[0] == data
     assert digests()[1] != before
     monkeypatch.setattr(freshness, "commit", lambda: SHA)
-    (paths.DATA / "digits.json").write_text("{}")
+    freshness.mark(freshness.chapter_stamp(finished, "01_data"), data, [])
+    assert digests()[0] == data
     assert digests()[1] != before
