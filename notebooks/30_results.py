@@ -99,10 +99,10 @@ if len(found):
 # %% [markdown]
 # ## Mixed precision
 #
-# On a GPU, AMP computes in float16 with a loss scale. It should be no slower than float32 and use no more memory. On a
-# CPU it computes in bfloat16, which few processors support in hardware, and the memory is that of the whole process.
-# There the ratios show that AMP works; they say nothing about a GPU. *Skipped steps* are those whose gradient
-# overflowed: the update is skipped, and the loss scale is reduced.
+# On a GPU, AMP computes in float16 with a loss scale [@micikevicius2018]. It should be no slower than float32 and use
+# no more memory. On a CPU it computes in bfloat16, which few processors support in hardware, and the memory is that of
+# the whole process. There the ratios show that AMP works; they say nothing about a GPU. *Skipped steps* are those whose
+# gradient overflowed: the update is skipped, and the loss scale is reduced.
 
 # %%
 gains = results.mixed_precision(study)

@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Does it make a difference?
 #
-# Two means are never equal; with few seeds, chance alone separates them. This chapter makes the comparisons that the
-# study states: two frameworks, or an arm, a model or a precision with the level that it is compared against. For test
-# accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and whether it matters. Runs are
-# compared in pairs of the same seed number, all else equal.
+# Two means are never equal; with few seeds, chance alone separates them [@jordan2024]. This chapter makes the
+# comparisons that the study states: two frameworks, or an arm, a model or a precision with the level that it is
+# compared against. For test accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and
+# whether it matters. Runs are compared in pairs of the same seed number, all else equal.
 #
 # The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
 # frameworks share only their settings. The tests remain valid, but pairing gains nothing. With a shared pairing both
@@ -61,9 +61,9 @@ elif not pairs:
 # %% [markdown]
 # ## What so few pairs can show
 #
-# The Wilcoxon signed-rank test uses only the signs and ranks of the differences. With *n* pairs there are $2^n$
-# patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all differences of one
-# sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
+# The Wilcoxon signed-rank test [@wilcoxon1945] uses only the signs and ranks of the differences. With *n* pairs there
+# are $2^n$ patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all
+# differences of one sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
 #
 # The t test has no such floor, but with few pairs it needs a large effect. The right half of the table gives the
 # smallest difference, in standard deviations of the paired difference, that the test would detect in eight studies of
@@ -141,14 +141,14 @@ for suffix, table in published.items() if pairs else ():
 # %% [markdown]
 # ## The tests
 #
-# Each row answers two questions. The paired t test asks: *is the difference other than zero?* TOST, two one-sided t
-# tests against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is evidence of
-# equality. A large p of the t test is not; it may only mean that there were few pairs.
+# Each row answers two questions. The paired t test asks: *is the difference other than zero?* TOST [@schuirmann1987],
+# two one-sided t tests against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is
+# evidence of equality. A large p of the t test is not; it may only mean that there were few pairs.
 #
-# With many rows some p values are small by chance. Holm's correction keeps the risk of any false alarm in the whole
-# table at 5 %, for each of the two questions. A row is *equivalent* if the corrected TOST p is below 0.05, else
-# *different* if the corrected p of the t test is, else *undecided*. A real difference that lies within the margin is
-# therefore called equivalent: the margin defines what matters.
+# With many rows some p values are small by chance. Holm's correction [@holm1979] keeps the risk of any false alarm in
+# the whole table at 5 %, for each of the two questions. A row is *equivalent* if the corrected TOST p is below 0.05,
+# else *different* if the corrected p of the t test is, else *undecided*. A real difference that lies within the margin
+# is therefore called equivalent: the margin defines what matters.
 #
 # If the differences of at least two pairs are all zero, such as those of an arm that changes nothing, there is no
 # scatter to test against. Such a row is equivalent by inspection. It has no p and does not count in the correction.
@@ -188,9 +188,9 @@ for suffix, comparison in compared.items() if pairs > 1 else ():
 # Cohen's d is a difference in units of scatter. Two versions exist for pairs. $d_z$ divides by the standard deviation
 # of the paired differences; the t test uses it. $d_{av}$ divides by the mean of the two sides' own standard deviations
 # and measures the distance between the two groups of runs. The labels *small*, *medium* and *large* (from 0.2, 0.5 and
-# 0.8 on) refer to $d_{av}$. Cliff's delta is the share of all combinations in which the second side's value is larger,
-# minus the share in which the first side's is (small from 0.147, medium from 0.33, large from 0.474 on). If the seeds
-# scatter little, even a large effect can be too small to matter.
+# 0.8 on) refer to $d_{av}$. Cliff's delta [@cliff1993] is the share of all combinations in which the second side's
+# value is larger, minus the share in which the first side's is (small from 0.147, medium from 0.33, large from 0.474
+# on). If the seeds scatter little, even a large effect can be too small to matter.
 
 # %%
 caption = f"Significance at {ALPHA} after Holm's correction, sizes of the effects by d_av, and the verdict."

@@ -152,11 +152,11 @@ if main.against in levels:
 # %% [markdown]
 # ## Dead neurons
 #
-# A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map (Lu et al.
-# 2019). It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer (Sokar et al. 2023).
-# For activations that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are
-# measured behind batch normalisation and activation, with the statistics of these images. A dead unit has no gradient
-# and costs time for nothing; whether it returns to life is a matter of the layers before it.
+# A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map [@lu2019].
+# It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer [@sokar2023]. For activations
+# that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are measured behind
+# batch normalisation and activation, with the statistics of these images. A dead unit has no gradient and costs time
+# for nothing; whether it returns to life is a matter of the layers before it.
 
 # %%
 layers = neurons.measured(study)
@@ -176,9 +176,9 @@ for column, rows in {"depth": best, "epoch": regular}.items() if len(layers) els
     chapter.figure(drawn, f"dead_by_{column}", f"Dead units {where}, mean over the seeds.", alt)
 
 # %% [markdown]
-# Batch normalisation and shortcuts are said to hinder dying (Rister and Rubin 2020, arXiv 2007.06192). The tables
-# compare the share of dead units, pair by pair of the same seed. The margin is one point. An arm that changes the
-# learning rate too is best read against one with the same rate.
+# Batch normalisation and shortcuts are said to hinder dying [@rister2020]. The tables compare the share of dead units,
+# pair by pair of the same seed. The margin is one point. An arm that changes the learning rate too is best read against
+# one with the same rate.
 
 # %%
 dying = {one.against: compare(units, one, ("dead_share",)) for one in study.comparisons if len(units)}
