@@ -14,9 +14,10 @@
 # %% [markdown]
 # # What does a small ResNet owe to its parts?
 #
-# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. A study may compare networks; it may
-# take one apart (shortcuts, batch normalisation, optimizer, learning rate, schedule, activation), one question at a
-# time against the same base; or it may add augmentation and regularisation. This chapter shows what its study has.
+# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. A study may compare networks,
+# residual ones [@he2016; @page2019] and one of VGG's kind [@simonyan2015]; it may take one apart (shortcuts, batch
+# normalisation, optimizer, learning rate, schedule, activation), one question at a time against the same base; or it
+# may add augmentation and regularisation. This chapter shows what its study has.
 #
 # Every change is an *arm*: the base with the few settings that the study's file names. Arms share seeds, and with them
 # the order of the images, their crops and flips, and the first weights where the network is the same.

@@ -17,7 +17,7 @@
 # A published table has 26 networks of ten families on CIFAR-100: ResNets [@he2016], ECA-Nets [@wang2020eca], GhostNets
 # [@han2020], ConvNeXts [@liu2022], SegNeXt's MSCAN [@guo2022], MLP-Mixers [@tolstikhin2021], CSPNets [@wang2020csp],
 # ResNeSts [@zhang2020], CoAtNets [@dai2021] and HorNets [@rao2022]. They go from a Ghost-ResNet of 0.15 million
-# parameters to an MLP-Mixer of 59 million. Its large networks do not beat its small ones. Many were made for images of
+# parameters to an MLP-Mixer of 59 million. The large networks do not beat the small ones. Many were made for images of
 # 224 pixels: at 32 pixels their stems throw most of the image away. Here each network is built for 32 pixels: stems
 # keep the image's size, Ghost modules have convolutions of 3x3 pixels like those that they replace, and Mixers take
 # patches of 4x4. Each trains with a recipe that suits it. How accurate does each become, what does this cost, and do
