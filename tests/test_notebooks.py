@@ -79,6 +79,6 @@ def test_a_chapter_refers_to_nothing_that_another_one_shows_unless_that_is_there
 
 def test_every_work_that_is_cited_has_an_entry_and_every_entry_is_cited():
     keys = re.findall(r"^@\w+\{(\w+),$", (PROJECT / "lib/report/templates/references.bib").read_text(), re.MULTILINE)
-    cited = {key for path in CHAPTERS for key in re.findall(r"(?<=[[ ])@([a-z]+\d{4}[a-z]*)", path.read_text())}
+    cited = {key for path in CHAPTERS for key in re.findall(r"(?<=[\[ ])@([a-z]+\d{4}[a-z]*)", path.read_text())}
     assert len(keys) == len(set(keys))
     assert cited | {dataset.work for dataset in DATASETS.values()} == set(keys)

@@ -1,6 +1,7 @@
 """Where a report comes from: its code, its runs in the order in which they began, its data, and how to cite it."""
 
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from lib.runs import records
 from lib.runs.digests import code_digest, dataset_digest
 from lib.runs.records import Record
 from lib.study.study import Study
-from lib.study.validation import read_yaml
+from lib.study.validation import parsed, read_file
 
 
 def code() -> str:
@@ -83,7 +84,7 @@ def citation(study: Study) -> str:
 
     Source: the Citation File Format 1.2.0, https://citation-file-format.github.io.
     """
-    project = read_yaml(freshness.CITATION)
+    project = _project()
     years = [datetime.fromisoformat(record.finished).year for record in _records(study)]
     fields = {
         "author": f"{{{' and '.join(author['name'] for author in project['authors'])}}}",
@@ -110,7 +111,11 @@ def finding(study: Study) -> str:
 
 def licence() -> str:
     """Return the licence's name from `CITATION.cff`."""
-    return read_yaml(freshness.CITATION)["license"]
+    return _project()["license"]
+
+
+def _project() -> dict[str, Any]:
+    return parsed(read_file(freshness.CITATION), freshness.CITATION)
 
 
 def _records(study: Study) -> list[Record]:
