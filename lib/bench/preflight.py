@@ -64,9 +64,8 @@ def estimate(study: Study, cells: Sequence[Cell]) -> pd.DataFrame:
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
     """
-    cells = [
-        cell.model_copy(update={"framework": "pytorch"}) for cell in cells
-    ]  # Keras' runs are taken to cost the same
+    # Keras' runs are taken to cost what PyTorch's do.
+    cells = [cell.model_copy(update={"framework": "pytorch"}) for cell in cells]
     known = times(cells)
     rows = []
     for cell in cells:
