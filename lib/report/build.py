@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import nbformat
@@ -58,23 +59,28 @@ def build(study: Study) -> None:
 
 def _write_sources(study: Study, work: Path) -> None:
     """Write pandoc's input: the joined chapters, their pictures, the title block and the style."""
-    parts = []
-    for stem in study.chapters:
-        markdown, pictures = _chapter(freshness.notebook(study, stem))
-        parts.append(markdown)
-        for name, content in pictures.items():
+    chapters = [_chapter(freshness.notebook(study, stem)) for stem in study.chapters]
+    for _, resources in chapters:
+        for name, content in resources.get("outputs", {}).items():
             (work / name).write_bytes(content)
-    (work / "report.md").write_text("\n\n".join(parts), encoding="utf-8")
-    (work / "title.json").write_text(json.dumps(title_block(study), sort_keys=True), encoding="utf-8")
+    (work / "report.md").write_text("\n\n".join(markdown for markdown, _ in chapters), encoding="utf-8")
+    first_page = title_block(study) | _answers([resources for _, resources in chapters])
+    (work / "title.json").write_text(json.dumps(first_page, sort_keys=True), encoding="utf-8")
     shutil.copyfile(TEMPLATES / "style.css", work / "style.css")
 
 
-def _chapter(path: Path) -> tuple[str, dict[str, bytes]]:
+def _chapter(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        markdown, resources = ChapterExporter().from_notebook_node(nbformat.read(path, as_version=4))
+        return ChapterExporter().from_notebook_node(nbformat.read(path, as_version=4))
     except ChapterError as error:
         raise ChapterError(f"{path.stem}: {error}") from None
-    return markdown, resources.get("outputs", {})
+
+
+def _answers(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what the chapters found for the first page: the findings as a list, and the first key figure."""
+    findings = [finding for one in resources for finding in one.get("findings", ())]
+    keys = [key for one in resources for key in one.get("keys", ())]
+    return {"findings": "".join(f"- {finding}\n" for finding in findings), "key": "".join(keys[:1])}
 
 
 def title_block(study: Study) -> dict[str, str]:

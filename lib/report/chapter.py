@@ -30,11 +30,12 @@ class Chapter:
         self._figures = paths.REPORT / study_name / "figures"
         self._tables = paths.REPORT / study_name / "tables"
 
-    def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
+    def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%", key: bool = False) -> None:
         """Show a figure, save it as PNG and SVG, and close it.
 
         The caption is Markdown and says what to look for. The alt text is plain text and describes the drawing for
-        readers who cannot see it. `width` is a share of the text's width.
+        readers who cannot see it. `width` is a share of the text's width. The report's first `key` figure is also shown
+        on its first page.
         """
         _require(name, caption=caption, alt=alt)
         png, svg = _rendered(fig, "png", name), _rendered(fig, "svg", name)
@@ -43,7 +44,7 @@ class Chapter:
         with files.replacing(self._figures / f"{name}.svg") as path:
             path.write_bytes(svg)
         data = {"image/png": base64.b64encode(png).decode(), "image/svg+xml": svg.decode(), "text/plain": alt}
-        _show(data, kind="figure", label=f"fig-{name}", caption=caption, alt=alt, width=width)
+        _show(data, kind="figure", label=f"fig-{name}", caption=caption, alt=alt, width=width, key=key)
         plt.close(fig)
 
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
@@ -62,6 +63,11 @@ class Chapter:
     def markdown(self, text: str) -> None:
         """Show prose with computed numbers."""
         display(Markdown(text))
+
+    def finding(self, topic: str, text: str) -> None:
+        """Show a finding, which the report's first page repeats: a topic, such as Accuracy, and Markdown."""
+        shown = f"**{topic}.** {text}"
+        _show({"text/markdown": shown, "text/plain": shown}, kind="finding")
 
 
 def _require(name: str, **texts: str) -> None:

@@ -13,7 +13,6 @@ from lib.study.cells import Cell
 from lib.study.models import find
 from lib.study.study import Study
 
-_FIRST_RESULTS_CHAPTER = 30
 _INSTALLED = "lib.doctor.installed"
 """The module that reads the locks."""
 
@@ -39,10 +38,11 @@ def source(stem: str) -> Path:
 def chapter_digest(study: Study, stem: str) -> str:
     """Return the digest of a chapter's source and imports, the study's parameters, its data, and its runs' results.
 
-    Chapters below 30 read no results, and do not depend on them.
+    A chapter that does not import `lib.analysis.results` reads no results, and does not depend on them.
     """
-    parts = _code(study, {stem: source(stem).read_bytes()}) | _contents(map(paths.manifest, study.datasets))
-    if int(stem.split("_")[0]) >= _FIRST_RESULTS_CHAPTER:
+    code = _code(study, {stem: source(stem).read_bytes()})
+    parts = code | _contents(map(paths.manifest, study.datasets))
+    if "lib.analysis.results" in code:
         parts["results"] = _results(study)
     return _digest(study, parts)
 
