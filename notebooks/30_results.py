@@ -22,7 +22,7 @@
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import environments, gates, results
+from lib.analysis import environments, gates, results, speeds
 from lib.analysis.contrasts import title
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, shown
@@ -121,6 +121,10 @@ if study.gates or "35_gates" in study.chapters:
     judged = gates.gates(study, found, results.epochs(study))
     where = " ([Table](#tbl-gates))" if "35_gates" in study.chapters else ""
     chapter.markdown(f"{judged.passed.sum()} of the {len(judged)} gates pass{where}.")
+
+# %%
+if len(found):
+    chapter.finding("Speed", speeds.finding(found, study.main))
 
 # %%
 for level, runs in found.groupby(study.main.axis, sort=False):

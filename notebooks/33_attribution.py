@@ -35,7 +35,7 @@ from lib.analysis.contrasts import ALIKE
 from lib.analysis.results import accumulated, results
 from lib.figures.effects import waterfall
 from lib.report.chapter import Chapter
-from lib.report.tables import points, shown
+from lib.report.tables import points, ratio_between, shown
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -133,6 +133,14 @@ style = shown(ratios, columns).format("{:.3f}", subset=["forth", "back", "effect
 caption = "Factors of the ratio of speeds, PyTorch / Keras: forth, back, their geometric mean and 95 % t interval."
 if whole:
     chapter.table(style, "effects_speed", caption)
+
+# %%
+if whole:
+    listed = {
+        cause: ", ".join(f"{one.model} {ratio_between(one.effect, one.low, one.high)}" for one in rows.itertuples())
+        for cause, rows in ratios.groupby("cause")
+    }
+    chapter.finding("Speed", f"PyTorch / Keras natively {listed[NATIVE]}; with all causes aligned {listed[ALIGNED]}.")
 
 # %% [markdown]
 # ## What pairing gains

@@ -15,7 +15,6 @@ from lib.study.cells import Cell
 from lib.study.models import find
 from lib.study.study import Study
 
-_FIRST_RESULTS_CHAPTER = 30
 _INSTALLED = "lib.doctor.installed"
 """The module that reads the locks."""
 
@@ -36,6 +35,11 @@ def outputs(study: Study) -> tuple[Path, Path]:
     return paths.REPORT / f"{study.name}.html", paths.REPORT / f"{study.name}.pdf"
 
 
+def first_page(study: Study) -> Path:
+    """Return the path of what the first page of a study's report says, JSON of Markdown texts."""
+    return paths.REPORT / study.name / "title.json"
+
+
 def held(study: Study) -> AbstractContextManager[None]:
     """Hold a study's report during a block, so that no other process writes it."""
     refusal = ChapterError(f"another process is writing the report of {study.name}; wait for it, or stop it")
@@ -53,15 +57,16 @@ def source(stem: str) -> Path:
 def chapter_digest(study: Study, stem: str) -> str:
     """Return the digest of a chapter's source and imports, the study's parameters, its data, and its runs' results.
 
-    Chapters below 30 read no results, and do not depend on them. An appendix reads them.
+    A chapter that imports neither `lib.analysis.results` nor `lib.report.provenance` reads no results, and does not
+    depend on them.
     """
-    parts = _code(study, {stem: source(stem).read_bytes()}) | _contents(map(paths.manifest, study.datasets))
-    number = stem.partition("_")[0]
-    if not number.isdigit() or int(number) >= _FIRST_RESULTS_CHAPTER:
+    code = _code(study, {stem: source(stem).read_bytes()})
+    parts = code | _contents(map(paths.manifest, study.datasets))
+    if "lib.analysis.results" in code or _PROVENANCE in code:
         parts["results"] = _results(study)
     if _PROVENANCE in parts:
         parts |= _contents([CITATION]) | {"commit": commit().encode()}
-        parts |= _contents(chapter_stamp(study, other) for other in study.chapters)
+        parts |= _contents(chapter_stamp(study, other) for other in study.body)
     return _digest(study, parts)
 
 

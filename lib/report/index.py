@@ -1,5 +1,6 @@
-"""`report/index.html`: every study with its state, its finding in a sentence, and links to its report."""
+"""`report/index.html`: every study with its state, its findings, and links to its report."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -57,7 +58,13 @@ def _reported(study: Study) -> str:
     made = [path for path in (html, pdf, archive) if path.exists()]
     notebooks = [path for stem in study.contents if (path := freshness.notebook(study, stem)).exists()]
     lines = [f"- Report: {_links(made)}", f"- Executed notebooks: {_links(notebooks)}"]
-    return "\n\n".join([*_opening(study), when, "\n".join(lines)])
+    return "\n\n".join([*_opening(study), _findings(study), when, "\n".join(lines)])
+
+
+def _findings(study: Study) -> str:
+    """Return the findings of a report's first page, as a list."""
+    path = freshness.first_page(study)
+    return json.loads(path.read_text(encoding="utf-8"))["findings"] if path.exists() else ""
 
 
 def _unreported(study: Study) -> str:
@@ -68,9 +75,6 @@ def _unreported(study: Study) -> str:
 def _opening(study: Study) -> Iterator[str]:
     yield f"## {escaped(study.title)}"
     yield escaped(study.description)
-    headline = paths.REPORT / study.name / "headline.txt"
-    if headline.exists():
-        yield f"**{escaped(headline.read_text(encoding='utf-8'))}**"
     done = len({record.run for _, record in records.finished(study)})
     yield f"Study `{study.name}`: {done} of {len(study.cells)} runs have results."
 

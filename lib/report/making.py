@@ -63,6 +63,6 @@ def report(study: Study) -> None:
     print(f"{shown} ...", end=" ", flush=True)
     start = time.perf_counter()
     build(study)
-    freshness.mark(stamp, digest, (html, pdf))
+    freshness.mark(stamp, digest, (html, pdf, freshness.first_page(study)))
     done = {entry.cell for entry, _ in records.finished(study)}
     print(f"{time.perf_counter() - start:.1f} s, {len(done)} of {len(study.cells)} runs have results", flush=True)

@@ -72,7 +72,7 @@ def data(study: Study) -> pd.DataFrame:
 def tables(study: Study) -> str:
     """Return a Markdown list of the CSV files of each chapter, with links that hold beside the exported report."""
     lines = []
-    for stem in study.chapters:
+    for stem in study.body:
         made = [path for path in freshness.stamped(freshness.chapter_stamp(study, stem)) if path.suffix == ".csv"]
         links = [f"[{path.name}]({path.relative_to(paths.REPORT).as_posix()})" for path in made]
         lines += [f"- `{stem}`: {', '.join(links)}"] if links else []

@@ -39,6 +39,11 @@ def points_between(difference: float, low: float, high: float) -> str:
     return f"{points(difference)} points{interval}"
 
 
+def ratio_between(ratio: float, low: float, high: float) -> str:
+    """Write a ratio with its 95 % interval, or alone where it has none."""
+    return f"{ratio:.3f}" if np.isnan(low) else f"{ratio:.3f} (95 % {low:.3f} to {high:.3f})"
+
+
 def _small_p(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 
@@ -50,6 +55,10 @@ COLUMNS = {
     "test_accuracy_sd": ("SD", percent),
     "test_macro_f1": ("macro-F1, %", percent),
     "test_macro_f1_sd": ("SD", percent),
+    "keras": ("Keras follows", None),
+    "pytorch": ("PyTorch follows", None),
+    "minutes": ("min a run", "{:.1f}"),
+    "hours": ("h in all", "{:.2f}"),
     "images_per_sec_avg": ("images/s", "{:,.0f}"),
     "images_per_sec_avg_late": ("images/s, late", "{:,.0f}"),
     "speed_ratio": ("speed, AMP / fp32", "{:.2f}"),

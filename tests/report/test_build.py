@@ -1,8 +1,11 @@
+import json
 import re
 
 import nbformat
 import pypdf
 import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_output
 
 from lib import files, paths
 from lib.errors import ChapterError
@@ -11,17 +14,20 @@ from lib.report.build import build, title_block
 from lib.runs import records, state
 from lib.runs.digests import code_digest, inputs_digest
 from lib.runs.records import Record
+from lib.study.loading import load_study
 
-from .conftest import chapter_of
+from .conftest import chapter_of, executed
 
 TABLE = "| a |\n|---|\n| 1 |"
 HTML = "<table><thead><tr><th>b</th></tr></thead><tbody><tr><td>2</td></tr></tbody></table>"
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><circle cx="30" cy="30" r="9"/></svg>'
 LABELLED = f"::: {{#tbl-b .report-table}}\n```{{=html}}\n{HTML}\n```\n\nThe caption.\n:::\n\n"
 
 
 @pytest.fixture(autouse=True)
-def without_appendices(monkeypatch):
+def alone(monkeypatch):
     """A report with the chapters of the test alone."""
+    monkeypatch.setattr("lib.study.study.openings", tuple)
     monkeypatch.setattr("lib.study.study.appendices", tuple)
 
 
@@ -89,6 +95,40 @@ def test_a_report_without_citations_has_no_references(study):
     assert "References" not in freshness.outputs(study)[0].read_text()
 
 
+def shown(kind, text="", **report):
+    """The output of a chapter's finding or figure."""
+    data = {"text/markdown": text} if kind == "finding" else {"image/svg+xml": SVG, "image/png": ""}
+    return executed("f()", new_output("display_data", data=data, metadata={"report": {"kind": kind} | report}))
+
+
+def figure(name, key):
+    texts = {"caption": f"The dots of {name}.", "alt": f"dots of {name}"}
+    return shown("figure", label=f"fig-{name}", width="50%", key=key, **texts)
+
+
+def test_the_first_page_has_the_findings_by_topic_and_the_first_key_figure_with_its_number(study):
+    write(
+        study,
+        shown("finding", "**Speed.** PyTorch is *faster*.", topic="Speed"),
+        figure("first", key=False),
+        figure("second", key=True),
+        figure("third", key=True),
+        shown("finding", "**Accuracy.** Both are alike.", topic="Accuracy"),
+        "## A section\n\nIts text.",
+    )
+    build(study)
+    html, pdf = freshness.outputs(study)
+    first = " ".join(pypdf.PdfReader(pdf).pages[0].extract_text().replace("\xa0", " ").split())
+    head = BeautifulSoup(html.read_text(encoding="utf-8"), "html.parser").header
+    for text in (first.partition("Contents")[0], " ".join(head.get_text(" ").replace("\xa0", " ").split())):
+        assert re.search(r"Accuracy\. Both are alike\. \W*Speed\. PyTorch is faster ?\.", text)
+        assert re.search(r"The dots of second\. This is Figure 2 ?\.", text)
+        assert "third" not in text
+    assert [image["alt"] for image in head.find_all("img")] == ["dots of second"]
+    assert json.loads(freshness.first_page(study).read_text())["findings"].count("\n") == 2
+    assert "A section" not in first.partition("Contents")[2].partition("1 Title")[0]
+
+
 def finish(cell, finished, code=None, products=None):
     records.write_record(
         Record(
@@ -144,6 +184,20 @@ def test_a_failed_run_and_one_made_by_other_code_are_named_with_their_reasons(fi
     assert f"- failed, the loss is \\[nan\\] at step 7 (1): `{failed.name}`" in box
     assert f"other code than today\\'s (1): `{other.name}`" in box
     assert block["runs"] == "5 of 6 runs done"
+
+
+def test_failed_runs_come_first_and_many_reasons_are_counted_only(study):
+    for number, cell in enumerate(study.cells[1:4]):
+        state.write_status(cell, "failed", f"reason {number}")
+    box = title_block(study)["problems"]
+    assert box.index("- failed, reason 2 (1)") < box.index("- missing, never run (3)")
+    large = load_study("stage2")
+    for number, cell in enumerate(large.cells[:9]):
+        state.write_status(cell, "failed", f"reason {number}")
+    box = title_block(large)["problems"]
+    assert "**180 of 180 runs have no results in this report.**" in box
+    assert box.count("\n- ") == 7
+    assert "- and 174 more, for other reasons" in box
 
 
 def test_a_study_without_records_has_no_date(study):

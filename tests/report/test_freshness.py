@@ -23,8 +23,8 @@ def executed(study, tmp_path, monkeypatch):
 
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
-    for stem in ("01_data", "30_results"):
-        (notebooks / f"{stem}.py").write_text("# %%")
+    for stem, source in {"01_data": "# %%", "30_results": "# %%\nfrom lib.analysis import results"}.items():
+        (notebooks / f"{stem}.py").write_text(source)
     monkeypatch.setattr(paths, "NOTEBOOKS", notebooks)
     monkeypatch.setattr("lib.execution.execute", execute)
     return done

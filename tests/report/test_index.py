@@ -1,5 +1,6 @@
 """The index of reports: every study, with the state of its runs and its report."""
 
+import json
 import os
 
 import pytest
@@ -7,7 +8,6 @@ from bs4 import BeautifulSoup
 
 from lib import files, paths
 from lib.report import freshness, index
-from lib.report.chapter import Chapter
 from lib.study.loading import study_names
 from tests.report.test_build import finish
 
@@ -59,17 +59,18 @@ def test_every_study_has_a_section_also_without_runs(page):
     assert links == []
 
 
-def test_a_report_is_linked_with_its_date_its_notebooks_and_its_headline(page, reported):
+def test_a_report_is_linked_with_its_date_its_notebooks_and_its_findings(page, reported):
     text, links = section(page(), "Quick start")
     assert "1 of 6 runs have results" in text
     assert "exported on 2 February 2026 at 02:40 UTC. It is stale: make report STUDY=quickstart" in text
     assert links == ["quickstart.html", "quickstart.pdf", "quickstart/chapters/01_data.ipynb"]
     assert all((paths.REPORT / link).exists() for link in links)
-    Chapter("quickstart").headline("Keras & PyTorch are *equal*.")
+    found = {"findings": "- **Accuracy.** Keras & PyTorch are *equal*.\n- **Speed.** PyTorch is faster.\n", "key": ""}
+    files.write_text(freshness.first_page(reported), json.dumps(found))
     files.write_text(paths.REPORT / "quickstart.zip", "made")
     freshness.mark(freshness.report_stamp(reported), freshness.report_digest(reported), [])
     text, links = section(page(), "Quick start")
-    assert "Keras & PyTorch are *equal*." in text
+    assert "Accuracy. Keras & PyTorch are equal . Speed. PyTorch is faster." in text
     assert "UTC. It is up to date." in text
     assert "quickstart.zip" in links
 

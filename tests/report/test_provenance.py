@@ -10,6 +10,7 @@ from lib import files, paths
 from lib.report import freshness, provenance
 from lib.runs import records
 from lib.runs.digests import code_digest
+from lib.study.study import Matrix
 from tests.report.conftest import PROJECT
 from tests.report.test_build import finish
 
@@ -86,9 +87,12 @@ def test_the_citation_is_that_of_the_project_and_names_study_and_year(finished):
     assert f"Study {finished.name}" in entry
 
 
-def test_every_report_ends_with_the_appendices_and_no_study_lists_one(study):
-    assert study.contents == ("01_data", "A_provenance")
-    assert not any("A_provenance" in path.read_text() for path in (PROJECT / "params/studies").glob("*.yaml"))
+def test_every_report_opens_and_ends_alike_and_no_study_lists_these_chapters(study):
+    assert study.contents == ("00_setup", "01_data", "A_provenance")
+    for path in (PROJECT / "params/studies").glob("*.yaml"):
+        assert not re.search("00_|A_", path.read_text())
+    with pytest.raises(ValueError, match="unknown; choose from: 01_data, 02_parity, 30_results"):
+        Matrix.model_validate(study.model_dump(include=Matrix.model_fields.keys()) | {"chapters": ("00_setup",)})
 
 
 def test_another_commit_and_another_chapter_make_the_appendix_stale(finished, monkeypatch):

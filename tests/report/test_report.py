@@ -54,7 +54,7 @@ def test_figures_and_tables_have_the_same_numbers_in_html_and_pdf(text, pages):
 def test_sections_have_the_same_numbers_in_html_and_pdf(text, pages):
     for title in ("1 Data", "1.1 What is hidden and what is not", "2 Results", "2.2 A figure at the end"):
         assert text.count(title) == 2, "once in the contents, once above the text"
-        assert sum(page.count(title) for page in pages) == 2
+        assert sum(page.count(title) for page in pages) == (1 if "." in title else 2), "the PDF's name chapters only"
 
 
 def test_references_name_the_number_also_of_what_comes_later(html, pages):
