@@ -51,8 +51,10 @@ if len(arms):
 # mean and the standard deviation of its channel over the train split.
 
 # %%
-caption = "The settings, as the runs' records have them."
-chapter.table(shown(setup.settings(study), ["setting", "value", "for"]), "settings", caption)
+table = setup.settings(study)
+alike = table["for"].nunique() == 1
+caption = f"The settings{' of all runs' if alike else ''}. A run that was made with others has no results here."
+chapter.table(shown(table, ["setting", "value"] if alike else table.columns), "settings", caption)
 chapter.markdown(f"Off, or without effect where the rest is off: {', '.join(setup.off(study))}.")
 
 # %% [markdown]
@@ -64,9 +66,9 @@ chapter.markdown(f"Off, or without effect where the rest is off: {', '.join(setu
 # first of several, are evaluated on the test images, once. A run's seed and the epoch's number seed every random draw.
 
 # %%
-alike = setup.implementation(study)
-if alike:
-    chapter.finding("Implementation", alike)
+implementation = setup.implementation(study)
+if implementation:
+    chapter.finding("Implementation", implementation)
 
 # %%
 conventions = setup.conventions(study)

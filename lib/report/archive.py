@@ -125,7 +125,8 @@ def _described(archive: Path, metadata: Path) -> Facts:
 
 def _members(study: Study) -> Iterator[tuple[str, Path]]:
     """Yield the name in the archive and the path of each file."""
-    moved = [*paths.PARAMS.rglob("*.yaml"), *paths.NOTEBOOKS.glob("*.py"), *map(paths.manifest, study.datasets)]
+    moved = [*paths.PARAMS.rglob("*.yaml"), *paths.NOTEBOOKS.glob("*.py")]
+    moved += [path for path in map(paths.manifest, study.datasets) if path.exists()]
     moved += [path for cell in study.cells for path in records.folder(cell).glob("[!.]*") if _is_kept(path)]
     stamps = [freshness.report_stamp(study), *(freshness.chapter_stamp(study, stem) for stem in study.contents)]
     moved += [path for stamp in stamps for path in (stamp, *freshness.stamped(stamp))]

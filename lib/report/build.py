@@ -3,6 +3,7 @@
 Both files are self-contained and reproducible byte for byte.
 """
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -101,7 +102,7 @@ def title_block(study: Study) -> dict[str, str]:
         "title": study.title,
         "description": study.description,
         "runs": f"{len(finished)} of {len(states)} runs done",
-        "problems": _problems(states, absent=len(states) - len(finished)),
+        "problems": _problems(states, len(states) - len(finished), _missing_chapters(study)),
     }
     if finished:
         newest = datetime.fromisoformat(max(finished.values()))
@@ -109,10 +110,19 @@ def title_block(study: Study) -> dict[str, str]:
     return block
 
 
-def _problems(states: dict[str, State], absent: int) -> str:
+def _missing_chapters(study: Study) -> list[str]:
+    """Return a line for the chapters that read images which are not prepared; none without such chapters."""
+    missing = {stem: freshness.unprepared(study, stem) for stem in study.contents}
+    chapters = [f"`{stem}`" for stem, datasets in missing.items() if datasets]
+    datasets = dict.fromkeys(itertools.chain(*missing.values()))
+    prepare = " and ".join(f"`make data DATASET={dataset}`" for dataset in datasets)
+    return [f"- not made without images: chapter {', '.join(chapters)} ({prepare})"] if chapters else []
+
+
+def _problems(states: dict[str, State], absent: int, chapters: list[str]) -> str:
     """Return a box with the runs without results and those made by other code, by reason; empty without such runs.
 
-    Runs that failed come first, those that never ran after all others without results.
+    Runs that failed come first, those that never ran after all others without results, then missing `chapters`.
     """
     groups = defaultdict(list)
     for name, found in states.items():
@@ -128,7 +138,7 @@ def _problems(states: dict[str, State], absent: int) -> str:
     ]
     if left := sum(len(names) for _, names in ordered[_NAMED_REASONS:]):
         lines.append(f"- and {left} more, for other reasons")
-    return "\n".join(["::: problems", f"**{opening}**", "", *lines, "", ":::\n"])
+    return "\n".join(["::: problems", f"**{opening}**", "", *lines, *chapters, "", ":::\n"])
 
 
 def _some(names: Sequence[str]) -> str:

@@ -121,6 +121,12 @@ def modules(stem: str) -> set[str]:
     return set(imports.closure([stem], imports.modules() | {stem: source(stem).read_bytes()})) - {stem}
 
 
+def unprepared(study: Study, stem: str) -> list[str]:
+    """Return the study's datasets that are not prepared, for a chapter that reads their images; nothing for others."""
+    missing = [dataset for dataset in study.datasets if not paths.manifest(dataset).exists()]
+    return missing if missing and "lib.data.store" in modules(stem) else []
+
+
 def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:
     """Return a chapter's source with all modules that it needs.
 

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from lib import paths
+from lib import files, paths
 from lib.errors import ChapterError
 from lib.report import freshness
 from lib.runs import records
@@ -29,11 +29,26 @@ def refresh(study: Study, stem: str) -> bool:
     start, target = time.perf_counter(), freshness.notebook(study, stem)
     _forget(stamp)
     before = _saved(study)
-    execute(freshness.source(stem), target, {"study_name": study.name})
+    if missing := freshness.unprepared(study, stem):
+        _stand_in(freshness.source(stem), target, missing)
+    else:
+        execute(freshness.source(stem), target, {"study_name": study.name})
     written = _saved(study).items() - before.items()
     freshness.mark(stamp, digest, [target, *(path for path, _ in written)])
     print(f"{time.perf_counter() - start:.1f} s", flush=True)
     return True
+
+
+def _stand_in(source: Path, target: Path, missing: list[str]) -> None:
+    """Write a chapter's title and the datasets that it waits for, in the place of the executed chapter."""
+    import jupytext
+    import nbformat
+
+    title = jupytext.read(source).cells[0].source.splitlines()[0]
+    waits = "\n".join(f"- {dataset} is not prepared: run `make data DATASET={dataset}`" for dataset in missing)
+    text = f"{title}\n\n**This chapter is missing**, since it reads images that are not there:\n\n{waits}"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="missing")])
+    files.write_text(target, nbformat.writes(notebook))
 
 
 def _forget(stamp: Path) -> None:

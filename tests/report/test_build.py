@@ -196,8 +196,9 @@ def test_failed_runs_come_first_and_many_reasons_are_counted_only(study):
         state.write_status(cell, "failed", f"reason {number}")
     box = title_block(large)["problems"]
     assert "**180 of 180 runs have no results in this report.**" in box
-    assert box.count("\n- ") == 7
+    assert box.count("\n- ") == 8
     assert "- and 174 more, for other reasons" in box
+    assert "- not made without images: chapter `01_data`, `02_parity` (`make data DATASET=cifar10` and `make" in box
 
 
 def test_a_study_without_records_has_no_date(study):
