@@ -134,7 +134,7 @@ def shared(style: Styler) -> str:
     keys = [key for key in KEYS if key in frame and key not in hidden and frame[key].nunique(dropna=False) == 1]
     if len(frame) < 2 or not keys:
         return ""
-    style.hide(keys, axis="columns")
+    style.hide([*hidden, *keys], axis="columns")  # a call replaces what an earlier one hid
     named = (f"{key.replace('_', ' ')} {frame[key].iloc[0]}" for key in keys)
     return f"All rows: {', '.join(named)}."
 
