@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data models parity plan settings cost sweep status tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan settings cost sweep status tensorboard report archive verify rehearsal in-rehearsal lab test test-all lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -92,6 +92,12 @@ tensorboard: env ## show the event files of a study's runs in a browser: STUDY=s
 
 report: env ## execute the chapters and export report/STUDY.html and .pdf: STUDY=stage1
 	@$(RUN) -m lib.report $(STUDY)
+
+archive: env ## write report/STUDY.zip: all that an up-to-date report is made from, with checksums: STUDY=stage1
+	@$(RUN) -m lib.report.archive $(STUDY)
+
+verify: env ## check an archive, make its report again without training, and compare: ARCHIVE=report/stage1.zip
+	@$(RUN) -m lib.report.verify $(or $(ARCHIVE),$(error ARCHIVE is missing: make verify ARCHIVE=report/stage1.zip))
 
 rehearsal: env ## run the 180 cells of stage 2 in miniature, in the folder rehearsal/: STUDY=rehearsal-36 for 36 of them
 	@$(RUN) -m lib.sweep.rehearsal

@@ -56,7 +56,7 @@ chapter.table(exhibits.overview(stores), "data", "The study's datasets. Grey: im
 for store in stores:
     size, title = store.dataset.size, store.dataset.title
     figure = figures.samples(*store.split("train"), store.dataset.names)
-    caption = f"{title}: images of the train split by class, {size} x {size} pixels each."
+    caption = f"{store.dataset.cited}: images of the train split by class, {size} x {size} pixels each."
     alt = f"A mosaic of {title} images from all {store.dataset.classes} classes."
     chapter.figure(figure, f"samples-{store.dataset.name}", caption, alt)
 

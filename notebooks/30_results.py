@@ -22,7 +22,7 @@
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import environments, gates, results
+from lib.analysis import environments, findings, gates, results, timing
 from lib.analysis.contrasts import title
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, shown
@@ -54,7 +54,7 @@ chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(found) else
 # ## Where they ran
 #
 # Each run records its versions and hardware; the table counts them by framework. Where an item has more than one value,
-# speeds can be compared only between runs with the same value. Accuracies may differ with it in the last digits.
+# timing can be compared only between runs with the same value. Accuracies may differ with it in the last digits.
 
 # %%
 items = environments.environment_items(study)
@@ -99,10 +99,10 @@ if len(found):
 # %% [markdown]
 # ## Mixed precision
 #
-# On a GPU, AMP computes in float16 with a loss scale. It should be no slower than float32 and use no more memory. On a
-# CPU it computes in bfloat16, which few processors support in hardware, and the memory is that of the whole process.
-# There the ratios show that AMP works; they say nothing about a GPU. *Skipped steps* are those whose gradient
-# overflowed: the update is skipped, and the loss scale is reduced.
+# On a GPU, AMP computes in float16 with a loss scale [@micikevicius2018]. It should be no slower than float32 and use
+# no more memory. On a CPU it computes in bfloat16, which few processors support in hardware, and the memory is that of
+# the whole process. There the ratios show that AMP works; they say nothing about a GPU. *Skipped steps* are those whose
+# gradient overflowed: the update is skipped, and the loss scale is reduced.
 
 # %%
 gains = results.mixed_precision(study)
@@ -121,6 +121,11 @@ if study.gates or "35_gates" in study.chapters:
     judged = gates.gates(study, found, results.epochs(study))
     where = " ([Table](#tbl-gates))" if "35_gates" in study.chapters else ""
     chapter.markdown(f"{judged.passed.sum()} of the {len(judged)} gates pass{where}.")
+
+# %%
+if len(found):
+    doubts = timing.unreliable(study, found, study.main)
+    chapter.finding("Speed", findings.speed(found, study.main, doubts))
 
 # %%
 for level, runs in found.groupby(study.main.axis, sort=False):

@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Does it make a difference?
 #
-# Two means are never equal; with few seeds, chance alone separates them. This chapter makes the comparisons that the
-# study states: two frameworks, or an arm, a model or a precision with the level that it is compared against. For test
-# accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and whether it matters. Runs are
-# compared in pairs of the same seed number, all else equal.
+# Two means are never equal; with few seeds, chance alone separates them [@jordan2024]. This chapter makes the
+# comparisons that the study states: two frameworks, or an arm, a model or a precision with the level that it is
+# compared against. For test accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and
+# whether it matters. Runs are compared in pairs of the same seed number, all else equal.
 #
 # The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
 # frameworks share only their settings. Pairing them would cost half the degrees of freedom and gain nothing, so Welch's
@@ -33,12 +33,23 @@ study_name = "quickstart"
 import pandas as pd
 
 from lib import files, paths
-from lib.analysis import ablations, contrasts, environments, headline, inference, judgements, noise, settling, timing
+from lib.analysis import (
+    ablations,
+    contrasts,
+    environments,
+    findings,
+    headline,
+    inference,
+    judgements,
+    noise,
+    settling,
+    timing,
+)
 from lib.analysis.contrasts import COMPARED, METRICS, sides
 from lib.analysis.inference import ALPHA
 from lib.analysis.predictions import answers
 from lib.analysis.results import results
-from lib.figures import effects
+from lib.figures import effects, words
 from lib.figures.ablations import draw_ablations
 from lib.figures.forest import forest
 from lib.report.chapter import Chapter
@@ -82,6 +93,12 @@ accuracy = {(suffix, level): headline.chosen(tables[suffix], level, "test_accura
 heads = {(suffix, level): headline.headline(tables[suffix], found, one, level) for suffix, one, level in levels}
 
 # %%
+if levels:
+    suffix, one, level = levels[0]
+    verdict = findings.accuracy(heads[suffix, level], tables[suffix][tables[suffix].metric == "test_accuracy"], one)
+    chapter.finding("Accuracy", verdict)
+
+# %%
 few = [key for key, head in heads.items() if head is None]
 for suffix, one, level in levels:
     if head := heads[suffix, level]:
@@ -109,9 +126,9 @@ for suffix, one, level in levels:
 # %% [markdown]
 # ## What so few pairs can show
 #
-# The Wilcoxon signed-rank test uses only the signs and ranks of the differences. With *n* pairs there are $2^n$
-# patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all differences of one
-# sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
+# The Wilcoxon signed-rank test [@wilcoxon1945] uses only the signs and ranks of the differences. With *n* pairs there
+# are $2^n$ patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all
+# differences of one sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
 #
 # The t test has no such floor, but with few pairs it needs a large effect. The right half of the table gives the
 # smallest difference, in standard deviations of the paired difference, that the test would detect in eight studies of
@@ -152,10 +169,10 @@ if pairs:
 for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
     against, level = sides(compared[suffix])
     what = f"{METRICS[metric].title}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
-    alt = f"Comparison of {what}, and the margin; one row per group."
-    caption = f"Comparison of {what}: mean and 95 % t interval for each group; the band is the margin."
-    drawn = effects.effects(tables[suffix], metric, compared[suffix])
-    chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt)
+    caption = f"{what}: each pair of runs, their mean and its 95 % t interval; the band is the margin."
+    alt = words.effects(tables[suffix], metric, compared[suffix])
+    drawn = effects.effects(tables[suffix], found, metric, compared[suffix])
+    chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt, key=metric == "test_accuracy")
 
 # %%
 own = "41_fashion" in study.chapters  # it has the figure itself
@@ -193,17 +210,19 @@ for suffix, table in published.items() if pairs else ():
 # %% [markdown]
 # ## The tests
 #
-# Each row answers two questions. The t test asks: *is the difference other than zero?* TOST, two one-sided t tests
-# against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is evidence of equality. A
-# large p of the t test is not; it may only mean that there were few pairs. The column *test* names the judging one:
-# Welch's, where the pairs share only the number of their seed, or the paired t test. The p values of both are shown.
+# Each row answers two questions. The t test asks: *is the difference other than zero?* TOST [@schuirmann1987], two
+# one-sided t tests against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is
+# evidence of equality. A large p of the t test is not; it may only mean that there were few pairs. The column *test*
+# names the judging one: Welch's, where the pairs share only the number of their seed, or the paired t test. The p
+# values of both are shown.
 #
-# With many rows some p values are small by chance. Test accuracy is the family that is judged: Holm's correction keeps
-# the risk of any false alarm among its rows at 5 %, for each of the two questions. Speed is a family of its own, judged
-# only where its times are reliable: the runs had one machine to themselves, and the seeds of a side differ by no more
-# than 5 %. Macro-F1 nearly repeats the accuracy; it is described, neither corrected nor judged. A row is *equivalent*
-# if the corrected TOST p is below 0.05, else *different* if the corrected p of the t test is, else *undecided*. A real
-# difference that lies within the margin is therefore called equivalent: the margin defines what matters.
+# With many rows some p values are small by chance. Test accuracy is the family that is judged: Holm's correction
+# [@holm1979] keeps the risk of any false alarm among its rows at 5 %, for each of the two questions. Speed is a family
+# of its own, judged only where its times are reliable: the runs had one machine to themselves, and the seeds of a side
+# differ by no more than 5 %. Macro-F1 nearly repeats the accuracy; it is described, neither corrected nor judged. A row
+# is *equivalent* if the corrected TOST p is below 0.05, else *different* if the corrected p of the t test is, else
+# *undecided*. A real difference that lies within the margin is therefore called equivalent: the margin defines what
+# matters.
 #
 # If the differences of at least two pairs are all zero, such as those of an arm that changes nothing, there is no
 # scatter to test against. Such a row is equivalent by inspection. It has no p and does not count in the correction.
@@ -313,10 +332,10 @@ for suffix, comparison in compared.items() if pairs > 1 else ():
 # Cohen's d is a difference in units of scatter. Two versions exist for pairs. $d_z$ divides by the standard deviation
 # of the paired differences; the t test uses it. $d_{av}$ divides by the mean of the two sides' own standard deviations
 # and measures the distance between the two groups of runs. The labels *small*, *medium* and *large* (from 0.2, 0.5 and
-# 0.8 on) refer to $d_{av}$. Cliff's delta is the share of all combinations in which the second side's value is larger,
-# minus the share in which the first side's is (small from 0.147, medium from 0.33, large from 0.474 on). If the seeds
-# scatter little, even a large effect can be too small to matter. Below ten pairs no size is named: with five, chance
-# alone makes a quarter of the effects *large*.
+# 0.8 on) refer to $d_{av}$. Cliff's delta [@cliff1993] is the share of all combinations in which the second side's
+# value is larger, minus the share in which the first side's is (small from 0.147, medium from 0.33, large from 0.474
+# on). If the seeds scatter little, even a large effect can be too small to matter. Below ten pairs no size is named:
+# with five, chance alone makes a quarter of the effects *large*.
 
 # %%
 caption = f"Significance at {ALPHA} after Holm's correction, sizes of the effects by d_av, and the verdict."

@@ -188,6 +188,14 @@ caption = "Factors of the ratio of speeds, PyTorch / Keras: forth, back, their g
 if whole:
     chapter.table(style, "effects_speed", caption)
 
+# %%
+if whole:
+    listed = {
+        cause: ", ".join(f"{one.model} {ratio_between(one.effect, one.low, one.high)}" for one in rows.itertuples())
+        for cause, rows in ratios.groupby("cause")
+    }
+    chapter.finding("Speed", f"PyTorch / Keras natively {listed[NATIVE]}; with all causes aligned {listed[ALIGNED]}.")
+
 # %% [markdown]
 # ## What pairing gains
 #

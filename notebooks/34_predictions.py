@@ -93,8 +93,8 @@ if len(gaps):
 # share of the images in its bin. Small dots are from few images and scatter; the curve leaves out bins with less than
 # 1 % of the images.
 #
-# The *expected calibration error* (Guo et al. 2017) is one number for each run: the distance between accuracy and
-# confidence of a bin, weighted by its share of the images,
+# The *expected calibration error* [@guo2017] is one number for each run: the distance between accuracy and confidence
+# of a bin, weighted by its share of the images,
 #
 # $$\mathrm{ECE} = \sum_{m=1}^{15} \frac{|B_m|}{n} \, \left|\mathrm{acc}(B_m) - \mathrm{conf}(B_m)\right|.$$
 #
@@ -138,10 +138,10 @@ if len(means):
 # %% [markdown]
 # ## On which images do they disagree?
 #
-# *Churn* is the share of the test images for which two runs predict different classes (Milani Fard et al. 2016). It is
-# computed for every two runs of a group: within a level, where only the seed differs, and across levels. Runs with the
-# same seed number are shown apart from runs with different ones. They should agree more if both start from the same
-# weights and see the same batches.
+# *Churn* is the share of the test images for which two runs predict different classes [@milanifard2016]. It is computed
+# for every two runs of a group: within a level, where only the seed differs, and across levels. Runs with the same seed
+# number are shown apart from runs with different ones. They should agree more if both start from the same weights and
+# see the same batches.
 #
 # Churn depends on accuracy. Two runs with 30 % errors can differ on up to 60 % of the images, two with 1 % errors on
 # hardly any. So churn is compared with the churn between seeds of the same group. Each run occurs in several dots, so

@@ -15,9 +15,9 @@
 # # Does depth make a network train worse?
 #
 # More layers should never hurt on the train set: the deeper network could copy the shallower one and let the other
-# layers pass their input on. He et al. (2016, section 4.2) found the opposite: a plain network of 56 layers had a
-# higher *train* error than one of 20. This is no overfitting; they called it degradation. With shortcuts around every
-# two layers it vanished. This chapter repeats the experiment and asks whether these runs show it.
+# layers pass their input on. The opposite was found [@he2016]: a plain network of 56 layers had a higher *train* error
+# than one of 20. This is no overfitting; it was called degradation. With shortcuts around every two layers it vanished.
+# This chapter repeats the experiment and asks whether these runs show it.
 #
 # A comparison answers the question if its networks differ in depth alone. Runs are compared seed by seed. *Train error*
 # is that of the last epoch: the mean over its steps on augmented images. *Test error* is that of the epoch with the
@@ -118,9 +118,9 @@ else:
 #
 # Does the signal fade or grow on its way through the layers? For a fixed set of val images, the figure gives the root
 # mean square of every activation, and of the loss's gradient with respect to it. The paper argues that batch
-# normalisation keeps both in a healthy range in plain networks too, so that vanishing gradients are not the cause. Yang
-# et al. (2019) find the opposite of vanishing: before the training, gradients grow exponentially with depth in networks
-# with batch normalisation and no shortcuts.
+# normalisation [@ioffe2015] keeps both in a healthy range in plain networks too, so that vanishing gradients are not
+# the cause. Later work finds the opposite of vanishing [@yang2019]: before the training, gradients grow exponentially
+# with depth in networks with batch normalisation and no shortcuts.
 
 # %%
 layers = neurons.measured(study)

@@ -14,9 +14,10 @@
 # %% [markdown]
 # # What does a small ResNet owe to its parts?
 #
-# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. A study may compare networks; it may
-# take one apart (shortcuts, batch normalisation, optimizer, learning rate, schedule, activation), one question at a
-# time against the same base; or it may add augmentation and regularisation. This chapter shows what its study has.
+# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. A study may compare networks,
+# residual ones [@he2016; @page2019] and one of VGG's kind [@simonyan2015]; it may take one apart (shortcuts, batch
+# normalisation, optimizer, learning rate, schedule, activation), one question at a time against the same base; or it
+# may add augmentation and regularisation. This chapter shows what its study has.
 #
 # Every change is an *arm*: the base with the few settings that the study's file names. Arms share seeds, and with them
 # the order of the images, their crops and flips, and the first weights where the network is the same.
@@ -155,11 +156,11 @@ if main.against in levels:
 # %% [markdown]
 # ## Dead neurons
 #
-# A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map (Lu et al.
-# 2019). It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer (Sokar et al. 2023).
-# For activations that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are
-# measured behind batch normalisation and activation, with the statistics of these images. A dead unit has no gradient
-# and costs time for nothing; whether it returns to life is a matter of the layers before it.
+# A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map [@lu2019].
+# It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer [@sokar2023]. For activations
+# that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are measured behind
+# batch normalisation and activation, with the statistics of these images. A dead unit has no gradient and costs time
+# for nothing; whether it returns to life is a matter of the layers before it.
 
 # %%
 layers = neurons.measured(study)
@@ -179,7 +180,7 @@ for column, rows in {"depth": best, "epoch": regular}.items() if len(layers) els
     chapter.figure(drawn, f"dead_by_{column}", f"Dead units {where}, mean over the seeds.", alt)
 
 # %% [markdown]
-# Batch normalisation and shortcuts are said to hinder dying (Rister and Rubin 2020, arXiv 2007.06192). The tables
+# Batch normalisation and shortcuts are said to hinder dying [@rister2020]. The tables
 # compare the share of dead units, pair by pair of the same seed. The rows of a table are a family of their own, beside
 # that of test accuracy. An arm that changes the learning rate too is best read against one with the same rate.
 

@@ -14,12 +14,14 @@
 # %% [markdown]
 # # Which network for small images, and at what price?
 #
-# A published table has 26 networks of ten families on CIFAR-100, from a Ghost-ResNet of 0.15 million parameters to an
-# MLP-Mixer of 59 million. Its large networks do not beat its small ones. Many were made for images of 224 pixels: at 32
-# pixels their stems throw most of the image away. Here each network is built for 32 pixels: stems keep the image's
-# size, Ghost modules have convolutions of 3x3 pixels like those that they replace, and Mixers take patches of 4x4. Each
-# trains with a recipe that suits it. How accurate does each become, what does this cost, and do different networks err
-# on different images?
+# A published table has 26 networks of ten families on CIFAR-100: ResNets [@he2016], ECA-Nets [@wang2020eca], GhostNets
+# [@han2020], ConvNeXts [@liu2022], SegNeXt's MSCAN [@guo2022], MLP-Mixers [@tolstikhin2021], CSPNets [@wang2020csp],
+# ResNeSts [@zhang2020], CoAtNets [@dai2021] and HorNets [@rao2022]. They go from a Ghost-ResNet of 0.15 million
+# parameters to an MLP-Mixer of 59 million. The large networks do not beat the small ones. Many were made for images of
+# 224 pixels: at 32 pixels their stems throw most of the image away. Here each network is built for 32 pixels: stems
+# keep the image's size, Ghost modules have convolutions of 3x3 pixels like those that they replace, and Mixers take
+# patches of 4x4. Each trains with a recipe that suits it. How accurate does each become, what does this cost, and do
+# different networks err on different images?
 #
 # The studies `zoo-eca`, `zoo-ghost` and `zoo-stem` take three families apart. This chapter belongs to all of them and
 # shows what its study has: a part that it has no runs for says so. *Test accuracy* is that of the epoch with the best
@@ -166,11 +168,11 @@ for against, where, rows in compared:
 # ## Which networks err on the same images
 #
 # Two networks of 70 % both err on 9 % of the images by chance, and in fact on more: some images are hard for all. The
-# map shows Cohen's kappa of right and wrong answers, the *error consistency* of Geirhos et al. (2020). It is 0 if the
-# errors are independent given both accuracies, and 1 if they are the same. Pairs of networks share their seed; the
-# diagonal compares a network's own seeds with each other and shows what to expect of one architecture. Two names of one
-# network have 1 if their runs repeat bit by bit; they are in the map, and are no pair in the table and in the means.
-# Networks whose errors differ are worth combining.
+# map shows Cohen's kappa of right and wrong answers, their *error consistency* [@geirhos2020]. It is 0 if the errors
+# are independent given both accuracies, and 1 if they are the same. Pairs of networks share their seed; the diagonal
+# compares a network's own seeds with each other and shows what to expect of one architecture. Two names of one network
+# have 1 if their runs repeat bit by bit; they are in the map, and are no pair in the table and in the means. Networks
+# whose errors differ are worth combining.
 
 # %%
 answered = zoo.first(study, answers(study))

@@ -56,6 +56,10 @@ COLUMNS = {
     "test_accuracy_sd": ("SD", percent),
     "test_macro_f1": ("macro-F1, %", percent),
     "test_macro_f1_sd": ("SD", percent),
+    "keras": ("Keras follows", None),
+    "pytorch": ("PyTorch follows", None),
+    "minutes": ("min a run", "{:.1f}"),
+    "hours": ("h in all", "{:.2f}"),
     "images_per_sec_avg": ("images/s", "{:,.0f}"),
     "images_per_sec_avg_late": ("images/s, late", "{:,.0f}"),
     "speed_ratio": ("speed, AMP / fp32", "{:.2f}"),
@@ -105,7 +109,6 @@ COLUMNS = {
     "sd_images": ("of it: images", percent),
     "sd_training": ("training", percent),
     "pairs": ("pairs", "{:,.0f}"),
-    "hours": ("hours", "{:,.1f}"),
     "pairs_shared": ("pairs, if shared", "{:,.0f}"),
     "hours_shared": ("hours, if shared", "{:,.1f}"),
     "forth": ("forth", points),
@@ -151,7 +154,7 @@ def shared(style: Styler) -> str:
     keys = [key for key in KEYS if key in frame and key not in hidden and frame[key].nunique(dropna=False) == 1]
     if len(frame) < 2 or not keys:
         return ""
-    style.hide(keys, axis="columns")
+    style.hide([*hidden, *keys], axis="columns")  # a call replaces what an earlier one hid
     named = (f"{key.replace('_', ' ')} {frame[key].iloc[0]}" for key in keys)
     return f"All rows: {', '.join(named)}."
 

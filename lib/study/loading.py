@@ -38,8 +38,15 @@ def load_study(name: str) -> Study:
         raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
     margins()  # what the runs will be judged by must be right before they start
     study = _read_study(name)
-    _refuse_contradictions(study, _others(name))
+    _refuse_contradictions(study, (other for other in readable_studies() if other.name != name))
     return study
+
+
+def readable_studies() -> Iterator[Study]:
+    """Yield every study whose file can be read, in the order of their names, without comparing them."""
+    for name in study_names():
+        with suppress(ParameterError):
+            yield _read_study(name)
 
 
 def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
@@ -50,13 +57,6 @@ def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
 
 def _file(name: str) -> Path:
     return paths.STUDIES / f"{name}.yaml"
-
-
-def _others(name: str) -> Iterator[Study]:
-    for other in study_names():
-        if other != name:
-            with suppress(ParameterError):
-                yield _read_study(other)
 
 
 def _read_study(name: str) -> Study:

@@ -38,18 +38,31 @@ end
 
 -- Figures ------------------------------------------------------------------------------------------------------------
 
-local function figure(div)
-  local image = div.content[1].content[1]
+-- In a title block, pandoc puts a picture that stands alone into a figure.
+local function image_in(block)
+  local found
+  block:walk({ Image = function(image) found = image end })
+  return found
+end
+
+local function picture(div)
+  local image = image_in(div.content[1])
   local alt = pandoc.utils.stringify(image.caption)
-  local body
   if typst then
-    local picture = "#image(%s, width: %s, alt: %s)"
-    body = pandoc.RawBlock("typst", picture:format(quoted(image.src), div.attributes.width, quoted(alt)))
-  else
-    image.attributes.width = div.attributes.width
-    body = pandoc.Plain(image)
+    local form = "#image(%s, width: %s, alt: %s)"
+    return pandoc.RawBlock("typst", form:format(quoted(image.src), div.attributes.width, quoted(alt)))
   end
-  return pandoc.Figure({ body }, { caption_of(div) }, pandoc.Attr(div.identifier, { "picture" }))
+  image.attributes.width = div.attributes.width
+  return pandoc.Plain(image)
+end
+
+local function figure(div)
+  return pandoc.Figure({ picture(div) }, { caption_of(div) }, pandoc.Attr(div.identifier, { "picture" }))
+end
+
+-- The first page repeats a figure, which keeps its number.
+local function key_figure(div)
+  return pandoc.Div({ picture(div), div.content[2] }, pandoc.Attr("", { "key" }))
 end
 
 -- Tables -------------------------------------------------------------------------------------------------------------
@@ -171,6 +184,7 @@ local function div(element)
     register(element.identifier)
     return (element.classes:includes("report-figure") and figure or report_table)(element)
   end
+  if element.classes:includes("key-figure") then return key_figure(element) end
   if typst and element.classes:includes("problems") then
     return { pandoc.RawBlock("typst", "#problems["), element, pandoc.RawBlock("typst", "]") }
   end
@@ -178,6 +192,25 @@ end
 
 local function remember(element)
   if element.identifier ~= "" then labels[element.identifier] = labels[element.identifier] or "" end
+end
+
+-- Appendices are lettered: A, A.1, B. Typst counts itself. Unnumbered headings do not count.
+local function letter(document)
+  local counts, lettered = { 0, 0, 0, 0, 0, 0 }, false
+  for place, block in ipairs(document.blocks) do
+    if block.t == "Div" and block.classes:includes("appendices") then
+      lettered = true
+      local restart = pandoc.RawBlock("typst", '#counter(heading).update(0)\n#set heading(numbering: "A.1")')
+      document.blocks[place] = typst and restart or block
+    elseif block.t == "Header" and lettered then
+      counts[block.level] = counts[block.level] + 1
+      for level = block.level + 1, 6 do counts[level] = 0 end
+      local numbers = { string.char(64 + counts[1]) }
+      for level = 2, block.level do numbers[level] = tostring(counts[level]) end
+      block.attributes.number = table.concat(numbers, ".")
+    end
+  end
+  return document
 end
 
 local function link(element)
@@ -217,6 +250,7 @@ end
 return {
   { Meta = function(meta) tables_folder = pandoc.utils.stringify(meta.tables) end },
   { Image = image },
+  { Pandoc = letter },
   { Div = div },
   { Header = remember, Div = remember, Span = remember, CodeBlock = remember },
   { Link = link, Str = text, Math = math, RawInline = raw, RawBlock = raw },
