@@ -67,7 +67,7 @@ aligned = "one cause after another is aligned" if study.causes else aligned
 shared = "shared" if pairing.shared else "native"
 chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {shared}.")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What the two libraries do differently
 #
 # Each row is a switch: natively each framework follows its own convention, and aligned both follow the same one. No
@@ -123,7 +123,7 @@ chapter.table(places, "sources", "Where each difference is written, in the insta
 # accumulates steps, $v \leftarrow m v - \eta g$, $w \leftarrow w + m v - \eta g$, each with the rate of its own step.
 # At a constant rate the two are equal; under a schedule they are not.
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## The ladder
 #
 # Each network is built in both frameworks, with the learners, optimizers and pipelines of the sweep, and compared on
@@ -318,7 +318,7 @@ rates = pd.concat([inputs.learning_rates(cells[dataset], table) for dataset, tab
 caption = "The rate read back from the optimizers; `limit` bounds the distance between measured and expected."
 chapter.table(checked(rates), "learning_rate_checks", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What each difference does by itself
 #
 # Twins again, with one switch left native. Each difference must fail some rung; otherwise it is no difference, or the

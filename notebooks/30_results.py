@@ -50,7 +50,7 @@ chapter.table(shown(counts, counts.columns), "states", f"The states of the study
 missing = f"{absent} of {len(states)} runs have no results yet" if absent else f"All {len(states)} runs have results"
 chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(found) else "**Nothing has been run yet.**")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Where they ran
 #
 # Each run records its versions and hardware; the table counts them by framework. Where an item has more than one value,
@@ -84,7 +84,7 @@ caption = "Mean over the seeds; SD is the standard deviation between them, in po
 if len(found):
     chapter.table(shown(means, columns), "group_means", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Every run
 #
 # *Best epoch* is the one with the highest val accuracy. The speed is that of the *late* epochs, the last half, which

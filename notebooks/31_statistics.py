@@ -123,7 +123,7 @@ for suffix, one, level in levels:
     if head := headline.headline(tables[suffix], found, one, level, speed):
         chapter.markdown(headline.sentence(head, one, level, speed))
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What so few pairs can show
 #
 # The Wilcoxon signed-rank test [@wilcoxon1945] uses only the signs and ranks of the differences. With *n* pairs there
@@ -279,7 +279,7 @@ if any(len(table) for table in open_rows.values()):
     where = f"`params/studies/{study_name}.yaml`"
     chapter.markdown(f"To add seeds, extend `seeds` in {where}, then `make sweep STUDY={study_name}`.")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What the intervals mean
 #
 # The intervals above are for *these* test images and for seeds like those seen. Part of the scatter between seeds is
@@ -310,7 +310,7 @@ for suffix, one, level in levels if right else ():
         low, high = (headline.written(end, "test_accuracy") for end in wide.interval())
         chapter.markdown(f"The mean over {head.groups} groups, for new images: {low} to {high} points (95 % interval).")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What pairing gains
 #
 # The variance of a difference is $\sigma_1^2 + \sigma_2^2 - 2 r \sigma_1 \sigma_2$: if the runs of a pair are
@@ -326,7 +326,7 @@ for suffix, comparison in compared.items() if pairs > 1 else ():
     alike = contrasts.pairing(contrasts.pairs(found, comparison, "test_accuracy"), by)
     chapter.table(shown(alike, list(alike.columns)), f"pairing{suffix}", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## How large are the effects?
 #
 # Cohen's d is a difference in units of scatter. Two versions exist for pairs. $d_z$ divides by the standard deviation

@@ -36,7 +36,7 @@ study = load_study(study_name)
 found, states = results.results(study), results.states(study)
 judged = gates.gates(study, found, results.epochs(study))
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## The gates and their thresholds
 #
 # - **Every epoch logged**: all runs of the study are there, and each log has as many epochs as its settings. The

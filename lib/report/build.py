@@ -35,6 +35,7 @@ _PANDOC = (
     "--toc-depth=2",
     "--metadata-file=title.json",
     f"--lua-filter={TEMPLATES / 'citations.lua'}",
+    f"--lua-filter={TEMPLATES / 'appendix.lua'}",
     f"--lua-filter={TEMPLATES / 'filter.lua'}",
     "--citeproc",  # after the filters, which would take its links for references to figures and tables
     f"--bibliography={TEMPLATES / 'references.bib'}",

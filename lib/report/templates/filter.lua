@@ -194,25 +194,6 @@ local function remember(element)
   if element.identifier ~= "" then labels[element.identifier] = labels[element.identifier] or "" end
 end
 
--- Appendices are lettered: A, A.1, B. Typst counts itself. Unnumbered headings do not count.
-local function letter(document)
-  local counts, lettered = { 0, 0, 0, 0, 0, 0 }, false
-  for place, block in ipairs(document.blocks) do
-    if block.t == "Div" and block.classes:includes("appendices") then
-      lettered = true
-      local restart = pandoc.RawBlock("typst", '#counter(heading).update(0)\n#set heading(numbering: "A.1")')
-      document.blocks[place] = typst and restart or block
-    elseif block.t == "Header" and lettered then
-      counts[block.level] = counts[block.level] + 1
-      for level = block.level + 1, 6 do counts[level] = 0 end
-      local numbers = { string.char(64 + counts[1]) }
-      for level = 2, block.level do numbers[level] = tostring(counts[level]) end
-      block.attributes.number = table.concat(numbers, ".")
-    end
-  end
-  return document
-end
-
 local function link(element)
   local label = element.target:match("^#(.+)")
   if not label then return end
@@ -250,7 +231,6 @@ end
 return {
   { Meta = function(meta) tables_folder = pandoc.utils.stringify(meta.tables) end },
   { Image = image },
-  { Pandoc = letter },
   { Div = div },
   { Header = remember, Div = remember, Span = remember, CodeBlock = remember },
   { Link = link, Str = text, Math = math, RawInline = raw, RawBlock = raw },
