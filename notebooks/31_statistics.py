@@ -168,7 +168,7 @@ if pairs:
 # %%
 for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
     against, level = sides(compared[suffix])
-    what = f"{METRICS[metric].title}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
+    what = f"{METRICS[metric].title.capitalize()}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
     caption = f"{what}: each pair of runs, their mean and its 95 % t interval; the band is the margin."
     alt = words.effects(tables[suffix], metric, compared[suffix])
     drawn = effects.effects(tables[suffix], found, metric, compared[suffix])

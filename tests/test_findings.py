@@ -59,7 +59,7 @@ def test_a_study_that_compares_nothing_has_the_range_of_its_runs():
 def test_speeds_that_cannot_be_relied_on_say_why():
     found = runs(FRAMEWORKS, ("keras", "a", 100.0), ("pytorch", "a", 150.0))
     text = findings.speed(found, FRAMEWORKS, {("digits", "a", "pytorch"): "the runs were made on different machines"})
-    assert text.endswith("Not to be relied on in 1 of 1 groups: the runs were made on different machines.")
+    assert text.endswith("These times cannot be relied on: the runs were made on different machines.")
 
 
 def accuracies(comparison, *values):

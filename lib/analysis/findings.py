@@ -1,6 +1,6 @@
 """What a study found about accuracy and about speed, in a sentence each, for the report's first page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -67,14 +67,12 @@ def speed(results: pd.DataFrame, comparison: Comparison, unreliable: Mapping[tup
     if found.empty:
         return "No pair of runs has finished yet, so no speeds are compared."
     groups = found.groupby([*comparison.group, "level"], sort=False).ngroups
-    doubt = (
-        "" if not unreliable else f" Not to be relied on in {len(unreliable)} of {groups} groups: {_first(unreliable)}."
-    )
-    return _ratios(found, comparison) + doubt
+    return _ratios(found, comparison) + (_doubt(list(unreliable.values()), groups) if unreliable else "")
 
 
-def _first(unreliable: Mapping[tuple[str, ...], str]) -> str:
-    return next(iter(unreliable.values()))
+def _doubt(reasons: Sequence[str], groups: int) -> str:
+    where = f" in {len(reasons)} of {groups} groups" if groups > 1 else ""
+    return f" These times cannot be relied on{where}: {reasons[0]}."
 
 
 def _ratios(found: pd.DataFrame, comparison: Comparison) -> str:

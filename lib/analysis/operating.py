@@ -4,9 +4,12 @@ They are called on generated results, and not rebuilt here. The design is that o
 with five native pairs each. An experiment is one such study with a known truth.
 """
 
-from collections.abc import Iterator, Sequence
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, repeat
 
 import numpy as np
 import pandas as pd
@@ -125,18 +128,24 @@ def _digest() -> str:
 
 
 def simulated(scenarios: Sequence[Scenario], experiments: int) -> pd.DataFrame:
-    """Return the table of `characteristics`, simulated; the same each time."""
+    """Return the table of `characteristics`, simulated; the same each time, by one process a processor."""
     streams = np.random.default_rng(0).spawn(len(scenarios))
-    rows = [row for one in zip(scenarios, streams, strict=True) for row in _rates(*one, experiments)]
+    workers = min(len(os.sched_getaffinity(0)), len(scenarios))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        found = pool.map(_rates, scenarios, streams, repeat(experiments))
+        rows = [row for of_scenario in found for row in of_scenario]
     return pd.DataFrame(rows, columns=["scenario", "kind", "answer", "rate", "error", "n"])
 
 
-def _rates(scenario: Scenario, rng: np.random.Generator, experiments: int) -> Iterator[tuple]:
+def _rates(scenario: Scenario, rng: np.random.Generator, experiments: int) -> list[tuple]:
     found = pd.DataFrame([_experiment(scenario, rng) for _ in range(experiments)])
-    for kind, names in {"wrong": scenario.wrong, "right": scenario.right, "covers": scenario.cover}.items():
-        for name in names:
-            error = found[name].std(ddof=1) / np.sqrt(experiments)
-            yield scenario.title, kind, ANSWERS[name], found[name].mean(), error, experiments
+    errors = found.std(ddof=1) / np.sqrt(experiments)
+    kinds = {"wrong": scenario.wrong, "right": scenario.right, "covers": scenario.cover}
+    return [
+        (scenario.title, kind, ANSWERS[name], found[name].mean(), errors[name], experiments)
+        for kind, names in kinds.items()
+        for name in names
+    ]
 
 
 def _experiment(scenario: Scenario, rng: np.random.Generator) -> dict[str, float]:

@@ -22,14 +22,14 @@ local function divided(blocks)
     if is_marker(block, "detail") then
       moving = true
       if not appendix then
-        local title = chapter.content .. pandoc.Inlines(": details")
+        local title = pandoc.Inlines("Details: ") .. chapter.content
         appendix = pandoc.Blocks({ pandoc.Header(1, title, pandoc.Attr(chapter.identifier .. "-details")) })
         table.insert(appendices, appendix)
-        pointer = pandoc.Para("In the appendix:")
+        pointer = pandoc.Para("In the appendix: ")
         kept:insert(pointer)
+      else
+        pointer.content:extend({ pandoc.Str(","), pandoc.Space() })
       end
-      local separator = #pointer.content > 4 and { pandoc.Str(","), pandoc.Space() } or { pandoc.Space() }
-      pointer.content:extend(separator)
       pointer.content:insert(link_to(blocks[place + 1]))
     else
       (moving and appendix or kept):insert(block)
