@@ -10,10 +10,12 @@ import sys
 
 from lib import processes
 from lib.study.loading import load_study
-from lib.sweep.plan import pending
+from lib.sweep.plan import Choice, pending, states
 
 study = load_study(config["study"])
 rerun = config.get("rerun") or ""
+over = config.get("over", "executed/.over/by-hand")
+at_once = config.get("at_once", 1)
 
 
 # Without this, Snakemake waits for the running jobs, which may take hours.
@@ -23,15 +25,15 @@ onstart:
 
 rule all:
     input:
-        [f"executed/.over/{cell.name}" for cell, _ in pending(study, rerun)],
+        [f"{over}/{cell.name}" for cell, _ in pending(states(study.cells), Choice(rerun))],
 
 
-# A run takes the whole machine: of two trainings at once, each would falsify the other's times.
+# A run takes a slot of its machine, and waits for one: of two trainings in one slot, each would falsify the other's
+# times. `at_once` is the number of slots; 0 on a cluster, whose scheduler divides the machines.
 rule train:
     output:
-        touch("executed/.over/{run}"),
+        touch(over + "/{run}"),
     params:
-        command=processes.bound([sys.executable, "-m", "lib.sweep.cell", study.name]),
-    threads: workflow.cores
+        command=processes.bound([sys.executable, "-m", "lib.sweep.cell", study.name, f"--at-once={at_once}"]),
     shell:
         "exec {params.command:q} {wildcards.run} --rerun={rerun:q}"

@@ -26,6 +26,8 @@ from lib.analysis import gates, results
 from lib.report.chapter import Chapter
 from lib.report.tables import shown
 from lib.runs.records import read_record
+from lib.runs.state import WITH_RESULTS
+from lib.runs.status import FAILURES
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -89,13 +91,13 @@ if missing:
 
 # %%
 failed, still_open = (", ".join(judged.gate[judged.verdict == verdict]) for verdict in ("FAILED", "open"))
-broken = failures.state.isin(["done", "other code", "failed"]).any()
+broken = failures.state.isin([*WITH_RESULTS, *FAILURES]).any()
 answers = {"No": broken, "Not yet": bool(failed) or found.empty, "Yes, as far as can be judged": bool(still_open)}
 answer = next((answer for answer, holds in answers.items() if holds), "Yes")
 
 # %%
 sentences = [f"**{answer}.** {(judged.verdict == 'pass').sum()} of {len(judged)} gates pass ([Table](#tbl-gates))."]
-sentences += [f"{states.state.isin(['done', 'other code']).sum()} of {len(states)} runs have results."]
+sentences += [f"{states.state.isin(WITH_RESULTS).sum()} of {len(states)} runs have results."]
 sentences += [f"Failed: {failed}."] if failed else []
 sentences += [f"Open, with nothing to compare: {still_open}."] if still_open else []
 chapter.markdown(" ".join(sentences))

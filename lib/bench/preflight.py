@@ -22,6 +22,7 @@ from lib.errors import DataError, ParameterError, one_line
 from lib.pytorch.learner import PyTorchLearner, make_deterministic
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import optimizer
+from lib.runs import estimates
 from lib.runs.digests import code, digest_of
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
@@ -40,6 +41,8 @@ CPU_FLOPS = 5e9
 def estimate(study: Study) -> pd.DataFrame:
     """Return the cost of a study on this machine, one row per dataset, model, recipe and number of epochs.
 
+    The estimated seconds of each run are kept, for the plan of a sweep.
+
     Returns:
         `dataset`, `model`, `recipe`, `epochs`, `runs`, `ms` of an update, `hours_per_run`, `hours`, and `gib` of the
         finished runs. Where arms differ in cost, a row has their means and sums.
@@ -48,13 +51,15 @@ def estimate(study: Study) -> pd.DataFrame:
         ParameterError: a micro-batch does not fit into the GPU's memory.
     """
     times = image_seconds(study.cells)
-    rows = []
+    rows, kept = [], {}
     for cell in study.cells:
         image = times[_key(cell)]
         step = image * cell.settings.batch_size
         hours = seconds(cell, step, image / TRAINING_PASSES) / 3600
+        kept[cell.name] = 3600 * hours
         recipe = study.recipe(find(cell.model)) or "none"
         rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, 1000 * step, hours, run_gib(cell)))
+    estimates.write(kept)
     by = ["dataset", "model", "recipe", "epochs"]
     return (
         pd.DataFrame(rows, columns=[*by, "ms", "hours", "gib"])

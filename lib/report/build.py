@@ -97,7 +97,7 @@ def title_block(study: Study) -> dict[str, str]:
 
 
 def _problems(states: dict[str, State], absent: int) -> str:
-    """Return a box with the runs without results and those made by other code, by reason; empty without such runs."""
+    """Return a box with the runs without results and those of other code, accepted or not, by reason; or nothing."""
     groups = defaultdict(list)
     for name, found in states.items():
         if found.kind != Kind.DONE:

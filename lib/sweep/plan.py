@@ -1,42 +1,78 @@
 """The runs of a study that are pending, why, and how long they will take."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from statistics import mean
+from typing import NamedTuple
 
 from lib.clock import duration
-from lib.runs import records
-from lib.runs.state import WITH_RESULTS, Kind, State, state
+from lib.runs import estimates, records
+from lib.runs.state import WITH_RESULTS, State, state
+from lib.runs.status import Kind, given_up
 from lib.study.cells import AXES, Cell
 from lib.study.study import Study
 
 
-def states(study: Study) -> list[tuple[Cell, State]]:
-    """Return the state of each run of a study."""
-    return [(cell, state(cell)) for cell in study.cells]
+class Choice(NamedTuple):
+    """What a sweep runs again: runs made by other code, if `rerun` is "code", and with `retry` those given up."""
+
+    rerun: str = ""
+    retry: bool = False
 
 
-def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
-    """Return the cells that a sweep would run, with the reason; `rerun="code"` adds those made by other code."""
+NOTHING_AGAIN = Choice()
+
+
+def states(cells: Iterable[Cell]) -> list[tuple[Cell, State]]:
+    """Return the state of each run."""
+    return [(cell, state(cell)) for cell in cells]
+
+
+def pending(found: Iterable[tuple[Cell, State]], choice: Choice = NOTHING_AGAIN) -> list[tuple[Cell, State]]:
+    """Return the runs, of these with their states, that a sweep would make."""
     keep = {*WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
-    if rerun == "code":
+    if choice.rerun == "code":
         keep.remove(Kind.OTHER_CODE)
-    return [(cell, found) for cell, found in states(study) if found.kind not in keep]
+    left = [(cell, one) for cell, one in found if one.kind not in keep]
+    return [(cell, one) for cell, one in left if choice.retry or not given_up(cell)]
 
 
-def time_left(study: Study, cells: list[Cell]) -> str:
+class Times(NamedTuple):
+    """How long runs take: the seconds of those for which it is known, by name, and how many of these are estimates."""
+
+    seconds: dict[str, float]
+    runs: int
+    estimated: int
+
+    def __str__(self) -> str:
+        """Return the sum in words, with the number of runs that are estimated, or not known at all."""
+        if not self.seconds:
+            return "how long is not known before a first record"
+        unknown = self.runs - len(self.seconds)
+        more = f", {self.estimated} of the runs by timed steps alone" if self.estimated else ""
+        more += f", and {unknown} runs of a kind that has no record yet" if unknown else ""
+        return f"about {duration(sum(self.seconds.values()))}{more}"
+
+
+def times(study: Study, cells: list[Cell]) -> Times:
     """Estimate how long the cells take one after another, from the study's results of the same kind.
 
-    Runs are of one kind if they differ only in the seed.
+    Runs are of one kind if they differ only in the seed. A kind without a result takes what the pre-flight estimated,
+    times the ratio of results to estimates of the same framework, or else of all.
     """
-    seconds = defaultdict(list)
-    for cell, record in {entry.cell: record for entry, record in records.finished(study)}.items():
-        seconds[_kind(cell)].append(record.seconds)
-    known = [mean(seconds[_kind(cell)]) for cell in cells if _kind(cell) in seconds]
-    unknown = len(cells) - len(known)
-    if not known:
-        return "how long is not known before a first record"
-    more = f", and {unknown} runs of a kind that has no record yet" if unknown else ""
-    return f"about {duration(sum(known))}{more}"
+    kinds, guesses, ratios = defaultdict(list), estimates.read(), defaultdict(list)
+    for cell, record in {entry.cell: record for entry, record in records.finished(study)}.items() if cells else ():
+        kinds[_kind(cell)].append(record.seconds)
+        if guess := guesses.get(cell.name):
+            for group in (cell.framework, "all"):
+                ratios[group].append(record.seconds / guess)
+    measured = {cell.name: mean(kinds[_kind(cell)]) for cell in cells if _kind(cell) in kinds}
+    estimated = {
+        cell.name: guesses[cell.name] * mean(ratios.get(cell.framework) or ratios.get("all") or [1.0])
+        for cell in cells
+        if cell.name not in measured and cell.name in guesses
+    }
+    return Times(measured | estimated, len(cells), len(estimated))
 
 
 def _kind(cell: Cell) -> tuple[str | None, ...]:

@@ -6,9 +6,10 @@ from lib import files, paths
 from lib.errors import ChapterError
 from lib.report import freshness
 from lib.report.build import build, title_block
-from lib.runs import records, state
+from lib.runs import records, status
 from lib.runs.digests import code_digest, inputs_digest
 from lib.runs.records import Record
+from lib.runs.status import Kind
 
 from .conftest import chapter_of
 
@@ -102,7 +103,7 @@ def test_a_whole_study_has_no_box_and_the_date_of_its_newest_run(finished):
 def test_a_failed_run_and_one_made_by_other_code_are_named_with_their_reasons(finished):
     failed, other = finished.cells[:2]
     (records.folder(failed) / "record.json").unlink()
-    state.write_status(failed, "failed", "the loss is [nan]\nat step 7")
+    status.write(failed, Kind.FAILED, "the loss is [nan]\nat step 7")
     finish(other, "2026-02-01T10:00:00+00:00", code="another")
     block = title_block(finished)
     box = block["problems"]

@@ -7,8 +7,8 @@ from lib import files, imports, paths
 from lib.errors import ChapterError
 from lib.report import __main__ as command
 from lib.report import freshness
-from lib.runs import records
-from lib.runs import state as runs
+from lib.runs import records, status
+from lib.runs.status import Kind
 from tests.report.test_build import finish
 
 
@@ -43,7 +43,7 @@ def test_a_chapter_is_executed_once(study, executed):
 
 def test_a_new_result_concerns_the_chapters_that_read_results(study, executed):
     refresh(study)
-    runs.write_status(study.cells[0], "failed", "no")
+    status.write(study.cells[0], Kind.FAILED, "no")
     assert refresh(study) == ["30_results"]
 
 
@@ -81,7 +81,7 @@ def test_a_lost_notebook_or_a_damaged_stamp_makes_a_chapter_stale(study, execute
 
 def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
     refresh(study)
-    runs.write_status(study.cells[0], "failed", "no")
+    status.write(study.cells[0], Kind.FAILED, "no")
 
     def fail(source, target, parameters):
         raise ChapterError("no")

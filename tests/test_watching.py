@@ -1,0 +1,129 @@
+"""What a sweep says about itself: states with progress, the time left, JSON, and a choice of runs."""
+
+import json
+
+import pytest
+
+from lib import files, paths
+from lib.errors import ParameterError
+from lib.runs import live, state, status
+from lib.runs.live import Live
+from lib.runs.status import Kind
+from lib.study.loading import load_study
+from lib.sweep import __main__ as command
+from lib.sweep import showing
+from lib.sweep.selection import selected
+from lib.sweep.watching import Watch
+from tests.invented import finish
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    """The quick start: three runs in each framework, in a folder of its own."""
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    files.write_sealed(tmp_path / "digits.json", {"digest": "content"})
+    return load_study("quickstart")
+
+
+@pytest.fixture
+def view(study):
+    """One run is done, one at work, one failed, three wait."""
+    done, failed, running = study.cells[:3]
+    finish(done, working_seconds=100.0)
+    status.write(failed, Kind.RUNNING)
+    status.console(failed).write_text("the last line\n")
+    status.write(failed, Kind.OUT_OF_MEMORY, "too large")
+    with state.claimed(running):
+        status.write(running, Kind.RUNNING)
+        now = Live(epoch=2, epochs=8, step=3, steps=9, images_per_second=1234.5, seconds_left=80.0)
+        files.write_text(live.path(running), now.model_dump_json())
+        yield Watch(study, list(study.cells)).look()
+
+
+def test_the_status_says_how_far_a_run_is_why_one_failed_and_where_the_rest_is(study, view):
+    lines = showing.text(view).splitlines()
+    done, failed = study.cells[:2]
+    assert lines[0].split()[:2] == [done.name, "done"]
+    assert lines[1].endswith(f"out of memory  too large (executed/{failed.name}/console.log)")
+    assert lines[2].endswith("running        epoch 2 of 8 done, step 3 of 9, 1,234 images/s, 1 min 20 s left")
+    assert lines[-2] == "1 done, 1 out of memory, 1 running, 3 missing"
+    keras = [cell for cell in study.cells if cell.framework == done.framework]
+    waiting = [row.cell for row in view.rows if row.state.kind in (Kind.MISSING, Kind.OUT_OF_MEMORY)]
+    seconds = 80 + 100 * len([cell for cell in waiting if cell in keras])
+    assert view.seconds == pytest.approx(seconds)
+    assert lines[-1].startswith("1 of 6 done, 1 running, 1 failed, about ")
+    assert lines[-1].endswith(f"{len([cell for cell in waiting if cell not in keras])} runs of unknown length")
+
+
+def test_the_status_for_scripts_is_json(study, view):
+    content = json.loads(showing.as_json(view))
+    assert content["counts"] == {"done": 1, "out of memory": 1, "running": 1, "missing": 3}
+    assert content["runs"][1]["last_lines"] == ["the last line"]
+    assert content["runs"][1]["log"].endswith(f"{study.cells[1].name}/console.log")
+    assert content["runs"][2]["live"]["epoch"] == 2
+    assert content["runs"][3]["log"] is None
+
+
+def test_a_small_terminal_shows_what_runs_and_what_failed_first(view):
+    from rich.console import Console
+
+    console = Console(width=100, height=6, force_terminal=False, record=True)
+    console.print(showing._screen(view, console.height))
+    lines = console.export_text().splitlines()
+    assert "running" in lines[0]
+    assert "out of memory" in lines[1]
+    assert lines[2].startswith("and 4 more, missing and so on")
+    assert lines[3].startswith("1 of 6 done")
+
+
+def test_a_run_that_is_done_is_read_once(study, view, monkeypatch):
+    watch = Watch(study, list(study.cells))
+    watch.look()
+    read = []
+    monkeypatch.setattr("lib.sweep.watching.state", lambda cell: read.append(cell) or state.state(cell))
+    watch.look()
+    assert study.cells[0] not in read
+    assert len(read) == len(study.cells) - 1
+
+
+@pytest.mark.parametrize(
+    ("only", "number"), [("", 6), ("framework=keras", 3), ("framework=keras seed=42", 1), ("seed=42,123", 4)]
+)
+def test_a_part_of_a_study_is_chosen_by_its_axes(study, only, number):
+    cells = selected(study, only)
+    assert len(cells) == number
+    assert [cell for cell in study.cells if cell in cells] == cells
+
+
+def test_an_arm_is_chosen_by_its_name_in_the_study_also_where_its_runs_are_shared():
+    study = load_study("attribution-quick")
+    assert {entry.arm for entry in study.entries} > {"native"}
+    for arm in study.levels("arm"):
+        assert set(selected(study, f"arm={arm}")) == {entry.cell for entry in study.entries if entry.arm == arm}
+
+
+@pytest.mark.parametrize(
+    ("only", "problem"),
+    [
+        ("framwork=keras", "no axis in 'framwork=keras'; write axis=level with one of: framework, dataset, "),
+        ("keras", "no axis in 'keras'"),
+        ("seed=1", "quickstart has no seed '1'; choose from: 42, "),
+        ("framework=keras,jax", "quickstart has no framework 'jax'; choose from: keras, pytorch"),
+    ],
+)
+def test_a_wrong_choice_is_answered_with_the_choices(study, only, problem):
+    with pytest.raises(ParameterError, match=f"^ONLY: {problem}"):
+        selected(study, only)
+
+
+def test_an_unknown_option_is_refused(study, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["sweep", "status", "quickstart", "--jsn"])
+    with pytest.raises(SystemExit, match="status has no option --jsn"):
+        command.main()
+
+
+def test_the_plan_of_a_part_counts_that_part(study, view, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["sweep", "plan", "quickstart", "--only", "framework=pytorch"])
+    command.main()
+    assert capsys.readouterr().out.startswith("quickstart: 3 runs (")
