@@ -138,7 +138,7 @@ def test_two_sweeps_of_one_study_train_each_run_once(tiny_study, jobs, monkeypat
     for _ in range(2):
         sweeps.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
         time.sleep(1)
-    printed = [sweep.communicate(timeout=500)[0] for sweep in sweeps]
+    printed = [sweep.communicate(timeout=1200)[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0, 0], printed
     for cell in study.cells:
         assert state.state(cell).kind == Kind.DONE
