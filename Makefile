@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data models parity plan cost sweep status accept tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan cost sweep status accept prune tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ status: env ## show the state of each run, and how far it is: STUDY=stage1 [ONLY
 
 accept: env ## declare runs made by other code equivalent, which the report then says: STUDY=stage1 [ONLY="model=resnet20"] REASON="why"
 	@$(RUN) -m lib.sweep accept $(STUDY) --only "$(ONLY)" --reason "$(REASON)"
+
+prune: env ## list what no run needs: runs that no study names, unfinished trainings of done runs [YES=1 removes it]
+	@$(RUN) -m lib.sweep.pruning $(if $(YES),--yes)
 
 tensorboard: env ## show the event files of a study's runs in a browser: STUDY=stage1 [OPTIONS="--port 6007"]
 	@exec $(RUN) -m lib.sweep.tensorboard $(STUDY) $(OPTIONS)

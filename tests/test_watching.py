@@ -1,17 +1,19 @@
 """What a sweep says about itself: states with progress, the time left, JSON, and a choice of runs."""
 
+import itertools
 import json
+import subprocess
 
 import pytest
 
 from lib import files, paths
 from lib.errors import ParameterError
-from lib.runs import live, state, status
+from lib.runs import live, records, state, status
 from lib.runs.live import Live
 from lib.runs.status import Kind
 from lib.study.loading import load_study
 from lib.sweep import __main__ as command
-from lib.sweep import showing
+from lib.sweep import pruning, running, showing
 from lib.sweep.selection import selected
 from lib.sweep.watching import Watch
 from tests.invented import finish
@@ -127,3 +129,61 @@ def test_the_plan_of_a_part_counts_that_part(study, view, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["sweep", "plan", "quickstart", "--only", "framework=pytorch"])
     command.main()
     assert capsys.readouterr().out.startswith("quickstart: 3 runs (")
+
+
+class Ending:
+    """A Snakemake that waits so often, and then ends."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    def wait(self, seconds):
+        self.looks -= 1
+        if self.looks < 0:
+            return 1
+        raise subprocess.TimeoutExpired("snakemake", seconds)
+
+
+def test_a_sweep_says_what_changed_and_calls_a_command_where_nothing_goes_on(study, view, monkeypatch, capfd):
+    clock = itertools.count(0, 1000)
+    monkeypatch.setattr(running.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(running, "_SPEAK_SECONDS", 1e9)
+    monkeypatch.setenv("ON_END", 'echo "$SWEEP_STUDY $SWEEP_OUTCOME: $SWEEP_LINE"; exit 3')
+    assert running._report("quickstart", Watch(study, list(study.cells)), Ending(looks=20)) == 1
+    lines = capfd.readouterr().out.splitlines()
+    line = "1 of 6 done, 1 running, 1 failed, about "
+    assert lines[0].startswith(f"quickstart: {line}")
+    assert lines[1] == "quickstart: no run has gone on for 1 h 0 min"
+    assert sorted(lines[2:])[0].startswith("ON_END: exit code 3: echo ")
+    assert sorted(lines[2:])[1].startswith(f"quickstart stalled: {line}")
+    assert len(lines) == 4
+
+
+def test_pruning_lists_and_removes_what_no_run_needs_and_no_more(study, view, monkeypatch, capsys):
+    done, failed, at_work = study.cells[:3]
+    unnamed, other = paths.EXECUTED / "of_no_study", paths.EXECUTED / ".parity"
+    for path in (live.path(done), live.path(failed), unnamed / "record.json", other / "result.json"):
+        files.write_text(path, "content")
+    for cell in (done, at_work):
+        (records.folder(cell) / ".best.pt").touch()
+    monkeypatch.setattr("lib.paths.ROOT", paths.EXECUTED.parent)
+    monkeypatch.setattr("sys.argv", ["pruning"])
+    pruning.main()
+    found = {line.split()[0].removeprefix("executed/") for line in capsys.readouterr().out.splitlines()[:-1]}
+    assert found == {"of_no_study", f"{done.name}/last", f"{done.name}/.best.pt"}
+    monkeypatch.setattr("sys.argv", ["pruning", "--yes"])
+    pruning.main()
+    assert not unnamed.exists()
+    assert not live.path(done).parent.exists()
+    assert live.path(failed).exists()
+    assert other.exists()
+    assert (records.folder(at_work) / ".best.pt").exists()
+    assert state.state(done).kind == Kind.DONE
+    pruning.main()
+    assert capsys.readouterr().out.endswith("0 items, 0.0 MiB removed\n")
+
+
+def test_nothing_is_pruned_while_a_study_cannot_be_read(study, monkeypatch):
+    monkeypatch.setattr("lib.study.loading.study_names", lambda: ["quickstart", "of-tomorrow"])
+    with pytest.raises(ParameterError, match="of-tomorrow"):
+        pruning.leftovers()

@@ -34,9 +34,20 @@ def load_study(name: str) -> Study:
     """
     if name not in study_names():
         raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
-    study = _read_study(name)
-    _refuse_contradictions(study, _others(name))
+    train = read_yaml(paths.PARAMS / "train.yaml")
+    study = _read_study(name, train)
+    _refuse_contradictions(study, _others(name, train))
     return study
+
+
+def every_study() -> list[Study]:
+    """Load all studies, each by itself.
+
+    Raises:
+        ParameterError: one of them cannot be read.
+    """
+    train = read_yaml(paths.PARAMS / "train.yaml")
+    return [_read_study(name, train) for name in study_names()]
 
 
 def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
@@ -49,18 +60,18 @@ def _file(name: str) -> Path:
     return paths.STUDIES / f"{name}.yaml"
 
 
-def _others(name: str) -> Iterator[Study]:
+def _others(name: str, train: dict[str, Any]) -> Iterator[Study]:
     for other in study_names():
         if other != name:
             with suppress(ParameterError):
-                yield _read_study(other)
+                yield _read_study(other, train)
 
 
-def _read_study(name: str) -> Study:
+def _read_study(name: str, train: dict[str, Any]) -> Study:
     file = _file(name)
     matrix = validated(Matrix, read_yaml(file), file)
     stated = {field: getattr(matrix, field) for field in Matrix.model_fields}
-    return Study(name=name, entries=tuple(_entries(matrix, file)), **stated)
+    return Study(name=name, entries=tuple(_entries(matrix, file, train)), **stated)
 
 
 def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, model: Model, arm: str) -> list[Layer]:
@@ -68,10 +79,9 @@ def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, mod
     return [*below, Layer("study", file, matrix.settings), Layer(f"arm {arm}", file, matrix.departures[arm])]
 
 
-def _entries(matrix: Matrix, file: Path) -> Iterator[Entry]:
+def _entries(matrix: Matrix, file: Path, train: dict[str, Any]) -> Iterator[Entry]:
     """Yield the entries: datasets, models, precisions, seeds, arms, and innermost the frameworks of a pair."""
     _refuse_impossible(matrix, file)
-    train = read_yaml(paths.PARAMS / "train.yaml")
     resolved = {
         (dataset, name, arm): resolve(_layers(matrix, file, train, dataset, find(name), arm), find(name))
         for dataset, name, arm in product(matrix.datasets, matrix.models, matrix.departures)

@@ -234,9 +234,8 @@ WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "tracking", "max_hours"})
 class Settings(Strict):
     """The settings of one cell.
 
-    With `compile`, the network is compiled by `torch.compile`, or trained as it is where that does not work. A run on
-    several `devices` trains an equal part of each micro-batch on every one of them: GPUs, or processes without a GPU.
-    A sweep ends a run that takes longer than `max_hours`, all its attempts together.
+    With `compile`, `torch.compile` compiles the network, if it can. Each of several `devices` (GPUs, processes)
+    trains an equal part of a micro-batch. A sweep ends a run whose attempts together take longer than `max_hours`.
     """
 
     pytorch_only: ClassVar = frozenset({"compile"})

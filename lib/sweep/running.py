@@ -1,5 +1,6 @@
 """Run the pending cells of a study through Snakemake."""
 
+import math
 import os
 import platform
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib import files, paths, processes
+from lib.clock import duration
 from lib.doctor import examination
 from lib.errors import DataError, UserError
 from lib.runs import tracking
@@ -23,6 +25,7 @@ from lib.runs.status import Kind
 from lib.study.cells import Cell
 from lib.study.study import Study
 from lib.sweep import slots
+from lib.sweep.notifying import notify
 from lib.sweep.plan import Choice, pending, states
 from lib.sweep.watching import Watch
 
@@ -31,6 +34,9 @@ _LOOK_SECONDS = 10
 
 _SPEAK_SECONDS = 600
 """The longest time without a line about the sweep."""
+
+_STALL_SECONDS = 3600
+"""The time after which a sweep whose runs do not go on has stalled."""
 
 
 class Manner(NamedTuple):
@@ -84,7 +90,7 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
 
 
 def _snakemake(study: Study, cells: list[Cell], manner: Manner, options: list[str], at_once: int) -> None:
-    """Run Snakemake in a process group that ends with this call; `at_once` is 0 on a cluster."""
+    """Run Snakemake in a process group that ends with this call, and call `ON_END`; `at_once` is 0 on a cluster."""
     with _outputs() as over:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
         command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", f"rerun={manner.choice.rerun}"]
@@ -94,23 +100,33 @@ def _snakemake(study: Study, cells: list[Cell], manner: Manner, options: list[st
         command += ["--", *(str((over / cell.name).relative_to(paths.ROOT)) for cell in cells)]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         snakemake = subprocess.Popen(processes.bound(command), env=environment, start_new_session=True)
+        watch, outcome = Watch(study, cells), "interrupted"
         try:
-            _report(study, cells, snakemake)
+            outcome = "unfinished" if _report(study.name, watch, snakemake) else "done"
         finally:
             processes.end_group(snakemake)
+            notify(study.name, outcome, watch.look())
 
 
-def _report(study: Study, cells: list[Cell], snakemake: subprocess.Popen) -> None:
-    """Print one line about the sweep whenever a run began or ended, and every ten minutes, until Snakemake ends."""
-    watch, said, spoke = Watch(study, cells), None, 0.0
+def _report(name: str, watch: Watch, snakemake: subprocess.Popen) -> int:
+    """Print one line about the sweep whenever a run began or ended, and every ten minutes, until Snakemake ends.
+
+    `ON_END` is called where no run of the sweep has gone on for an hour. The exit code is returned.
+    """
+    counts, seen, spoke, moved = None, None, 0.0, 0.0
     while True:
         with suppress(subprocess.TimeoutExpired):
-            snakemake.wait(_LOOK_SECONDS)
-            return
-        view = watch.look()
-        if view.counts != said or time.monotonic() - spoke > _SPEAK_SECONDS:
-            said, spoke = view.counts, time.monotonic()
-            print(f"{study.name}: {view.line}", flush=True)
+            return snakemake.wait(_LOOK_SECONDS)
+        view, instant = watch.look(), time.monotonic()
+        if view.counts != counts or instant - spoke > _SPEAK_SECONDS:
+            counts, spoke = view.counts, instant
+            print(f"{name}: {view.line}", flush=True)
+        if view.places != seen:
+            seen, moved = view.places, instant
+        elif instant - moved > _STALL_SECONDS:
+            moved = math.inf  # told once, until a run goes on
+            print(f"{name}: no run has gone on for {duration(_STALL_SECONDS)}", flush=True)
+            notify(name, "stalled", view)
 
 
 @contextmanager

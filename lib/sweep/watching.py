@@ -62,6 +62,11 @@ class View(NamedTuple):
         return dict(Counter(row.state.kind for row in self.rows))
 
     @property
+    def places(self) -> list[tuple[Kind, Live | None]]:
+        """The kind of each run, and how far it is: what changes while a sweep goes on."""
+        return [(row.state.kind, row.live) for row in self.rows]
+
+    @property
     def seconds(self) -> float:
         """The seconds until the sweep's end, at as many runs at a time as there are now."""
         running = [row.live.seconds_left for row in self.rows if row.live]
