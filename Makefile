@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data models parity plan cost sweep status accept prune tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan settings cost sweep status accept prune tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,8 +74,11 @@ models: env ## list the models with their sizes, and check that each builds and 
 SOME = --only "$(ONLY)" --rerun "$(RERUN)" $(if $(RETRY_FAILED),--retry-failed)
 
 plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [ONLY="framework=keras seed=42"] [RERUN=code] [RETRY_FAILED=1], or the resolved settings: OPTIONS=--settings
-	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY))
+	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY) $(SOME))
 	@$(RUN) -m lib.sweep plan $(STUDY) $(SOME) $(OPTIONS)
+
+settings: env ## list every setting with its choices and its default
+	@$(RUN) -m lib.study.listing
 
 cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)

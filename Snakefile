@@ -9,8 +9,8 @@
 import sys
 
 from lib import processes
+from lib.runs.state import Choice, pending, states
 from lib.study.loading import load_study
-from lib.sweep.plan import Choice, pending, states
 
 study = load_study(config["study"])
 rerun = config.get("rerun") or ""

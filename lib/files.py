@@ -61,6 +61,21 @@ def held(path: Path, refusal: Exception, seconds: float = 0, mode: int = 0o644) 
         lock.release()
 
 
+@contextmanager
+def shared(path: Path, refusal: Exception) -> Iterator[None]:
+    """Share a lock file with other processes during the block, or raise `refusal` where one holds it alone, as `held`.
+
+    The operating system releases it when the process ends, even if it is killed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refusal from None
+        yield
+
+
 def is_held(path: Path) -> bool:
     """Return whether a process holds a lock file, which has to be readable and not writable."""
     try:

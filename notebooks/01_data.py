@@ -91,7 +91,8 @@ chapter.table(statistics, "statistics", "Mean and standard deviation of the trai
 # ## Checks
 #
 # All arrays are read again. A failed check means that a file has changed since the preparation, except for the last
-# one, "official images", which fails for a part of a dataset and for a re-split one.
+# one, "official image counts", which fails for a part of a dataset and for a re-split one. It compares numbers of
+# images only: that they are the official ones is known only where [Table](#tbl-data) says "official checksum".
 
 # %%
 tables = {store.dataset: checks(store) for store in stores}

@@ -36,6 +36,7 @@ from lib.figures.training import curves
 from lib.pytorch.learner import PyTorchLearner
 from lib.study.loading import load_study
 from lib.training import protocol as training
+from lib.training.learner import evaluation_images
 
 # %% [markdown]
 # ## The cell
@@ -51,11 +52,14 @@ display(settings_table(cell))
 # %% [markdown]
 # ## The data
 #
-# The store's arrays are memory-mapped. Its splits and statistics are checked when it is opened.
+# The store's arrays are memory-mapped. Its splits and statistics are checked when it is opened. `limits` may leave out
+# a part of a split.
 
 # %%
 store = open_store(cell.dataset)
-print(f"{len(store.train_indices):,} train, {len(store.val_indices):,} val and {len(store.test_labels):,} test images")
+most = dict.fromkeys(("val", "test"), evaluation_images(cell.settings))
+used = {"train": cell.settings.limits.train_samples} | most
+print(", ".join(f"{len(store.split(name, limit).indices):,} {name}" for name, limit in used.items()), "images used")
 
 # %% [markdown]
 # ## The learner

@@ -16,7 +16,7 @@
 #
 # Every run of the study writes a record and a log with a line for each epoch. This chapter reads these two, and nothing
 # else. It shows which runs are finished and which are missing, the machines and versions that they were made with, and
-# the result of each. The next chapter asks whether the differences are significant.
+# the result of each. Whether the differences are significant is a question for the chapter `31_statistics`.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -118,11 +118,11 @@ else:
 # ## What was found
 
 # %%
-judged = gates.gates(study, found, results.epochs(study))
-chapter.markdown(
-    f"{len(states) - absent} of {len(states)} runs have results. {judged.passed.sum()} of the {len(judged)} gates "
-    f"pass{' ([Table](#tbl-gates))' if '35_gates' in study.chapters else ''}."
-)
+chapter.markdown(f"{len(states) - absent} of {len(states)} runs have results.")
+if study.gates or "35_gates" in study.chapters:
+    judged = gates.gates(study, found, results.epochs(study))
+    where = " ([Table](#tbl-gates))" if "35_gates" in study.chapters else ""
+    chapter.markdown(f"{judged.passed.sum()} of the {len(judged)} gates pass{where}.")
 
 # %%
 for level, runs in found.groupby(study.main.axis, sort=False):

@@ -19,9 +19,9 @@
 # higher *train* error than one of 20. This is no overfitting; they called it degradation. With shortcuts around every
 # two layers it vanished. This chapter repeats the experiment and asks whether these runs show it.
 #
-# The networks differ in depth and in shortcuts alone. Runs are compared seed by seed. *Train error* is that of the last
-# epoch: the mean over its steps on augmented images. *Test error* is that of the epoch with the best val accuracy. No
-# choice uses a test image.
+# A comparison answers the question if its networks differ in depth alone. Runs are compared seed by seed. *Train error*
+# is that of the last epoch: the mean over its steps on augmented images. *Test error* is that of the epoch with the
+# best val accuracy. No choice uses a test image.
 
 # %% tags=["parameters"]
 study_name = "degradation-quick"
@@ -67,12 +67,13 @@ for keys, runs in logs.groupby(group, sort=False) if "test_accuracy" in logs els
 # ## The claim
 #
 # Depth *degrades* a network if the deeper one's train accuracy is lower by the corrected test, and *does not degrade*
-# it if it is higher, or equivalent within half a point. Otherwise the runs leave the claim *undecided*.
+# it if it is higher, or equivalent within half a point. Otherwise the runs leave the claim *undecided*. A comparison
+# with a network of equal, greater or unknown depth has no verdict.
 
 # %%
 compared = degradation.comparisons(study, found)
 columns = [*group, "level", "against", "metric", "n", "delta", "ci_low", "ci_high", "holm_p", "judgement", "verdict"]
-caption = "The deeper network minus the shallower one, in points of accuracy, with the 95 % t interval over the seeds."
+caption = "A network minus the one it is compared against, points of accuracy, with the 95 % t interval over the seeds."
 if len(found):
     chapter.table(shown(compared, columns), "degradation", caption)
 
@@ -80,8 +81,8 @@ if len(found):
 # ## Beside the published numbers
 #
 # The paper trained for 64,000 iterations of 128 images and tabulates its residual networks only. The reimplementation
-# has all four networks, one run each. The numbers of these runs are beside them for orientation; they can be compared
-# only if the study trains as long and on as many images.
+# has plain and residual networks of 20 and 56 layers, one run each. The numbers of these runs are beside them for
+# orientation; they can be compared only if the study trains as long and on as many images.
 
 # %%
 summary = degradation.summary(study, found)
@@ -96,19 +97,21 @@ if len(found):
 # ## What choosing the epoch on test would add
 #
 # Many published numbers are those of the epoch with the highest *test* accuracy. The highest of many noisy values is
-# too high on average. The table shows, for the same runs, the epoch that val chose and the epoch that test would have
-# chosen.
+# too high on average. For runs that record the test accuracy of every epoch, the table shows the epoch that val chose
+# and the epoch that test would have chosen.
 
 # %%
 flattered = selection(logs, found, study.main)
 caption = "Test accuracy of the epoch chosen on val and of the best on test; their difference in points, 95 % interval."
 if len(flattered):
     chapter.table(shown(flattered, list(flattered.columns)), "selection", caption)
+else:
+    chapter.markdown("No finished run has the test accuracy of every epoch.")
 
 # %% [markdown]
 # ## The mechanism
 #
-# Does the signal fade or grow on its way through 56 layers? For a fixed set of val images, the figure gives the root
+# Does the signal fade or grow on its way through the layers? For a fixed set of val images, the figure gives the root
 # mean square of every activation, and of the loss's gradient with respect to it. The paper argues that batch
 # normalisation keeps both in a healthy range in plain networks too, so that vanishing gradients are not the cause. Yang
 # et al. (2019) find the opposite of vanishing: before the training, gradients grow exponentially with depth in networks
@@ -116,6 +119,8 @@ if len(flattered):
 
 # %%
 layers = neurons.measured(study)
+if layers.empty:
+    chapter.markdown("No finished run has measured its layers.")
 for keys, rows in layers.groupby(group, sort=False):
     caption = f"{', '.join(keys)}: scale of activations and gradients by depth, mean over the seeds, batch statistics."
     alt = f"Root mean squares of activations and gradients over depth, before, early and late: {', '.join(keys)}."
@@ -126,9 +131,9 @@ for keys, rows in layers.groupby(group, sort=False):
 # ## What was found
 
 # %%
-for row in compared[compared.verdict != ""].itertuples():
+for row in compared[compared.metric == "train_accuracy_last"].itertuples():
     chapter.markdown(
-        f"- **{named(row, group)}: {row.level} against {row.against}: {row.verdict}.** Train accuracy "
+        f"- **{named(row, group)}: {row.level} against {row.against}: {row.verdict or row.judgement}.** Train accuracy "
         f"{points_between(row.delta, row.ci_low, row.ci_high)}, n = {row.n} seeds."
     )
 

@@ -14,10 +14,9 @@
 # %% [markdown]
 # # What does a small ResNet owe to its parts?
 #
-# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. Three studies share the runs of their
-# base. The first compares networks. The second takes one apart: shortcuts, batch normalisation, optimizer, learning
-# rate, schedule and activation, one question at a time against the same base. The third adds augmentation and
-# regularisation. This chapter belongs to all three and shows what its study has.
+# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. A study may compare networks; it may
+# take one apart (shortcuts, batch normalisation, optimizer, learning rate, schedule, activation), one question at a
+# time against the same base; or it may add augmentation and regularisation. This chapter shows what its study has.
 #
 # Every change is an *arm*: the base with the few settings that the study's file names. Arms share seeds, and with them
 # the order of the images, their crops and flips, and the first weights where the network is the same.
@@ -39,7 +38,7 @@ from lib.figures.confusion import captions, draw_confusions, draw_mistakes
 from lib.figures.layers import draw_shares
 from lib.figures.style import present
 from lib.report.chapter import Chapter
-from lib.report.tables import percent, points, shown
+from lib.report.tables import percent, points, shown, span
 from lib.study.datasets import choose
 from lib.study.loading import load_study
 
@@ -66,9 +65,9 @@ if found.empty:
 # ## The networks
 #
 # Accuracy has a price. Multiply-adds are counted for one image, and seconds are those of a late epoch, without
-# validation. A network that is more accurate by less than the margin of half a point is not worth more time: of those
-# near the best, the quickest is chosen, and on val accuracy, since test images choose nothing. All have a `width`, the
-# channels of their first stage, so that a small version keeps the shape of the whole.
+# validation. A network that is more accurate by less than the margin of half a point is not worth more time: of several
+# networks near the best, the quickest would be chosen, and on val accuracy, since test images choose nothing. Networks
+# with a `width`, the channels of their first stage, keep the shape of the whole when they are made smaller.
 
 # %%
 table = networks(study, found)
@@ -82,8 +81,7 @@ if len(table) > 1:
     chapter.markdown(
         f"{best.model} is the most accurate on val ({percent(best.acc_best)} %). Of the networks within half a point "
         f"of it, **{chosen.model}** is the quickest: {chosen.seconds:.1f} s an epoch against {best.seconds:.1f} s, at "
-        f"{percent(chosen.acc_best)} %. The ablations take {main.against} apart"
-        f"{'' if chosen.model == main.against else ', which these runs would not choose'}."
+        f"{percent(chosen.acc_best)} %. It would be chosen."
     )
 
 # %% [markdown]
@@ -93,10 +91,10 @@ if len(table) > 1:
 # with a probability of 95 % all of them contain the true differences. A change whose interval lies inside the band does
 # not matter.
 #
-# An optimizer of another kind brings a learning rate of its own, since its steps are of another length; the study's
-# file says where each is from. Without batch normalisation the network has a lower rate too, and without momentum the
-# same rate means steps that are ten times shorter. Both are also compared with an arm of their own effective rate. The
-# control, `noop`, repeats the base under another name: its differences must be zero and its judgement *equivalent*.
+# An optimizer of another kind has a learning rate of its own, since its steps are of another length. Without a momentum
+# of 0.9 the same rate means steps that are ten times shorter. A change that brings another rate can be read from a
+# comparison with an arm of the same effective rate, where the study has one. An arm that changes nothing is a control:
+# it repeats the base under another name, its differences must be zero, and its judgement *equivalent*.
 
 # %%
 contrasts = [one for one in study.comparisons if one.axis == "arm"]
@@ -105,6 +103,8 @@ alone = sorted({row.level for rows in effects.values() for row in rows.itertuple
 effects = {against: rows[rows.n > 0] for against, rows in effects.items() if rows.n.any()}
 if alone:
     chapter.markdown(f"**Without a pair of finished runs**: {', '.join(alone)}.")
+for one in contrasts[1:]:
+    chapter.markdown(f"Also compared with {one.against}: {', '.join(one.others)}.")
 if not contrasts:
     chapter.markdown("This study has no arms: its networks are compared in the chapter of statistics.")
 for against, rows in effects.items():
@@ -138,8 +138,8 @@ if main.against in levels:
     chapter.table(shown(frequent, list(frequent.columns)), "confused_pairs", caption)
 
 # %% [markdown]
-# These are the images that most seeds misclassify in the same way. Are they mislabelled, or too small to tell? Each has
-# its true class first, then the predicted one, and the number of seeds that err in this way.
+# These are the images on which the largest number of seeds make the same mistake. Are they mislabelled, or too small to
+# tell? Each has its true class first, then the predicted one, and the number of seeds that err in this way.
 
 # %%
 if main.against in levels:
@@ -177,8 +177,8 @@ for column, rows in {"depth": best, "epoch": regular}.items() if len(layers) els
 
 # %% [markdown]
 # Batch normalisation and shortcuts are said to hinder dying (Rister and Rubin 2020, arXiv 2007.06192). The tables
-# compare the share of dead units, pair by pair of the same seed. The margin is one point. For batch normalisation, the
-# comparison at one learning rate is the one to read.
+# compare the share of dead units, pair by pair of the same seed. The margin is one point. An arm that changes the
+# learning rate too is best read against one with the same rate.
 
 # %%
 dying = {one.against: compare(units, one, ("dead_share",)) for one in study.comparisons if len(units)}
@@ -204,7 +204,7 @@ for against, rows in effects.items():
     for judgement, judged in rows.groupby("judgement"):
         changes = ", ".join(f"{row.level} ({points(row.delta)})" for row in judged.itertuples())
         chapter.markdown(
-            f"- **Against {against}, {judgement}** in points of accuracy, n = {judged.n.max()}: {changes}."
+            f"- **Against {against}, {judgement}** in points of accuracy, n = {span(judged.n)}: {changes}."
         )
 
 # %%

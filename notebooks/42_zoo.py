@@ -35,7 +35,7 @@ from lib.analysis.results import epochs, results
 from lib.figures.ablations import draw_ablations
 from lib.figures.zoo import draw_consistency, draw_costs, draw_courses, draw_overview
 from lib.report.chapter import Chapter
-from lib.report.tables import percent, points, points_between, rounded, shown
+from lib.report.tables import percent, points, points_between, rounded, shown, span
 from lib.study.loading import load_study
 from lib.study.models import find
 
@@ -75,7 +75,7 @@ if len(table):
     chapter.table(shown(table, columns), "zoo_costs", caption)
 for model in map(find, table.model):
     if model.note:
-        chapter.markdown(f"- {model.name}: {model.note}.")
+        chapter.markdown(f"- {model.name}: {model.note.why}.")
 
 # %%
 caption = "Left: test accuracy, ours and published. Right: points of test accuracy per million parameters, log scale."
@@ -142,8 +142,12 @@ if len(table):
 # inside the band does not matter.
 #
 # ECA's adaptive kernel follows from the number of channels, and with 16, 32 and 64 of them it is 3. So `adaptive` and
-# `k3` are *one* network, as are ResNet-20 and ECA-Net without its attention. Their difference is noise: it must not be
-# judged different. On a device that computes the same bits twice it is zero.
+# `k3` are *one* network, as are ResNet-20 and ECA-Net without its attention. The difference of two names of one network
+# is noise: it must not be judged different. On a device that computes the same bits twice it is zero.
+
+# %%
+for names in zoo.synonyms(table.model):
+    chapter.markdown(f"- {', '.join(names)}: one network under {len(names)} names.")
 
 # %%
 compared = zoo.comparisons(study, found)
@@ -162,7 +166,8 @@ for against, where, rows in compared:
 # map shows Cohen's kappa of right and wrong answers, the *error consistency* of Geirhos et al. (2020). It is 0 if the
 # errors are independent given both accuracies, and 1 if they are the same. Pairs of networks share their seed; the
 # diagonal compares a network's own seeds with each other and shows what to expect of one architecture. Two names of one
-# network have 1 if their runs repeat bit by bit. Networks whose errors differ are worth combining.
+# network have 1 if their runs repeat bit by bit; they are in the map, and are no pair in the table and in the means.
+# Networks whose errors differ are worth combining.
 
 # %%
 answered = zoo.first(study, answers(study))
@@ -189,11 +194,11 @@ if len(pairs):
 
 # %%
 if len(table):
-    top, cheap = (table.loc[table[column].idxmax()] for column in ("acc_best", "per_million"))
+    top, cheap = zoo.chosen(table)
     chapter.markdown(
         f"- **{top.model}** is the most accurate on val and reaches {percent(top.test_accuracy)} % on test (n = "
-        f"{top.seeds} seeds, {top.epochs} epochs). **{cheap.model}** has the most points per million parameters, "
-        f"{rounded(100 * cheap.per_million)}, at {percent(cheap.test_accuracy)} %."
+        f"{top.seeds} seeds, {top.epochs} epochs). **{cheap.model}** has the most val points per million parameters, "
+        f"and {rounded(100 * cheap.per_million)} test points, at {percent(cheap.test_accuracy)} % on test."
     )
 
 # %%
@@ -214,10 +219,10 @@ if len(known):
 for against, where, rows in compared:
     for judgement, judged in rows.groupby("judgement"):
         listed = ", ".join(f"{row.level} ({points(row.delta)})" for row in judged.itertuples())
-        chapter.markdown(f"- **{where}: {judgement} against {against}**, in points, n = {judged.n.max()}: {listed}.")
+        chapter.markdown(f"- **{where}: {judgement} against {against}**, in points, n = {span(judged.n)}: {listed}.")
 
 # %%
-for row in (one for *_, rows in compared for one in zoo.controls(rows).itertuples()):
+for row in (one for *_, rows in compared for one in rows[rows.control].itertuples()):
     holds = "does not hold" if row.judgement == "different" else "holds" if row.n > 1 else "has no spread to judge"
     chapter.markdown(
         f"- **The control {holds}**: {row.level} against {row.against} must not be different, and is "

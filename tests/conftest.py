@@ -60,7 +60,7 @@ def tiny_study():
     """Returns a function that writes a variation of the tiny study into the scratch project."""
     import yaml
 
-    from lib.study.settings import merged
+    from lib.study.nested import merged
 
     def write(name="tiny", settings=None, **changes):
         content = TINY | {"variant": name} | changes | {"settings": merged(TINY["settings"], settings or {})}

@@ -77,16 +77,24 @@ def test_all_of_25_arms_with_a_common_base_are_covered_95_times_in_100():
 def test_arms_are_in_the_order_of_the_questions_and_the_rest_comes_last():
     table = ablations.by_question(compared(results()), STUDY)
     assert table["level"].tolist() == ["adamw", "adam", "gelu", "noop"]
-    assert table["question"].tolist() == ["optimizer", "optimizer", "activation", "other"]
+    assert table["question"].tolist() == ["optimizer", "optimizer", "activation", "without a question"]
+
+
+def test_without_questions_the_arms_have_one_heading_that_claims_none():
+    study = Matrix.model_construct(questions={}, arms=dict.fromkeys(("base", *ARMS)))
+    assert set(ablations.by_question(compared(results()), study)["question"]) == {"arms"}
 
 
 def test_the_figure_has_a_heading_a_question_a_row_an_arm_and_the_margin_as_a_band():
     table = ablations.by_question(compared(results()), STUDY)
     (axis,) = draw_ablations(table).axes
     labels = axis.get_yticklabels()
-    names = ["optimizer", "adamw", "adam", "activation", "gelu", "other", "noop"]
+    names = ["optimizer", "adamw", "adam", "activation", "gelu", "without a question", "noop"]
     assert [label.get_text() for label in labels] == names
-    assert [label.get_text() for label in labels if label.get_fontweight() == "bold"] == [*QUESTIONS, "other"]
+    assert [label.get_text() for label in labels if label.get_fontweight() == "bold"] == [
+        *QUESTIONS,
+        "without a question",
+    ]
     dots = axis.lines[0]
     assert dots.get_ydata() == pytest.approx([1, 2, 4, 6])
     assert dots.get_xdata() == pytest.approx(100 * table["delta"].to_numpy())

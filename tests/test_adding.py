@@ -83,6 +83,6 @@ import torch
 from lib.pytorch.networks import NATIVE
 from lib.pytorch.optimizers import optimizer
 from lib.study.settings import Adagrad
-print(type(optimizer([torch.nn.Parameter(torch.ones(1))], Adagrad(name="adagrad", learning_rate=0.1), NATIVE)))
+print(type(optimizer(torch.nn.Linear(1, 1), Adagrad(name="adagrad", learning_rate=0.1), NATIVE)))
 """
     assert "adagrad.Adagrad" in copy.python("-c", code)

@@ -4,6 +4,7 @@ import pytest
 
 from lib.bench import cost
 from lib.errors import ParameterError
+from lib.pytorch.learner import PyTorchLearner
 from lib.study.loading import load_study
 
 
@@ -61,6 +62,34 @@ def test_each_arm_costs_what_its_own_network_and_training_cost(tiny_study):
     row = cost.estimate(study, tflops=1e-4).iloc[0]
     assert (row.runs, row.hours) == (3, pytest.approx(3 * row.hours_per_run))
     assert cost.resume_gib(study) * 2**30 == 16 * cost.size(cells["wide"]).parameters
+
+
+@pytest.mark.parametrize(
+    ("settings", "precision", "numbers"),
+    [
+        ({"optimizer": {"momentum": 0.0, "nesterov": False}}, "fp32", 1),
+        ({}, "fp32", 2),
+        ({"optimizer": {"name": "rmsprop", "learning_rate": 0.01}}, "fp32", 2),
+        ({"optimizer": {"name": "rmsprop", "learning_rate": 0.01, "momentum": 0.9}}, "fp32", 3),
+        ({"optimizer": {"name": "adam", "learning_rate": 0.01}}, "amp", 3),
+        ({"optimizer": {"name": "adamw", "learning_rate": 0.01}, "regularisation": {"average": 0.9}}, "fp32", 4),
+        ({}, "fp64", 4),  # twice the bytes
+    ],
+)
+def test_a_state_has_what_the_optimizer_keeps_and_the_average_of_the_weights(tiny_study, settings, precision, numbers):
+    study = load_study(tiny_study("kept", frameworks=["pytorch"], precisions=[precision], settings=settings))
+    assert cost.resume_gib(study) * 2**30 == 2 * 4 * numbers * 269_722
+
+
+def test_a_state_is_as_large_as_the_file_that_a_learner_writes(digits, tiny_study, tmp_path):
+    settings = {"optimizer": {"name": "adamw", "learning_rate": 0.01}, "regularisation": {"average": 0.9}}
+    study = load_study(tiny_study("kept", frameworks=["pytorch"], settings=settings))
+    cell = study.cells[0]
+    learner = PyTorchLearner(cell, digits)
+    learner.reseed(1, 1)
+    learner.step(next(iter(learner.batches())), 0.01)
+    learner.save_state(tmp_path / "state.pt")
+    assert 2 * (tmp_path / "state.pt").stat().st_size / 2**30 == pytest.approx(cost.resume_gib(study), rel=0.1)
 
 
 def test_what_is_not_estimated_is_refused():

@@ -21,7 +21,8 @@ from lib.runs import records, state
 from lib.runs.digests import code, inputs_digest, sources
 from lib.runs.state import Kind
 from lib.study.loading import load_study
-from lib.study.settings import Settings, merged
+from lib.study.nested import merged
+from lib.study.settings import Settings
 from lib.training import protocol as training
 from tests.faults import PROJECT
 

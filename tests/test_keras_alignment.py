@@ -22,7 +22,8 @@ from lib.study.conventions import SWITCHES, followed
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import twins
-from lib.study.settings import Settings, merged
+from lib.study.nested import merged
+from lib.study.settings import Settings
 from lib.training import first_weights as initial
 
 ARCHITECTURE = ("bn_eps", "bn_momentum", "bn_variance", "conv_bias", "stride", "padding")

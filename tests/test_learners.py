@@ -19,7 +19,8 @@ from lib.errors import TrainingError
 from lib.runs import records
 from lib.study.loading import load_study
 from lib.study.models import MODELS, Model
-from lib.study.settings import Settings, merged
+from lib.study.nested import merged
+from lib.study.settings import Settings
 from lib.training import metrics
 from lib.training import protocol as training
 

@@ -36,7 +36,7 @@ def test_an_optimizer_is_pytorch_s_own_with_every_setting(name, chosen):
     options = CHOSEN[name] if chosen else {}
     made = TypeAdapter(settings.Optimizer).validate_python({"name": name, "learning_rate": 0.3, **options})
     found, expected = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
-    pair = optimizers.optimizer([found], made, NATIVE), OWN[name]([expected], lr=0.3, **options)
+    pair = optimizers.optimizer(torch.nn.ParameterList([found]), made, NATIVE), OWN[name]([expected], lr=0.3, **options)
     assert type(pair[0]) is OWN[name]
     assert [group | {"params": []} for group in pair[0].param_groups] == [
         group | {"params": []} for group in pair[1].param_groups
@@ -51,7 +51,23 @@ def test_an_optimizer_is_pytorch_s_own_with_every_setting(name, chosen):
 def test_the_defaults_of_the_settings_are_pytorch_s():
     for name, kind in KINDS.items():
         fields: dict[str, Strict] = kind.model_fields
-        own = optimizers.optimizer([torch.nn.Parameter(torch.ones(1))], kind(name=name, learning_rate=0.1), NATIVE)
-        plain = type(own)([torch.nn.Parameter(torch.ones(1))], lr=0.1)
-        for field in fields.keys() - {"name", "learning_rate"}:
+        network = torch.nn.Linear(1, 1)
+        own = optimizers.optimizer(network, kind(name=name, learning_rate=0.1), NATIVE)
+        plain = type(own)(network.parameters(), lr=0.1)
+        for field in fields.keys() - {"name", "learning_rate", "decay_norms"}:
             assert own.defaults[field] == plain.defaults[field], (name, field)
+
+
+def test_without_decay_of_norms_only_weights_of_two_dimensions_shrink():
+    """With gradients of zero a step of AdamW only decays: by the rate times the decay, 0.1 x 0.5."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
+    made = settings.AdamW(name="adamw", learning_rate=0.1, weight_decay=0.5, decay_norms=False)
+    adamw = optimizers.optimizer(network, made, NATIVE)
+    for parameter in network.parameters():
+        torch.nn.init.ones_(parameter)
+        parameter.grad = torch.zeros_like(parameter)
+    adamw.step()
+    left = {name: parameter.unique().item() for name, parameter in network.named_parameters()}
+    decayed = pytest.approx(0.95)
+    assert left == {"0.weight": decayed, "0.bias": 1, "1.weight": 1, "1.bias": 1, "2.weight": decayed, "2.bias": 1}
+    assert "decay_norms" not in settings.AdamW(name="adamw", learning_rate=0.1).departures()

@@ -12,7 +12,8 @@ from lib.keras.data import TrainingPipeline, evaluation_dataset
 from lib.pytorch.data import Draw, evaluation_loader, training_loader
 from lib.study.datasets import DATASETS, Dataset
 from lib.study.loading import load_study
-from lib.study.settings import Augmentation, Settings, merged
+from lib.study.nested import merged
+from lib.study.settings import Augmentation, Settings
 
 STORE = SimpleNamespace(mean=np.array([0.4, 0.5, 0.6]), std=np.array([0.2, 0.25, 0.3]), dataset=DATASETS["digits"])
 COUNT = 100
@@ -117,6 +118,17 @@ def test_a_policy_changes_most_images_by_a_seed_of_their_own(policy):
     one, other = (dataset[Draw(0, 0, 0, False, 0.0, 0, seed)][0] for seed in (3, 4))
     assert (dataset[Draw(0, 0, 0, False, 0.0, 0, 3)][0] == one).all()
     assert (one != other).any()
+
+
+def test_randaugment_changes_images_by_its_magnitude():
+    """At magnitude 0 nothing but an equalised or stretched histogram can change an image."""
+
+    def change(magnitude):
+        dataset = training_loader(coded(), STORE, augmented(policy="randaugment", magnitude=magnitude), steps=3).dataset
+        plain, *drawn = (dataset[Draw(0, 4, 4, False, 0.0, 0, seed)][0] for seed in range(60))
+        return sum(float((one - plain).abs().mean()) for one in drawn)
+
+    assert change(0) < change(9) < change(27)
 
 
 def _turned(angle):

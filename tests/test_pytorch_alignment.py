@@ -23,7 +23,8 @@ from lib.study.conventions import SWITCHES, Switch, followed
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import find, twins
-from lib.study.settings import Settings, merged
+from lib.study.nested import merged
+from lib.study.settings import Settings
 from lib.training import first_weights as initial
 from lib.training import metrics
 

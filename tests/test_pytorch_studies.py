@@ -184,6 +184,37 @@ def test_a_model_with_one_arm_alone_stops_no_chapter(read_chapter):
     assert "cifar10, fp32, base: plain56 against plain20: undecided" in prose
 
 
+def test_a_comparison_of_networks_of_one_depth_has_no_verdict_on_depth(read_chapter, tiny_study):
+    name = tiny_study(
+        "shortcuts",
+        frameworks=["pytorch"],
+        datasets=["cifar10"],
+        models=["plain20", "resnet20", "resnet56"],
+        seeds=[42, 123],
+        contrasts=[{"axis": "model", "against": "resnet20"}],
+        chapters=["40_degradation"],
+    )
+    for cell in load_study(name).cells:
+        degrading(cell)
+    prose, _ = read_chapter("40_degradation", name)
+    assert re.search(r"plain20 against resnet20: (different|undecided)\.", prose)
+    assert "resnet56 against resnet20: does not degrade." in prose
+    assert "No finished run has the test accuracy of every epoch." in prose
+    assert "No finished run has measured its layers." in prose
+
+
+def test_fashion_s_prose_on_other_comparisons_is_that_of_the_study(read_chapter):
+    for name, sentence in (("fashion-ablations-quick", True), ("fashion-extras-quick", False)):
+        finish(load_study(name).cells[0], accuracy=0.8)
+        prose, _ = read_chapter("41_fashion", name)
+        assert ("Also compared with rate-0-01: no-momentum." in prose) == sentence
+
+
+def test_the_results_mention_gates_only_where_the_study_has_any(read_chapter, tiny_study):
+    assert "gates" not in read_chapter("30_results", tiny_study("ungated"))[0]
+    assert "of the 3 gates" in read_chapter("30_results", "degradation-quick")[0]
+
+
 def test_the_chapter_on_fashion_can_be_read_without_the_base(read_chapter):
     study = load_study("fashion-ablations-quick")
     for cell in study.cells:

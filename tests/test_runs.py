@@ -67,7 +67,7 @@ def write_record(cell, **changes):
 
 def pending(**choice):
     """The cells of the quick start that a sweep would run."""
-    return [cell for cell, _ in plan.pending(plan.states(load_study("quickstart").cells), plan.Choice(**choice))]
+    return [cell for cell, _ in runs.pending(runs.states(load_study("quickstart").cells), runs.Choice(**choice))]
 
 
 def with_settings(cell, **settings):
@@ -105,7 +105,11 @@ def test_a_run_with_its_record_is_done(cell):
 
 def test_the_time_left_is_the_mean_of_the_runs_of_the_same_kind_without_their_pauses(cell):
     study = load_study("quickstart")
-    assert str(plan.times(study, study.cells)) == "how long is not known before a first record"
+    unknown = "how long is not known before a first record; make plan measures a few steps"
+    assert str(plan.times(study, study.cells)) == unknown
+        str(plan.times(study, study.cells))
+        == "how long is not known before a first record; make plan measures a few steps"
+    )
     first, second, third = (cell for cell in study.cells if cell.framework == "keras")
     write_record(first, working_seconds=60.0)
     write_record(second, working_seconds=80.0)
@@ -120,7 +124,7 @@ def test_a_kind_without_a_record_takes_the_estimate_times_what_others_took_again
     estimates.write({cell.name: 100.0 for cell in study.cells})
     assert str(plan.times(study, [pytorch[0]])) == "about 1 min 40 s, 1 of the runs by timed steps alone"
     write_record(keras[0], working_seconds=150.0)
-    assert plan.times(study, [keras[1], pytorch[0]]) == ({keras[1].name: 150.0, pytorch[0].name: 150.0}, 2, 1)
+    assert plan.times(study, [keras[1], pytorch[0]]) == ({keras[1].name: 150.0, pytorch[0].name: 150.0}, 2, 1, True)
     write_record(pytorch[1], working_seconds=80.0)
     assert plan.times(study, [pytorch[0]]).seconds == {pytorch[0].name: 80.0}
     (paths.EXECUTED / ".estimates.json").write_text("{")

@@ -7,12 +7,13 @@ import yaml
 
 from lib import paths
 from lib.errors import ParameterError
-from lib.study import models
+from lib.study import loading, models
 from lib.study.conventions import SWITCHES
 from lib.study.loading import layers, load_study, study_names
 from lib.study.models import MODELS, Model
-from lib.study.resolution import origins
-from lib.study.settings import Settings, merged
+from lib.study.nested import merged
+from lib.study.resolution import origins, resolve
+from lib.study.settings import Settings
 from lib.study.study import Comparison
 
 KERAS = {"axis": "framework", "against": "keras"}
@@ -187,12 +188,27 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
             "layers of convnext_tiny cannot be measured",
         ),
         ({"settings": {"measurements": {"layer_images": 9}}}, "Keras has no twin of measurements.layer_images: 9"),
+        ({"settings": {"epochs": 6, "measurements": {"layers_every": 7}}}, "layers_every 7 is above epochs 6"),
+        (
+            {"settings": {"optimizer": {"learning_rate": "1e-3"}}},
+            r"learning_rate: .*given: '1e-3'\): YAML reads it as text; write 0.001$",
+        ),
+        ({"settings": {"epochs": "1e1"}}, "epochs: .*write 10$"),
+        ({"settings": {"epochs": "ten"}}, r"epochs: .*given: 'ten'\)$"),
+        ({"settings": {"epochs": "inf"}}, r"epochs: .*given: 'inf'\)$"),
         ({"settings": {"compile": True}}, "Keras has no twin of compile: True"),
         ({"settings": {"augmentation": {"rotation": 200.0}}}, "rotation: .*less than or equal to 180"),
         ({"settings": {"augmentation": {"erasing": 0.5}}}, "Keras has no twin of augmentation.erasing: 0.5"),
         ({"settings": {"mixing": {"cutmix": 1.0}}}, "Keras has no twin of mixing.cutmix: 1.0"),
         ({"settings": {"mixing": {"probability": 0.5}}}, "needs a mixup or a cutmix above 0"),
         ({"settings": {"augmentation": {"policy": "cutout"}}}, "'none', 'randaugment' or 'autoaugment'"),
+        ({"settings": {"augmentation": {"magnitude": 31}}}, "magnitude: .*less than or equal to 30"),
+        ({"settings": {"augmentation": {"magnitude": 15}}}, "a magnitude needs the policy randaugment"),
+        (
+            {"settings": {"augmentation": {"policy": "randaugment", "magnitude": 15}}},
+            "Keras has no twin of augmentation.policy: randaugment, augmentation.magnitude: 15",
+        ),
+        ({"settings": {"optimizer": {"decay_norms": False}}}, "decay_norms: unknown key"),
         ({"settings": {"network": {"skip": False, "shortcut": "B"}}}, "a plain network has no shortcut"),
         ({"chapters": ["40_degradation"]}, "40_degradation needs a contrast of models"),
         ({"settings": {"network": {"shortcut": "C"}}}, "network.*shortcut: Input should be 'A' or 'B'.*given: 'C'"),
@@ -221,6 +237,20 @@ def test_two_studies_cannot_give_one_run_different_settings(studies):
     studies(variant="quick", settings={"epochs": 9})
     with pytest.raises(ParameterError, match="'quickstart' and 'trial' give the run .*-quick different settings"):
         load_study("quickstart")
+
+
+def test_a_study_is_resolved_once_and_again_when_its_files_change(studies, monkeypatch):
+    name, resolved = studies(variant="trial"), []
+    monkeypatch.setattr(loading, "resolve", lambda *layers: resolved.append(layers) or resolve(*layers))
+    first = load_study(name)
+    resolved.clear()
+    assert load_study(name) is first
+    assert not resolved
+    studies(variant="trial", settings={"epochs": 8})
+    assert {cell.settings.epochs for cell in load_study(name).cells} == {8}
+    train = paths.PARAMS / "train.yaml"
+    train.write_text(train.read_text().replace("batch_size: 256", "batch_size: 128"))
+    assert {cell.settings.batch_size for cell in load_study(name).cells} == {128}
 
 
 def test_settings_without_effect_need_no_variant_and_may_differ_between_studies(studies):
@@ -389,6 +419,7 @@ def test_an_arm_of_another_kind_of_optimizer_takes_nothing_over_from_the_one_bef
         "betas": (0.9, 0.999),
         "eps": 1e-8,
         "weight_decay": 0.01,
+        "decay_norms": True,
     }
     assert adamw.model_copy(update={"optimizer": base.optimizer}) == base
     assert plain.network == {"skip": False}  # the width is the default, and no departure

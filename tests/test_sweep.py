@@ -18,10 +18,10 @@ from lib.environment import cores
 from lib.errors import ChapterError, UserError
 from lib.runs import records, state, status
 from lib.runs.digests import inputs_digest
+from lib.runs.state import pending, states
 from lib.runs.status import Kind
 from lib.study.loading import load_study
 from lib.sweep import ending
-from lib.sweep.plan import pending, states
 
 pytestmark = pytest.mark.usefixtures("digits")
 

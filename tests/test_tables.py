@@ -51,3 +51,8 @@ def test_a_rounded_number_has_two_digits_and_no_exponent(value, text):
 def test_a_difference_has_its_interval_if_it_has_one():
     assert tables.points_between(-0.05, -0.06, -0.04) == "-5.00 points (95 % -6.00 to -4.00)"
     assert tables.points_between(-0.05, np.nan, np.nan) == "-5.00 points"
+
+
+def test_counts_that_differ_are_written_as_a_range():
+    assert tables.span(pd.Series([3, 3])) == "3"
+    assert tables.span(pd.Series([5, 2, 3])) == "2 to 5"

@@ -1,5 +1,6 @@
 """A run's log for TensorBoard and Weights & Biases: exactly the log, and nothing of the run changes."""
 
+import re
 import shutil
 import sys
 from importlib.machinery import ModuleSpec
@@ -183,6 +184,12 @@ def test_a_sweep_refuses_before_anything_runs(watched, no_client, tiny_study, mo
     monkeypatch.setattr(sweep, "_run", lambda *_: pytest.fail("a run was started"))
     with pytest.raises(ParameterError, match=ABSENT):
         sweep.run(study, "", [])
+
+
+def test_the_plan_says_what_a_sweep_would_refuse(watched, no_client, tiny_study, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["sweep", "plan", tiny_study("absent", settings={"tracking": {"wandb": True}})])
+    sweep.main()
+    assert re.search(f"2 to run\\n(?s:.*)\na sweep would be refused: .*{ABSENT}", capsys.readouterr().out)
 
 
 def test_the_links_of_a_study_are_to_its_own_runs_also_to_those_that_have_not_begun(watched):

@@ -12,9 +12,9 @@ from lib.runs import live, records, state, status
 from lib.runs.live import Live
 from lib.runs.status import Kind
 from lib.study.loading import load_study
+from lib.study.selection import selected
 from lib.sweep import __main__ as command
 from lib.sweep import pruning, running, showing
-from lib.sweep.selection import selected
 from lib.sweep.watching import Watch
 from tests.invented import finish
 

@@ -139,6 +139,11 @@ def test_a_family_is_shown_by_its_best_network_on_val():
     assert best.networks.sum() == 26
 
 
+def test_networks_are_chosen_on_val_and_not_on_test():
+    table = pd.DataFrame({"acc_best": [0.8, 0.5, 0.4], "test_accuracy": [0.7, 0.4, 0.9], "parameters": [9.0, 1.0, 1.0]})
+    assert [row.name for row in zoo.chosen(table)] == [0, 1]
+
+
 def test_a_stem_is_worth_ours_minus_the_original_one():
     rows = (("resnest50d", "base", zoo.STEM, 3, -0.1, -0.14, -0.06, "different"), *[("m", "base", "k3", *[0] * 5)])
     (mend,) = zoo.mends([compared(*rows)]).itertuples()
@@ -147,20 +152,41 @@ def test_a_stem_is_worth_ours_minus_the_original_one():
     assert zoo.mends([compared(*rows).drop(columns="model")]).empty
 
 
-def test_controls_are_two_names_of_one_network():
-    rest = (3, 0.0, 0.0, 0.0, "undecided")
-    arms = compared(
-        ("eca_resnet_20", "base", "k3", *rest),
-        ("eca_resnet_20", "base", "k5", *rest),
-        ("ghost_resnet_20", "base", "k3", *rest),
-    )
-    assert zoo.controls(arms)[["model", "level"]].to_numpy().tolist() == [["eca_resnet_20", "k3"]]
-    models = compared(
-        ("", "ecanet20_adaptive", "ecanet20_k3", *rest),
-        ("", "resnet_20", "ecanet20_k3", *rest),
-        ("", "resnet_20", "resnet20_no_eca", *rest),
-    )
-    assert zoo.controls(models.drop(columns="model")).index.tolist() == [0, 2]
+def test_controls_are_two_names_of_one_network_trained_alike(read_chapter):
+    study = load_study("zoo-eca")
+    for cell in study.cells:
+        run(cell)
+    ((_, _, rows),) = zoo.comparisons(study, results(study))
+    assert rows[rows.control].level.tolist() == ["k3"]
+    study = load_study("zoo-quick")
+    for cell in study.cells:
+        run(cell)
+    to_resnet, to_eca = (rows for *_, rows in zoo.comparisons(study, results(study)))
+    assert to_resnet[to_resnet.control].level.tolist() == ["resnet20_no_eca"]
+    assert to_eca[to_eca.control].level.tolist() == ["eca_resnet_20", "ecanet20_k3"]
+
+
+def test_one_network_trained_with_two_recipes_is_no_control(read_chapter, tiny_study):
+    models, recipes = ["resnet_20", "resnet20_no_eca"], {"resnet20_no_eca": "small-modern"}
+    contrasts = [{"axis": "model", "against": "resnet_20"}]
+    small = {"schedule": {"warmup_epochs": 0}}
+    facts = {"datasets": ["cifar100"], "models": models, "contrasts": contrasts, "chapters": ["42_zoo"]}
+    study = load_study(tiny_study("alike", frameworks=["pytorch"], settings=small, recipes=recipes, **facts))
+    for cell in study.cells:
+        run(cell)
+    ((_, _, rows),) = zoo.comparisons(study, results(study))
+    assert not rows.control.any()
+
+
+def test_two_names_of_one_network_are_no_pair():
+    names = ["eca_resnet_20", "resnet_20", "ecanet20_k3", "resnet20_no_eca", "ecanet20_k5", "ecanet20_adaptive"]
+    assert zoo.synonyms(names) == [
+        ["eca_resnet_20", "ecanet20_k3", "ecanet20_adaptive"],
+        ["resnet_20", "resnet20_no_eca"],
+    ]
+    pairs = zoo.alike(pd.DataFrame(0.5, index=names, columns=names))
+    assert len(pairs) == 15 - 3 - 1
+    assert ("eca_resnet_20", "ecanet20_k5") in set(zip(pairs.model, pairs.other, strict=True))
 
 
 def test_the_models_that_learn_soft_labels_are_named():
@@ -179,13 +205,13 @@ def test_the_table_has_ours_beside_the_published(read_chapter):
     assert table.index.tolist() == ["resnet_20", "resnet_32", "resnet_56", "ecanet20_k3", "ecanet20_adaptive"]
     row = table.loc["resnet_20"]
     expected = np.mean([0.68 + (seed % 7) / 1000 for seed in study.seeds])
-    assert (row.family, row.recipe, row.seeds, row.epochs) == ("ResNet for CIFAR", "residual", 3, 4)
+    assert (row.family, row.recipe, row.seeds, row.epochs) == ("ResNet for CIFAR", "residual", 3, 2)
     assert row[["test_accuracy", "published_accuracy", "gap"]].tolist() == pytest.approx(
         [expected, 0.665, expected - 0.665]
     )
     assert row.published_parameters == pytest.approx(280_000)
     assert np.isnan(table.loc["ecanet20_k3"].published_parameters)
-    assert row.train_seconds == pytest.approx(4 + 3 + 2 + 1)
+    assert row.train_seconds == pytest.approx(2 + 1)
     assert row.per_million == pytest.approx(expected / 0.001)
 
 
@@ -309,8 +335,9 @@ def test_the_chapter_fits_26_networks_of_one_seed(read_chapter):
     assert "Against the published table" in prose
     assert "of 25 networks are above it" in prose
     assert "networks train on mixed or smoothed labels" in prose
-    assert prose.count("The control has no spread to judge") == 2  # one seed
-    assert "n = 325 pairs of networks" in prose
+    assert prose.count("The control has no spread to judge") == 3  # one seed
+    assert "eca_resnet_20, ecanet20_k3, ecanet20_adaptive: one network under 3 names" in prose
+    assert "n = 321 pairs of networks" in prose  # of 325, four are of one network
     assert not re.search(r"\bnan\b", prose)
     figures_of = {"zoo_overview.png", "zoo_costs.png", "zoo_courses.png", "zoo_consistency.png"}
     tables_of = {"zoo_accuracy.csv", "zoo_costs.csv", "zoo_families.csv", "zoo_alike.csv"}

@@ -10,7 +10,7 @@ from torch.nn import functional
 from lib.bench import models
 from lib.pytorch import networks
 from lib.pytorch.networks import eca
-from lib.study.models import MODELS, ZOO, Model, Published
+from lib.study.models import MODELS, ZOO, Model, Note, Published, identity
 
 SMALL = [model.name for model in ZOO if model.published.parameters and model.published.parameters < 1]
 
@@ -140,4 +140,23 @@ def test_a_kernel_of_an_even_width_is_refused():
 def test_a_published_count_that_is_far_off_needs_a_reason():
     off = dataclasses.replace(MODELS["resnet_20"], published=Published(66.5, 0.35))
     assert models.check(off).problems == ("parameters -21.3% from the published, and the row does not say why",)
-    assert models.check(dataclasses.replace(off, note="another head")).problems == ()
+    count = models.check(off).parameters
+    assert models.check(dataclasses.replace(off, note=Note(count, "another head"))).problems == ()
+
+
+def test_a_count_that_drifts_from_that_of_its_note_fails():
+    drifted = dataclasses.replace(MODELS["resnet_20"], note=Note(275_573, "another head"))
+    assert models.check(drifted).problems == ("275,572 parameters, and the row's note is for 275,573",)
+
+
+def test_names_of_one_network_are_found_and_no_others():
+    names = {}
+    for model in ZOO:
+        names.setdefault(identity(model.name), []).append(model.name)
+    assert [group for group in names.values() if len(group) > 1] == [
+        ["resnet_20", "resnet20_no_eca"],
+        ["eca_resnet_20", "ecanet20_k3", "ecanet20_adaptive"],
+    ]
+    assert identity("eca_resnet_20", {"kernel": 9}) == identity("ecanet20_k9")
+    assert identity("eca_resnet_20", {"place": "none"}) == identity("resnet20")
+    assert identity("eca_resnet_20", {"place": "first"}) != identity("eca_resnet_20")

@@ -6,8 +6,8 @@ from scipy import stats
 from lib.analysis.inference import ALPHA
 from lib.study.study import Matrix
 
-OTHER = "other"
-"""The question of arms that the study puts under none."""
+ASKED_NOTHING, NO_QUESTIONS = "without a question", "arms"
+"""The heading of arms that the study puts under none of its questions, and of all arms where it states no question."""
 
 
 def simultaneous(table: pd.DataFrame) -> pd.DataFrame:
@@ -30,12 +30,13 @@ def simultaneous(table: pd.DataFrame) -> pd.DataFrame:
 def by_question(table: pd.DataFrame, study: Matrix) -> pd.DataFrame:
     """Return rows of `contrasts.compare` for arms with their `question`, in the order of the study's `questions`.
 
-    Arms without a question come last, under `OTHER`.
+    Arms without a question come last, under a heading of their own.
     """
     asked = {arm: question for question, arms in study.questions.items() for arm in arms}
     places = {arm: place for place, arm in enumerate(dict.fromkeys([*asked, *study.arms]))}
     ordered = table.sort_values("level", key=lambda arms: arms.map(places), kind="stable")
-    return ordered.assign(question=ordered["level"].map(lambda arm: asked.get(arm, OTHER))).reset_index(drop=True)
+    none = ASKED_NOTHING if asked else NO_QUESTIONS
+    return ordered.assign(question=ordered["level"].map(lambda arm: asked.get(arm, none))).reset_index(drop=True)
 
 
 def structural(study: Matrix) -> list[str]:

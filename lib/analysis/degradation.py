@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lib.analysis import contrasts
+from lib.study.models import find
 from lib.study.study import Study
 
 METRICS = ("train_accuracy_last", "test_accuracy")
@@ -43,7 +44,7 @@ def comparisons(study: Study, results: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The columns of `contrasts.compare` and `verdict`: for the train accuracy whether depth "degrades", "does not
-        degrade", or "undecided"; empty for the test accuracy.
+        degrade", or "undecided"; empty for the test accuracy, and where the level is not the deeper network.
     """
     models = [one for one in study.comparisons if one.axis == "model"]
     tables = [contrasts.compare(results, one, (metric,)) for one in models for metric in METRICS]
@@ -52,11 +53,17 @@ def comparisons(study: Study, results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdict(row: tuple) -> str:
-    if row.metric != "train_accuracy_last":
+    if row.metric != "train_accuracy_last" or not _deeper(row.level, row.against):
         return ""
     if row.judgement == "undecided":
         return "undecided"
     return "degrades" if row.judgement == "different" and row.delta < 0 else "does not degrade"
+
+
+def _deeper(one: str, other: str) -> bool:
+    """Return whether a network is deeper than another, by the depths in their rows; a row may have none."""
+    depth, least = (find(model).arguments.get("depth", 0) for model in (one, other))
+    return depth > least > 0
 
 
 def summary(study: Study, results: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lib.runs import log, records, state
 from lib.study.cells import Cell
-from lib.study.settings import flat
+from lib.study.nested import flat
 from lib.study.study import Study
 
 METRICS = [

@@ -1,6 +1,6 @@
 """Many networks side by side: families, published numbers, price, and which of them err on the same images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,8 @@ from scipy.spatial.distance import squareform
 
 from lib.analysis import ablations, contrasts
 from lib.analysis.networks import networks
-from lib.study.models import MODELS, Published, find
-from lib.study.study import Study
+from lib.study.models import MODELS, Published, find, identity
+from lib.study.study import Comparison, Study
 
 
 class Cost(NamedTuple):
@@ -53,13 +53,6 @@ PUBLISHED_ON = "cifar100"
 
 STEM = "imagenet-stem"
 """The arm that has the original stem, for images of 224 pixels."""
-
-CONTROLS = {
-    ("ecanet20_adaptive", "ecanet20_k3"),
-    ("eca_resnet_20 base", "eca_resnet_20 k3"),
-    ("resnet_20", "resnet20_no_eca"),
-}
-"""Two names of one network: with 16, 32 and 64 channels ECA's adaptive kernel is 3."""
 
 
 def first(study: Study, table: pd.DataFrame) -> pd.DataFrame:
@@ -114,6 +107,12 @@ def families(table: pd.DataFrame) -> pd.DataFrame:
     return best
 
 
+def chosen(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return two rows of a table of `zoo`, both chosen on val: the best accuracy, and the best for each parameter."""
+    accuracy = table["acc_best"]
+    return table.loc[accuracy.idxmax()], table.loc[(accuracy / table["parameters"]).idxmax()]
+
+
 def front(table: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Return the Pareto front of test accuracy and a cost, the cheapest row first.
 
@@ -161,8 +160,18 @@ def consistency(answers: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def synonyms(models: Iterable[str]) -> list[list[str]]:
+    """Return the names of each network that has several among these models."""
+    names: dict[tuple, list[str]] = {}
+    for model in models:
+        names.setdefault(identity(model), []).append(model)
+    return [group for group in names.values() if len(group) > 1]
+
+
 def alike(kappa: pd.DataFrame) -> pd.DataFrame:
-    """Return each pair of different models of a `consistency` that has a value, the most alike first.
+    """Return each pair of different networks of a `consistency` that has a value, the most alike first.
+
+    Two names of one network are no pair.
 
     Returns:
         Columns `model`, `other`, `kappa`, and `kin`: whether both are of one family.
@@ -171,6 +180,7 @@ def alike(kappa: pd.DataFrame) -> pd.DataFrame:
         (one, other, kappa.loc[one, other], find(one).kind == find(other).kind)
         for place, one in enumerate(kappa.index)
         for other in kappa.index[place + 1 :]
+        if identity(one) != identity(other)
     ]
     table = pd.DataFrame(rows, columns=["model", "other", "kappa", "kin"]).dropna()
     return table.sort_values("kappa", ascending=False, kind="stable", ignore_index=True)
@@ -195,7 +205,8 @@ def comparisons(study: Study, results: pd.DataFrame) -> list[tuple[str, str, pd.
 
     Returns:
         The level compared against, the group's values, and the rows of `contrasts.compare` with a `question`: for arms
-        those of `ablations.by_question`, for models their family's title.
+        those of `ablations.by_question`, for models their family's title. `control`: both sides are one network under
+        two names, trained alike, so that their difference is noise.
     """
     found = []
     for one in study.comparisons:
@@ -206,14 +217,22 @@ def comparisons(study: Study, results: pd.DataFrame) -> list[tuple[str, str, pd.
             rows = rows.assign(question=[find(level).kind.title for level in rows["level"]])
         else:
             continue
+        rows = rows.assign(control=_controls(study, one, rows))
         found += [(one.against, ", ".join(keys), table) for keys, table in rows.groupby(one.group, sort=False)]
     return found
 
 
-def controls(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `contrasts.compare` whose two sides are one network under two names: ECA's noise control."""
-    model = table["model"] + " " if "model" in table else ""
-    return table[[pair in CONTROLS for pair in zip(model + table["against"], model + table["level"], strict=True)]]
+def _controls(study: Study, comparison: Comparison, rows: pd.DataFrame) -> list[bool]:
+    """Return for each row of a comparison whether its two sides have one network and the same other settings."""
+    sides = {}
+    for entry in study.entries:
+        network, others = entry.cell.settings.network, entry.cell.settings.model_dump(exclude={"network"})
+        point = study.row(entry) | {"arm": entry.arm}
+        key = (*(point[name] for name in comparison.group), point[comparison.axis])
+        sides[key] = identity(entry.cell.model, network), others
+    points = rows[comparison.group].itertuples(index=False, name=None)
+    levels = zip(points, rows["level"], strict=True)
+    return [sides[*point, level] == sides[*point, comparison.against] for point, level in levels]
 
 
 def mends(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

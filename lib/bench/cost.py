@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
 from lib.bench.printing import print_table
 from lib.errors import ParameterError, one_line
 from lib.pytorch.networks import build, multiply_adds, parameters
+from lib.pytorch.optimizers import optimizer
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
@@ -78,9 +80,9 @@ def estimate(study: Study, tflops: float = SUSTAINED_TFLOPS) -> pd.DataFrame:
 
 
 def run_gib(cell: Cell) -> float:
-    """Return the GiB that a finished run takes: the best weights in float32, and the test logits in float16."""
+    """Return the GiB that a finished run takes: the best weights, and the test logits in float16."""
     facts = DATASETS[cell.dataset]
-    return (4 * size(cell).parameters + 2 * facts.test * facts.classes) / 2**30
+    return (_bytes(cell) * size(cell).parameters + 2 * facts.test * facts.classes) / 2**30
 
 
 def stores_gib(study: Study) -> float:
@@ -92,9 +94,25 @@ def stores_gib(study: Study) -> float:
 def resume_gib(study: Study) -> float:
     """Return the most GiB of `last/` during a run, and until a stopped run is resumed.
 
-    A state is the weights and their momentum in float32. The old state is removed after the new one is complete.
+    A state is the weights, what the optimizer keeps for each, and their average where the settings ask for one. The old
+    state is removed after the new one is complete.
     """
-    return max(2 * 2 * 4 * size(cell).parameters for cell in study.cells) / 2**30
+    return max(2 * _bytes(cell) * _copies(cell) * size(cell).parameters for cell in study.cells) / 2**30
+
+
+def _bytes(cell: Cell) -> int:
+    """Return the bytes of a parameter; in mixed precision it is a float32."""
+    return 8 if cell.precision == "fp64" else 4
+
+
+def _copies(cell: Cell) -> int:
+    """Return how many numbers a state holds for each parameter, from one step of the optimizer on a single number."""
+    number = nn.Parameter(torch.zeros(1))
+    number.grad = torch.zeros(1)
+    stepped = optimizer(nn.ParameterList([number]), cell.settings.optimizer, cell.conventions)
+    stepped.step()
+    kept = [value for value in stepped.state[number].values() if isinstance(value, Tensor) and value.ndim]  # no counter
+    return 1 + len(kept) + bool(cell.settings.regularisation.average)
 
 
 def size(cell: Cell) -> Size:

@@ -68,8 +68,11 @@ def _problems(model: Model, network: nn.Module, logits: Tensor) -> Iterator[str]
         yield "logits that are not finite"
     if idle := [name for name, value in network.named_parameters() if value.grad is None]:
         yield f"{len(idle)} parameters without a gradient, {idle[0]} first"
-    difference = relative(model, parameters(network))
-    if difference is not None and abs(difference) > TOLERANCE and not model.note:
+    count = parameters(network)
+    difference = relative(model, count)
+    if model.note and count != model.note.parameters:
+        yield f"{count:,} parameters, and the row's note is for {model.note.parameters:,}"
+    elif difference is not None and abs(difference) > TOLERANCE and not model.note:
         yield f"parameters {difference:+.1%} from the published, and the row does not say why"
 
 
@@ -94,7 +97,7 @@ def main() -> None:
     problems = [f"{model.name}: {problem}" for model, found in checks for problem in found.problems]
     for model in rows:
         if model.note:
-            print(f"{model.name}: {model.note}")
+            print(f"{model.name}: {model.note.why}")
     print(f"{len(rows)} models at {SIZE}x{SIZE}x3 with {CLASSES} classes; {len(problems)} problems")
     if problems:
         sys.exit("\n".join(problems))

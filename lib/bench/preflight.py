@@ -1,14 +1,15 @@
-"""A study before it runs: recipes, epochs, hours on this machine, and disk: `python -m lib.bench.preflight STUDY`.
+"""A study's pending runs: recipes, epochs, time on this machine, and disk: `python -m lib.bench.preflight STUDY`.
 
 A few training steps of each network are timed in PyTorch, on random images, and kept in `executed/`. Keras' runs are
-taken to cost the same. Loading and augmentation are not timed, since worker processes do both beside the training.
+taken to cost the same. Loading and augmentation are not timed, since worker processes do both beside the training. A
+run on several devices is timed on one, without the exchange of gradients.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -18,17 +19,21 @@ from tqdm import tqdm
 from lib import environment, files, imports, paths
 from lib.bench.cost import TRAINING_PASSES, resume_gib, run_gib, seconds, size, stores_gib
 from lib.bench.printing import print_table
+from lib.clock import duration
 from lib.errors import DataError, ParameterError, one_line
 from lib.pytorch.learner import PyTorchLearner, make_deterministic
 from lib.pytorch.networks import build
-from lib.pytorch.optimizers import optimizer
+from lib.pytorch.optimizers import average, optimizer
 from lib.runs import estimates
 from lib.runs.digests import code, digest_of
+from lib.runs.state import Choice, pending, states
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import find
-from lib.study.study import Study
+from lib.study.selection import selected
+from lib.study.settings import Settings
+from lib.study.study import BASE, Study
 from lib.training.learner import evaluation_batch
 
 STEPS = 2
@@ -38,44 +43,58 @@ CPU_FLOPS = 5e9
 """Floating-point operations of a timed step's forward pass without a GPU, where time is proportional to the images."""
 
 
-def estimate(study: Study) -> pd.DataFrame:
-    """Return the cost of a study on this machine, one row per dataset, model, recipe and number of epochs.
+class Times(NamedTuple):
+    """Seconds of training: the two passes for each `image` of a micro-batch, and the optimizer's for each `update`."""
 
-    The estimated seconds of each run are kept, for the plan of a sweep.
+    image: float
+    update: float
+
+    def step(self, settings: Settings) -> float:
+        """Return the seconds of one update; GPUs divide its images, and processes share the cores of one."""
+        images = settings.batch_size / (settings.devices if torch.cuda.is_available() else 1)
+        return images * self.image + self.update
+
+
+def estimate(study: Study, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Return the cost of cells of a study on this machine, one row per dataset, model, recipe and number of epochs.
+
+    The seconds of each run are kept, for the plan of a sweep.
 
     Returns:
-        `dataset`, `model`, `recipe`, `epochs`, `runs`, `ms` of an update, `hours_per_run`, `hours`, and `gib` of the
-        finished runs. Where arms differ in cost, a row has their means and sums.
+        `dataset`, `model`, `recipe`, `epochs`, `arms` that have them, `runs`, `ms` of an update, `seconds_per_run`,
+        `seconds`, and `gib` of the finished runs. Where arms differ in cost, a row has their means and sums. An
+        interrupted run counts as a whole one.
 
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
     """
-    times = image_seconds(study.cells)
+    known = times(cells)
     rows, kept = [], {}
-    for cell in study.cells:
-        image = times[_key(cell)]
-        step = image * cell.settings.batch_size
-        hours = seconds(cell, step, image / TRAINING_PASSES) / 3600
-        kept[cell.name] = 3600 * hours
+    for cell in cells:
+        timed = known[_key(cell)]
+        step = timed.step(cell.settings)
         recipe = study.recipe(find(cell.model)) or "none"
-        rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, 1000 * step, hours, run_gib(cell)))
+        costs = (1000 * step, seconds(cell, step, timed.image / TRAINING_PASSES), run_gib(cell))
+        rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, cell.arm or BASE, *costs))
+        kept[cell.name] = costs[1]
     estimates.write(kept)
     by = ["dataset", "model", "recipe", "epochs"]
     return (
-        pd.DataFrame(rows, columns=[*by, "ms", "hours", "gib"])
+        pd.DataFrame(rows, columns=[*by, "arm", "ms", "seconds", "gib"])
         .groupby(by, sort=False, as_index=False)
         .agg(
-            runs=("hours", "size"),
+            arms=("arm", lambda arms: ", ".join(dict.fromkeys(arms))),
+            runs=("seconds", "size"),
             ms=("ms", "mean"),
-            hours_per_run=("hours", "mean"),
-            hours=("hours", "sum"),
+            seconds_per_run=("seconds", "mean"),
+            seconds=("seconds", "sum"),
             gib=("gib", "sum"),
         )
     )
 
 
-def image_seconds(cells: Iterable[Cell]) -> dict[str, float]:
-    """Return the seconds of a training step for each of its images, by what they depend on; each is measured once.
+def times(cells: Iterable[Cell]) -> dict[str, Times]:
+    """Return the times of the cells' training by what they depend on; each is measured once.
 
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
@@ -90,13 +109,14 @@ def image_seconds(cells: Iterable[Cell]) -> dict[str, float]:
     for key, cell in tqdm(missing.items(), "timing a few steps", unit=" networks", disable=not missing):
         known[key] = _measure(cell)
         files.write_sealed(path, known)
-    return {key: known[key] for key in kinds}
+    return {key: Times(*known[key]) for key in kinds}
 
 
 def _key(cell: Cell) -> str:
     """Return a digest of all that a step's time depends on: network, optimizer, precision, images, code and machine."""
     settings = cell.settings
-    options = (sorted(settings.network.items()), settings.optimizer, settings.tf32)
+    update = (settings.optimizer, cell.conventions, settings.regularisation.average > 0)
+    options = (sorted(settings.network.items()), update, settings.tf32)
     work = (cell.dataset, cell.model, cell.precision, _images(cell), options, _machine())
     return digest_of({"code": _code(cell.model).encode(), "work": repr(work).encode()})
 
@@ -118,74 +138,96 @@ def _images(cell: Cell) -> int:
     return micro if torch.cuda.is_available() else min(micro, 2 + int(CPU_FLOPS / size(cell).flops))
 
 
-def _measure(cell: Cell) -> float:
-    """Return the seconds of a training step for each of its images.
+def _measure(cell: Cell) -> Times:
+    """Return the times of a cell's training, each the shortest of a few.
 
     Raises:
         ParameterError: the images do not fit into the GPU's memory.
     """
     images = _images(cell)
     try:
-        step = _step(cell, images)
-        return min(_timed(step) for _ in range(1 + STEPS)) / images
+        passes, update = _step(cell, images)
+        timed = [(_timed(passes), _timed(update)) for _ in range(1 + STEPS)]
     except torch.OutOfMemoryError:
         raise ParameterError(
             f"{cell.name}: {images} images at a time do not fit into the GPU's memory: raise accumulation_steps"
         ) from None
+    image, once = (min(seconds) for seconds in zip(*timed, strict=True))
+    return Times(image / images, once)
 
 
-def _step(cell: Cell, images: int) -> Callable[[], None]:
-    """Return a function that makes one update from random images."""
+def _step(cell: Cell, images: int) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return the two parts of a training step on random images: the passes of a micro-batch, and the update."""
     facts, settings = DATASETS[cell.dataset], cell.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     make_deterministic(cell.seed, settings.tf32)
     kind = torch.float64 if cell.precision == "fp64" else torch.float32
     network = build(cell.model, facts.shape, facts.classes, options=settings.network).to(device, kind).train()
-    optimizing = optimizer(network.parameters(), settings.optimizer, cell.conventions)
+    optimizing = optimizer(network, settings.optimizer, cell.conventions)
+    averaged = average(network, settings.regularisation)
     height, width, channels = facts.shape
     inputs = torch.randn(images, channels, height, width, device=device, dtype=kind)
     labels = torch.zeros(images, dtype=torch.int64, device=device)
     amp_type = PyTorchLearner.amp_types[device.type]
 
-    def step() -> None:
-        optimizing.zero_grad()
+    def passes() -> None:
         with torch.autocast(device.type, amp_type, enabled=cell.precision == "amp"):
             logits = network(inputs)
         functional.cross_entropy(logits.to(kind), labels).backward()
+
+    def update() -> None:
         optimizing.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        if averaged:
+            averaged.update(network)
+        optimizing.zero_grad()
 
-    return step
+    return passes, update
 
 
-def _timed(step: Callable[[], None]) -> float:
+def _timed(part: Callable[[], None]) -> float:
     start = time.perf_counter()
-    step()
+    part()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
 def main() -> None:
-    """Read the command line and print the estimate."""
+    """Read the command line and print the estimate, or nothing where no run is pending."""
     parser = argparse.ArgumentParser(prog="python -m lib.bench.preflight", description="Estimate a study's cost here.")
     parser.add_argument("study", help="a file's stem in params/studies")
+    parser.add_argument("--only", default="", help='some of the runs, such as "framework=keras seed=42,123"')
+    parser.add_argument("--retry-failed", action="store_true", help="also the runs that failed three times in a row")
+    parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also the runs made by other code")
+    arguments = parser.parse_args()
     with one_line():
-        study = load_study(parser.parse_args().study)
-        table = estimate(study)
-    words, numbers = ("dataset", "model", "recipe"), ("epochs", "runs", "ms a step", "h a run", "h", "GiB")
-    print_table(words, numbers, map(_row, table.itertuples(index=False)))
+        study = load_study(arguments.study)
+        found = states(selected(study, arguments.only))
+        if cells := [cell for cell, _ in pending(found, Choice(arguments.rerun, arguments.retry_failed))]:
+            report(study, estimate(study, cells))
+
+
+def report(study: Study, table: pd.DataFrame) -> None:
+    """Print an estimate; the arms are named if those of one network differ in their epochs."""
+    named = ["arms"] if table.duplicated(["dataset", "model"]).any() else []
+    numbers = ("epochs", "runs", "ms a step", "a run", "all", "GiB")
+    print_table(("dataset", "model", "recipe", *named), numbers, (_row(row, named) for row in table.itertuples()))
     where = f"the GPU {environment.nvidia('name')}" if torch.cuda.is_available() else _machine()[1]
+    runs = "1 run" if table.runs.sum() == 1 else f"{table.runs.sum()} runs"
     print(
-        f"the whole study, {table.runs.sum()} runs: about {table.hours.sum():,.1f} h of training on {where}, from "
-        f"{STEPS} steps of each network\n"
+        f"{runs}, one after another: about {duration(table.seconds.sum())} of training on {where}, "
+        f"from {STEPS} steps of each network\n"
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
         f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped"
     )
+    if any(cell.settings.devices > 1 for cell in study.cells):
+        print("a run on several devices was timed on one, without the exchange of gradients")
 
 
-def _row(row: Any) -> tuple[str, ...]:
-    costs = (f"{value:,.2f}" for value in (row.hours_per_run, row.hours, row.gib))
-    return row.dataset, row.model, row.recipe, str(row.epochs), str(row.runs), f"{row.ms:,.0f}", *costs
+def _row(row: Any, named: list[str]) -> tuple[str, ...]:
+    words = (row.dataset, row.model, row.recipe, *(getattr(row, column) for column in named))
+    times = (f"{row.ms:,.0f}", duration(row.seconds_per_run), duration(row.seconds))
+    return *words, str(row.epochs), str(row.runs), *times, f"{row.gib:,.2f}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 PIPE_COLUMNS = 120
-"""The least width of a table; a pipe claims 80 columns and would break names."""
+"""The least width of a table in characters; rich assumes 80 for a pipe, which would wrap names."""
 
 
 def print_table(words: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -12,8 +12,11 @@ from lib.data.store import Store
 from lib.errors import DataError
 from lib.study.datasets import Dataset
 
-OFFICIAL_IMAGES = "official images"
-"""The only check that fails for a store of a part of its dataset, or of a re-split one."""
+OFFICIAL_COUNTS = "official image counts"
+"""The only check that fails for a store of a part of its dataset, or of a re-split one.
+
+It counts the images; whether they came from files with the official checksums is the origin's `official`.
+"""
 
 
 class Check(NamedTuple):
@@ -61,10 +64,10 @@ def verify_arrays(dataset: Dataset, arrays: dict[str, np.ndarray], where: str) -
 def checks(store: Store) -> pd.DataFrame:
     """Return every check of a store as a table with the columns check, expected, found and passed.
 
-    All arrays are read. A prepared store passes all checks, except "official images" if it is a part of its dataset or
-    re-split.
+    All arrays are read. A prepared store passes all checks, except "official image counts" if it is a part of its
+    dataset or re-split.
     """
-    return pd.DataFrame([*requirements(store), _contents(store), _statistics_file(store), _official_images(store)])
+    return pd.DataFrame([*requirements(store), _contents(store), _statistics_file(store), _official_counts(store)])
 
 
 def requirements(store: Store) -> Iterator[Check]:
@@ -147,10 +150,10 @@ def _contents(store: Store) -> Check:
     return Check("SHA-256 of the contents", store.digest[:12], found[:12], found == store.digest)
 
 
-def _official_images(store: Store) -> Check:
+def _official_counts(store: Store) -> Check:
     expected = f"{store.dataset.train:,} train, {store.dataset.test:,} test"
     found = f"{len(store.train_labels):,} train, {len(store.test_labels):,} test" + ", re-split" * store.resplit
-    return Check(OFFICIAL_IMAGES, expected, found, found == expected)
+    return Check(OFFICIAL_COUNTS, expected, found, found == expected)
 
 
 def _statistics_file(store: Store) -> Check:

@@ -18,6 +18,7 @@ from lib.data.layout import IMAGES_AND_LABELS, SPLITS, Manifest, Origin
 from lib.data.sources import open_source
 from lib.data.statistics import write_statistics
 from lib.data.store import Store, open_store
+from lib.data.use import replaced
 from lib.data.writing import building_folder, write_array, write_source
 from lib.errors import DataError
 from lib.study.datasets import Dataset, choose
@@ -37,8 +38,8 @@ def prepare(dataset: str, source: Path | None = None) -> Store:
 
     Raises:
         ParameterError: the dataset is unknown.
-        DataError: the source is absent, damaged or not this dataset; or the disk is full. No incomplete store is left
-            that could be opened.
+        DataError: the source is absent, damaged or not this dataset; the disk is full; or a run uses the store that
+            would be replaced. No incomplete store is left that could be opened.
     """
     facts = choose(dataset)
     paths.DATA.mkdir(parents=True, exist_ok=True)
@@ -88,12 +89,13 @@ def _confirm_or_repair(facts: Dataset, manifest: Manifest, folder: Path) -> None
 def _adopt(facts: Dataset, origin: Origin, folder: Path) -> None:
     """Check the images and labels in `data/` and use them; only the splits are written."""
     print(f"data/{facts.name}: checking the arrays in {paths.DATA}")
-    _accept(_candidate(facts, paths.DATA, folder, origin), folder, SPLITS)
+    with replaced(facts.name):
+        _accept(_candidate(facts, paths.DATA, folder, origin), folder, SPLITS)
 
 
 def _build(facts: Dataset, path: Path | None, folder: Path) -> None:
     print(f"data/{facts.name}: building from {path or facts.library or 'the official download'}")
-    with open_source(facts, path, folder / "cache") as source:
+    with replaced(facts.name), open_source(facts, path, folder / "cache") as source:
         write_source(facts, source, folder)
         _accept(_candidate(facts, folder, folder, source.origin), folder, (*IMAGES_AND_LABELS, *SPLITS))
 

@@ -23,12 +23,6 @@ from lib.study.settings import Augmentation, Settings
 ERASING = v2.RandomErasing(p=1.0)
 """It erases a rectangle of every image that it is given."""
 
-POLICIES = {
-    "randaugment": v2.RandAugment(),
-    "autoaugment": v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10),
-}
-"""The policies of augmentation, each with torchvision's defaults: RandAugment has two operations of magnitude 9."""
-
 
 class Draw(NamedTuple):
     """One image of an epoch: its index and its augmentation.
@@ -99,7 +93,7 @@ class TrainImages(Dataset):
 
     def __init__(self, split: Split, store: Store, augmentation: Augmentation) -> None:
         self._split, self._store, self._padding = split, store, augmentation.crop_padding
-        self._policy = POLICIES.get(augmentation.policy)
+        self._policy = policy(augmentation)
 
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, int]:
         image = _as_tensor(self._split, draw.index)
@@ -129,6 +123,13 @@ class PlainImages(Dataset):
     def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
         index = int(self._split.indices[position])
         return _normalise(_as_tensor(self._split, index), self._store), int(self._split.labels[index])
+
+
+def policy(settings: Augmentation) -> nn.Module | None:
+    """Return the transform of the policy, if there is one; RandAugment has torchvision's two operations."""
+    if settings.policy == "randaugment":
+        return v2.RandAugment(magnitude=settings.magnitude)
+    return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10) if settings.policy == "autoaugment" else None
 
 
 def drawn_from(seed: int, transform: nn.Module, *inputs: torch.Tensor) -> Any:

@@ -1,9 +1,9 @@
 """Several devices: one process for each, which trains an equal part of every micro-batch.
 
-The process that holds the learner is rank 0. It starts the others, the workers, when its first epoch begins; it tells
-them each step, and alone evaluates and writes. Gradients are averaged over the ranks and batches normalised over all of
-them by `accelerate`, so that an update is that of one device, but for the order in which floats are added. Only dropout
-and stochastic depth draw other numbers than on one device: each rank has a stream of its own.
+The process that has the learner is rank 0. It starts the others, the workers, when its first epoch begins, sends them
+each step, and is the only one that evaluates and writes. `accelerate` averages gradients over the ranks and normalises
+batches over all of them, so that an update is that of one device, but for the order in which floats are added. Only
+dropout and stochastic depth use other random numbers than on one device: each rank has its own.
 """
 
 import copy
@@ -35,21 +35,21 @@ from lib.pytorch.normalization import BiasedBatchNorm2d
 from lib.study.cells import Cell
 
 HOST = "127.0.0.1"
-"""Where the ranks meet: a run's devices are those of one machine."""
+"""The address of every rank: a run's devices are those of one machine."""
 
 PATIENCE = 10
-"""The seconds that rank 0 waits for a worker that has died; a collective operation on a GPU would wait for ever."""
+"""Seconds from the end of a worker to the failure of its run; a collective operation on a GPU would never return."""
 
 
 class OneDevice:
-    """The only device of a run: there is nobody to tell anything or to exchange gradients with."""
+    """The only device of a run: there are no calls to send and no gradients to exchange."""
 
     def told(self, name: str, *arguments: float) -> AbstractContextManager[None]:
-        """Let all other ranks call the learner's method `name` while the block does the same here."""
+        """Make all other ranks call the learner's method `name`, while the block does the same here."""
         return nullcontext()
 
     def exchanging(self, last: bool) -> AbstractContextManager[None]:
-        """Let a backward pass in the block exchange gradients, if it is that of an update's last micro-batch."""
+        """Exchange gradients in the block's backward pass if it is that of an update's last micro-batch."""
         return nullcontext()
 
     def total(self, values: Tensor) -> Tensor:
@@ -61,14 +61,14 @@ class OneDevice:
 
 
 class Rank(OneDevice):
-    """One of several devices, and its part in what they do together."""
+    """One of several devices: its process group, and its twin of the network."""
 
     def __init__(self, rank: int, devices: int, meeting: int) -> None:
         self._rank, self._devices, self._meeting = rank, devices, meeting
         self._accelerator = self._network = None
 
     def trained(self, network: nn.Module) -> nn.Module:
-        """Return a twin of the network that has its parameters and exchanges gradients, once all ranks have met."""
+        """Return a twin of the network with its parameters, which exchanges gradients, once all ranks are connected."""
         if not self._network:
             self._accelerator = _met(self._rank, self._devices, self._store())
             self._network = self._accelerator.prepare_model(convert_sync_batchnorm(_sharing(network).train()))
@@ -78,7 +78,7 @@ class Rank(OneDevice):
         return distributed.TCPStore(HOST, self._meeting)
 
     def exchanging(self, last: bool) -> AbstractContextManager[None]:
-        """Let a backward pass in the block exchange gradients, if it is that of an update's last micro-batch."""
+        """Exchange gradients in the block's backward pass if it is that of an update's last micro-batch."""
         return nullcontext() if last else self._accelerator.no_sync(self._network)
 
     def total(self, values: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class Rank(OneDevice):
 
 
 class Leader(Rank):
-    """Rank 0, which starts the workers, and ends them with itself."""
+    """Rank 0, which starts the workers; they end when it ends."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell, self._workers, self._state = cell, None, None
@@ -98,7 +98,7 @@ class Leader(Rank):
 
     @contextmanager
     def told(self, name: str, *arguments: float) -> Iterator[None]:
-        """Let all workers call the learner's method `name` while the block does the same here.
+        """Make all workers call the learner's method `name`, while the block does the same here.
 
         Raises:
             TrainingError: a worker died.
@@ -109,7 +109,7 @@ class Leader(Rank):
             with self._workers.waited_for():
                 self._workers.tell(name, *arguments)
                 yield
-        except BaseException as problem:  # whatever it is, the ranks are out of step
+        except BaseException as problem:  # whatever it is, the ranks are no longer at the same step
             lost = isinstance(problem, RuntimeError | OSError) and not isinstance(problem, torch.OutOfMemoryError)
             death = self._workers.death(PATIENCE) if lost and self._workers else ""
             self._end()
@@ -118,7 +118,7 @@ class Leader(Rank):
             raise
 
     def loaded(self, path: Path) -> None:
-        """Let the workers begin with this state, which rank 0 has loaded."""
+        """Note that the next workers start from this state, which rank 0 has loaded."""
         self._end()
         self._state = path
 
@@ -136,9 +136,9 @@ class Leader(Rank):
 
 
 class Workers:
-    """The processes of ranks 1 and above, which read from their standard input what to do.
+    """The processes of ranks 1 and above, which read the calls to make from their standard input.
 
-    A process leads one group of ranks at a time: the workers that it had before end.
+    A process has one group of workers at a time: a new one replaces the one before.
     """
 
     newest: ClassVar["Workers | None"] = None
@@ -166,7 +166,7 @@ class Workers:
         )
 
     def begin(self, cell: Cell) -> None:
-        """Wait until every worker has made its learner for the cell; `OSError` where one ends instead."""
+        """Send every worker the cell, and wait until each has made its learner; `OSError` if one ends."""
         for process in self._processes.values():
             process.stdin.write(f"{cell.model_dump_json()}\n")
         for process in self._processes.values():
@@ -174,7 +174,7 @@ class Workers:
                 raise BrokenPipeError
 
     def tell(self, name: str, *arguments: float | str) -> None:
-        """Let every worker call its learner's method `name`; `OSError` where one has ended."""
+        """Send every worker a call of its learner's method `name`; `OSError` if one has ended."""
         for process in self._processes.values():
             if process.poll() is not None:
                 raise BrokenPipeError
@@ -182,7 +182,7 @@ class Workers:
 
     @contextmanager
     def waited_for(self) -> Iterator[None]:
-        """Say that this process waits for the workers in the block."""
+        """Mark the block as one in which this process waits for the workers."""
         self._waited_for = True
         try:
             yield
@@ -190,9 +190,9 @@ class Workers:
             self._waited_for = False
 
     def death(self, patience: float = 0) -> str:
-        """Return which worker died, and how, or nothing if none has within so many seconds.
+        """Return which worker ended and how, or an empty string if none ends within `patience` seconds.
 
-        The others of its group fail because it died: one that was killed is named first.
+        The end of one makes the others of its group fail, so one that was killed is named first.
         """
         deadline = time.monotonic() + patience
         while True:
@@ -213,14 +213,14 @@ class Workers:
         return lines[-1].removeprefix("error: ") if lines else "without a word"
 
     def _watch(self) -> None:
-        """End this process where it waits for a worker that died and nothing else ends the waiting."""
+        """End this process if it still waits for the workers `PATIENCE` seconds after one has ended."""
         seconds = 0
         while not self._over.wait(1):
             death = self.death() if self._waited_for else ""
             seconds = seconds + 1 if death else 0
             if seconds > PATIENCE:
                 os.write(2, f"{death}\n".encode())
-                time.sleep(1)  # for a notebook's kernel to pass it on
+                time.sleep(1)  # until a notebook's kernel has forwarded it
                 os._exit(1)
 
     def end(self) -> None:
@@ -235,7 +235,7 @@ class Workers:
 
 
 def ranks(cell: Cell, rank: int = 0, meeting: int | None = None) -> OneDevice:
-    """Return the part of a process in a cell's run: a worker's, where the port at which the ranks meet is given.
+    """Return the device of a process in a cell's run: a worker's if `meeting` is given, the port of the ranks' store.
 
     Raises:
         TrainingError: there are fewer GPUs than devices.
@@ -275,7 +275,7 @@ def _sharing(network: nn.Module) -> nn.Module:
 
 
 def _met(rank: int, devices: int, store: distributed.Store) -> Accelerator:
-    """Meet the other ranks, after leaving those of a learner that this process had before."""
+    """Connect to the other ranks, after closing the process group of an earlier learner of this process."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -284,6 +284,6 @@ def _met(rank: int, devices: int, store: distributed.Store) -> Accelerator:
         torch.cuda.set_device(rank)
     distributed.init_process_group("nccl" if gpu else "gloo", store=store, rank=rank, world_size=devices)
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": devices, "LOCAL_WORLD_SIZE": devices}
-    os.environ |= {name: str(number) for name, number in place.items()}  # where accelerate looks for them
-    with warnings.catch_warnings(action="ignore"):  # that it divides the cores among the ranks
+    os.environ |= {name: str(number) for name, number in place.items()}  # from which accelerate reads them
+    with warnings.catch_warnings(action="ignore"):  # about dividing the cores among the ranks
         return Accelerator(cpu=not gpu, mixed_precision="no")

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from timm.utils import ModelEmaV3
 from torch import nn
 from torch.utils.data import default_collate
 
@@ -22,7 +21,7 @@ from lib.pytorch.devices import ranks, require_one_batch
 from lib.pytorch.layers import measure
 from lib.pytorch.mixing import hard, mixing
 from lib.pytorch.networks import build, multiply_adds, parameters
-from lib.pytorch.optimizers import optimizer
+from lib.pytorch.optimizers import average, optimizer
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
 from lib.study.settings import Settings
@@ -60,12 +59,11 @@ class PyTorchLearner:
         self.model = self._network()
         self.parameters = parameters(self.model)
         self.multiply_adds = multiply_adds(self.model, self._store.dataset.shape)
-        self._optimizer = optimizer(self.model.parameters(), settings.optimizer, self._cell.conventions)
+        self._optimizer = optimizer(self.model, settings.optimizer, self._cell.conventions)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
         self._mix, self._mixing_seeds = mixing(settings.mixing, self.classes), torch.Generator()
-        decay = settings.regularisation.average
-        self._average = ModelEmaV3(self.model, decay) if decay else None
+        self._average = average(self.model, settings.regularisation)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
         self._updates = 0
@@ -153,7 +151,9 @@ class PyTorchLearner:
         images, labels = self._on_device(batch[0]), batch[1].to(self._device, non_blocking=True)
         if self._mix:
             seed = torch.randint(2**31, (), generator=self._mixing_seeds).item()
-            images, labels = (mixed[self._part] for mixed in drawn_from(seed, self._mix, images, labels))
+            images, labels = drawn_from(seed, self._mix, images, labels)
+            if self._settings.devices > 1:
+                images, labels = images[self._part], labels[self._part]
         parts = self._settings.accumulation_steps
         for number, micro in enumerate(zip(images.chunk(parts), labels.chunk(parts), strict=True), start=1):
             with self._ranks.exchanging(last=number == parts):
@@ -248,8 +248,8 @@ class PyTorchLearner:
         self._ranks.loaded(path)
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
-        average = {"average": self._average.module} if self._average else {}
-        return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler} | average
+        averaged = {"average": self._average.module} if self._average else {}
+        return {"model": self.model, "optimizer": self._optimizer, "scaler": self._scaler} | averaged
 
     def peak_memory_mb(self) -> float:
         """Return the GPU's peak of allocated memory in MiB, or without a GPU the process's peak of resident memory.

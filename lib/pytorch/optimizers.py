@@ -3,38 +3,51 @@
 from collections.abc import Callable, Iterable
 
 import torch
+from timm.optim import param_groups_weight_decay
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from lib.study.conventions import Conventions
-from lib.study.settings import SGD, Optimizer
-
-Parameters = Iterable[nn.Parameter]
+from lib.study.settings import SGD, AdamW, Optimizer, Regularisation
 
 
-def optimizer(parameters: Parameters, settings: Optimizer, conventions: Conventions) -> torch.optim.Optimizer:
-    """Return the optimizer of the settings; the conventions concern SGD only."""
-    return OPTIMIZERS[settings.name](parameters, settings, conventions)
+def optimizer(network: nn.Module, settings: Optimizer, conventions: Conventions) -> torch.optim.Optimizer:
+    """Return the optimizer of a network's parameters; the conventions concern SGD only."""
+    return OPTIMIZERS[settings.name](network, settings, conventions)
 
 
-def sgd(parameters: Parameters, settings: SGD, conventions: Conventions) -> torch.optim.Optimizer:
+def sgd(network: nn.Module, settings: SGD, conventions: Conventions) -> torch.optim.Optimizer:
     """Return `torch.optim.SGD`, or `ConventionalSGD` where the conventions follow Keras."""
     decoupled, velocity = (conventions[switch] == "keras" for switch in ("weight_decay", "momentum_form"))
     if decoupled or velocity:
-        return ConventionalSGD(parameters, **_options(settings), decoupled=decoupled, velocity=velocity)
-    return torch.optim.SGD(parameters, **_options(settings))
+        return ConventionalSGD(network.parameters(), **_options(settings), decoupled=decoupled, velocity=velocity)
+    return torch.optim.SGD(network.parameters(), **_options(settings))
+
+
+def adamw(network: nn.Module, settings: AdamW, _conventions: Conventions) -> torch.optim.Optimizer:
+    """Return `torch.optim.AdamW`; where `decay_norms` is off, in timm's two groups, of which one does not decay."""
+    decaying = network.parameters()
+    if not settings.decay_norms:
+        decaying = param_groups_weight_decay(network, settings.weight_decay)
+    return torch.optim.AdamW(decaying, **_options(settings))
 
 
 def _native(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """Return a function that makes an optimizer of `torch.optim` from its settings, whose fields are its options."""
 
-    def make(parameters: Parameters, settings: Optimizer, _conventions: Conventions) -> torch.optim.Optimizer:
-        return kind(parameters, **_options(settings))
+    def make(network: nn.Module, settings: Optimizer, _conventions: Conventions) -> torch.optim.Optimizer:
+        return kind(network.parameters(), **_options(settings))
 
     return make
 
 
 def _options(settings: Optimizer) -> dict[str, object]:
-    return {"lr": settings.learning_rate, **settings.model_dump(exclude={"name", "learning_rate"})}
+    return {"lr": settings.learning_rate, **settings.model_dump(exclude={"name", "learning_rate", "decay_norms"})}
+
+
+def average(network: nn.Module, settings: Regularisation) -> ModelEmaV3 | None:
+    """Return the moving average of a network's weights that the settings ask for."""
+    return ModelEmaV3(network, settings.average) if settings.average else None
 
 
 class ConventionalSGD(torch.optim.Optimizer):
@@ -46,7 +59,7 @@ class ConventionalSGD(torch.optim.Optimizer):
 
     def __init__(
         self,
-        parameters: Parameters,
+        parameters: Iterable[nn.Parameter],
         lr: float,
         momentum: float,
         nesterov: bool,
@@ -86,10 +99,10 @@ class ConventionalSGD(torch.optim.Optimizer):
         return total if group["velocity"] else -rate * total
 
 
-OPTIMIZERS: dict[str, Callable[[Parameters, Optimizer, Conventions], torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[nn.Module, Optimizer, Conventions], torch.optim.Optimizer]] = {
     "sgd": sgd,
     "adam": _native(torch.optim.Adam),
-    "adamw": _native(torch.optim.AdamW),
+    "adamw": adamw,
     "rmsprop": _native(torch.optim.RMSprop),
 }
-"""Each kind of optimizer: made from parameters, its settings and the conventions."""
+"""Each kind of optimizer: made from a network, its settings and the conventions."""

@@ -23,6 +23,11 @@ def rounded(value: float) -> str:
     return f"{float(f'{value:.2g}'):,g}"
 
 
+def span(counts: pd.Series) -> str:
+    """Write the one count that all have, or the least and the largest: 3, or 2 to 3."""
+    return " to ".join(f"{count}" for count in sorted({counts.min(), counts.max()}))
+
+
 def named(row: tuple, columns: Sequence[str]) -> str:
     """Write the values of some columns of a table's row, as `itertuples` gives it."""
     return ", ".join(getattr(row, column) for column in columns)

@@ -5,7 +5,7 @@ A run has a result if, and only if, its record is there and names the inputs tha
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,8 @@ from lib.runs.digests import code_digest, dataset_digest, made_from
 from lib.runs.records import Record
 from lib.runs.status import FAILURES, Kind, Status
 from lib.study.cells import Cell
-from lib.study.settings import WITHOUT_EFFECT, flat
+from lib.study.nested import flat
+from lib.study.settings import WITHOUT_EFFECT
 
 _SILENCE_SECONDS = 600
 """A run on another machine counts as interrupted after this time without a sign."""
@@ -39,6 +40,16 @@ class State(NamedTuple):
 
 class RunIsHeld(ChapterError):
     """Another process trains the run."""
+
+
+class Choice(NamedTuple):
+    """What a sweep runs again: runs made by other code, if `rerun` is "code", and with `retry` those given up."""
+
+    rerun: str = ""
+    retry: bool = False
+
+
+NOTHING_AGAIN = Choice()
 
 
 @contextmanager
@@ -81,6 +92,20 @@ def state(cell: Cell) -> State:
             f"since {found.since} on {found.host}, as process {found.pid} (executed/{cell.name}/status.json)",
         )
     return at_rest(cell)
+
+
+def states(cells: Iterable[Cell]) -> list[tuple[Cell, State]]:
+    """Return the state of each run."""
+    return [(cell, state(cell)) for cell in cells]
+
+
+def pending(found: Iterable[tuple[Cell, State]], choice: Choice = NOTHING_AGAIN) -> list[tuple[Cell, State]]:
+    """Return the runs, of these with their states, that a sweep would make."""
+    keep = {*WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
+    if choice.rerun == "code":
+        keep.remove(Kind.OTHER_CODE)
+    left = [(cell, one) for cell, one in found if one.kind not in keep]
+    return [(cell, one) for cell, one in left if choice.retry or not status.given_up(cell)]
 
 
 def at_rest(cell: Cell) -> State:

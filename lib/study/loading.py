@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lib.study.models import Model, find
 from lib.study.resolution import Layer, resolve, train_layers
 from lib.study.settings import Settings
 from lib.study.study import BASE, Entry, Matrix, Study
-from lib.study.validation import read_yaml, shown, validated
+from lib.study.validation import parsed, read_file, shown, validated
 
 
 def study_names() -> list[str]:
@@ -34,9 +35,8 @@ def load_study(name: str) -> Study:
     """
     if name not in study_names():
         raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
-    train = read_yaml(paths.PARAMS / "train.yaml")
-    study = _read_study(name, train)
-    _refuse_contradictions(study, _others(name, train))
+    study = _read_study(name)
+    _refuse_contradictions(study, _others(name))
     return study
 
 
@@ -46,32 +46,37 @@ def every_study() -> list[Study]:
     Raises:
         ParameterError: one of them cannot be read.
     """
-    train = read_yaml(paths.PARAMS / "train.yaml")
-    return [_read_study(name, train) for name in study_names()]
+    return [_read_study(name) for name in study_names()]
 
 
 def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
     """Return the layers of a study's settings, the lowest first."""
     train = paths.PARAMS / "train.yaml"
-    return _layers(study, _file(study.name), read_yaml(train), dataset, find(model), arm)
+    return _layers(study, _file(study.name), parsed(read_file(train), train), dataset, find(model), arm)
 
 
 def _file(name: str) -> Path:
     return paths.STUDIES / f"{name}.yaml"
 
 
-def _others(name: str, train: dict[str, Any]) -> Iterator[Study]:
+def _others(name: str) -> Iterator[Study]:
     for other in study_names():
         if other != name:
             with suppress(ParameterError):
-                yield _read_study(other, train)
+                yield _read_study(other)
 
 
-def _read_study(name: str, train: dict[str, Any]) -> Study:
-    file = _file(name)
-    matrix = validated(Matrix, read_yaml(file), file)
+def _read_study(name: str) -> Study:
+    file, train = _file(name), paths.PARAMS / "train.yaml"
+    return _resolved(name, file, read_file(file), train, read_file(train))
+
+
+@cache
+def _resolved(name: str, file: Path, content: bytes, train: Path, train_content: bytes) -> Study:
+    """Resolve a study from the content of its two files; once, since every study is read to load any of them."""
+    matrix = validated(Matrix, parsed(content, file), file)
     stated = {field: getattr(matrix, field) for field in Matrix.model_fields}
-    return Study(name=name, entries=tuple(_entries(matrix, file, train)), **stated)
+    return Study(name=name, entries=tuple(_entries(matrix, file, parsed(train_content, train))), **stated)
 
 
 def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, model: Model, arm: str) -> list[Layer]:
@@ -162,12 +167,15 @@ def _refuse_several_devices_in_keras(cell: Cell, file: Path) -> None:
 
 
 def _refuse_to_measure(cell: Cell, file: Path) -> None:
-    """Refuse to measure the layers of a network where that is not possible, or on more images than val has."""
-    images, val = cell.settings.measurements.layer_images, DATASETS[cell.dataset].val
+    """Refuse to measure the layers of a network where that is not possible, on more images than val has, or never."""
+    measured, epochs = cell.settings.measurements, cell.settings.epochs
+    images, val = measured.layer_images, DATASETS[cell.dataset].val
     if images and find(cell.model).channels_last:
         raise ParameterError(f"{shown(file)}: the layers of {cell.model} cannot be measured: leave `layer_images` out")
     if images > val:
         raise ParameterError(f"{shown(file)}: layer_images {images} is above the {val} val images of {cell.dataset}")
+    if "layers_every" in measured.model_fields_set and measured.layers_every > epochs:
+        raise ParameterError(f"{shown(file)}: layers_every {measured.layers_every} is above epochs {epochs}")
 
 
 def _network_without_twin(cell: Cell, model: Model) -> list[str]:
@@ -178,7 +186,7 @@ def _refuse_contradictions(study: Study, others: Iterable[Study]) -> None:
     cells = {cell.name: cell for cell in study.cells}
     for other in others:
         for cell in other.cells:
-            if not same_settings(cells.get(cell.name, cell), cell):
+            if cell.name in cells and not same_settings(cells[cell.name], cell):
                 raise ParameterError(
                     f"studies {study.name!r} and {other.name!r} give the run {cell.name} different settings: "
                     "name the departure of one of them with another `variant` or arm"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lib.errors import ParameterError
@@ -49,6 +50,13 @@ class Published:
     parameters: float | None = None
 
 
+class Note(NamedTuple):
+    """Why a network has another size than the published one, and its own `parameters`, for 32x32x3 and 100 classes."""
+
+    parameters: int
+    why: str
+
+
 @dataclass(frozen=True)
 class Model:
     """One network by name.
@@ -58,7 +66,7 @@ class Model:
     keywords that a study may add as `network`. `sizes` are the accepted heights and widths in pixels (None: any).
     `recipe` is an entry of `params/train.yaml` that the model recommends. `channels_last`: its activations have their
     channels in the last dimension, so that its layers cannot be measured. `published` is the network's row in the
-    table that the study `zoo` answers; `note` says why ours has another size.
+    table that the study `zoo` answers.
     """
 
     name: str
@@ -70,7 +78,7 @@ class Model:
     recipe: str | None = None
     channels_last: bool = False
     published: Published | None = None
-    note: str = ""
+    note: Note | None = None
 
     @property
     def kind(self) -> Family:
@@ -129,15 +137,23 @@ def _eca(name: str, depth: int, kernel: int | str, accuracy: float, parameters: 
     return Model(name, "eca", arguments, options=eca.Options, recipe="residual", published=published)
 
 
-def _ghost(name: str, depth: int, published: Published, note: str = "") -> Model:
+def _ghost(name: str, depth: int, published: Published, note: Note | None = None) -> Model:
     arguments, options = {"depth": depth}, ghost.Options
     return Model(name, "ghost", arguments, options=options, recipe="residual", published=published, note=note)
 
 
-def _small(name: str, family: str, recipe: str, published: Published, note: str = "", **arguments: Any) -> Model:
+def _small(
+    name: str,
+    family: str,
+    recipe: str,
+    published: Published,
+    note: Note | None = None,
+    channels_last: bool = False,
+    **arguments: Any,
+) -> Model:
     """Return the row of a network for 32x32 pixels whose blocks can be skipped at random."""
-    kinds = {"options": StochasticDepth, "sizes": (32,), "channels_last": family == "mixer"}
-    return Model(name, family, arguments, recipe=recipe, published=published, note=note, **kinds)
+    facts = {"sizes": (32,), "channels_last": channels_last, "published": published, "note": note}
+    return Model(name, family, arguments, options=StochasticDepth, recipe=recipe, **facts)
 
 
 ZOO = (
@@ -152,7 +168,16 @@ ZOO = (
     _eca("ecanet20_k9", 20, 9, 67.05),
     _eca("ecanet20_adaptive", 20, "adaptive", 68.08),
     Model("resnet20_no_eca", "eca", {"depth": 20, "place": "none"}, recipe="residual", published=Published(66.50)),
-    _ghost("ghost_resnet_20", 20, Published(35.16, 0.15), "0.145 million; the published count has two digits"),
+    _ghost(
+        "ghost_resnet_20",
+        20,
+        Published(35.16, 0.15),
+        Note(
+            144_964,
+            "the published count, in two digits, is that of 3x3 primary convolutions; with 1x1 ones it would be 0.026 "
+            "million, so these are not why the published network reaches 35 %",
+        ),
+    ),
     _ghost("ghost_resnet_32", 32, Published(43.69, 0.24)),
     Model("ghostnet_100", "ghost", sizes=(32,), recipe="convolution", published=Published(56.94, 4.03)),
     Model(
@@ -170,7 +195,7 @@ ZOO = (
         options=StochasticDepth,
         recipe="small-modern",
         published=Published(72.33, 0.175),
-        note="0.179 million with 3x3 convolutions that halve the map; 2x2, as in ConvNeXt, would be 0.166",
+        note=Note(178_516, "3x3 convolutions halve the map; 2x2, as in ConvNeXt, would be 0.166 million"),
     ),
     _small(
         "segnext_mscan_tiny",
@@ -185,7 +210,8 @@ ZOO = (
         "mixer",
         "mixer",
         Published(42.47, 3.64),
-        "96 hidden units mix tokens, half the channels as in the paper; the published count fits 32",
+        Note(3_738_148, "96 hidden units mix tokens, half the channels as in the paper; the published count fits 32"),
+        channels_last=True,
         width=192,
         blocks=12,
     ),
@@ -194,7 +220,8 @@ ZOO = (
         "mixer",
         "mixer",
         Published(60.93, 59.19),
-        "64 tokens of 4x4 pixels instead of 196 of 16x16",
+        Note(57_417_316, "64 tokens of 4x4 pixels instead of 196 of 16x16"),
+        channels_last=True,
         width=768,
         blocks=12,
     ),
@@ -212,7 +239,9 @@ ZOO = (
         "coatnet",
         "attention",
         Published(66.61, 20.04),
-        "timm's CoAtNet-0, with the paper's widths and depths; the published implementation is unknown",
+        Note(
+            24_308_720, "timm's CoAtNet-0, with the paper's widths and depths; the published implementation is unknown"
+        ),
     ),
     _small("coatnet_0_custom_enhanced", "coatnet", "attention", Published(), selective=True),
     _small("coatnet_cifar_opt", "coatnet", "attention", Published(58.68, 27.01), configuration="coatnet_0_rw"),
@@ -249,6 +278,19 @@ def find(name: str) -> Model:
         raise ParameterError(f"model {name!r} is unknown; {choices}")
     options = cifar_resnet.Plain if "skip" in arguments else cifar_resnet.Options
     return Model(name, "cifar_resnet", arguments, options=options)
+
+
+def identity(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """Return the family and all keywords of a model with options, by which one network under two names is known.
+
+    Raises:
+        ParameterError: there is no such model.
+    """
+    model = find(name)
+    own = {key: value for key, value in model.arguments.items() if key in model.options.model_fields}
+    keywords = model.options(**own).model_dump() | dict(model.arguments) | dict(options)
+    family, keywords = eca.simplest(keywords) if model.family == "eca" else (model.family, keywords)
+    return family, tuple(sorted(keywords.items()))
 
 
 def twins() -> dict[str, Twin]:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from lib.errors import ParameterError
 from lib.study.datasets import DATASETS
 from lib.study.models import Model
-from lib.study.settings import Settings, flat, merged
+from lib.study.nested import flat, merged
+from lib.study.settings import Settings
 from lib.study.validation import validated
 
 DEFAULT = "default"

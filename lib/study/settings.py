@@ -48,7 +48,10 @@ class Adam(Strict):
 
 
 class AdamW(Strict):
-    """`torch.optim.AdamW`, whose weight decay is decoupled (Loshchilov and Hutter 2019)."""
+    """`torch.optim.AdamW`, whose weight decay is decoupled (Loshchilov and Hutter 2019).
+
+    `decay_norms`: whether biases and parameters of one dimension, such as those of normalisations, decay too.
+    """
 
     pytorch_only: ClassVar = frozenset({"name"})
 
@@ -57,6 +60,7 @@ class AdamW(Strict):
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: NotNegative = 0.01
+    decay_norms: bool = True
 
 
 class RMSprop(Strict):
@@ -120,16 +124,24 @@ class Augmentation(Strict):
     A random crop after padding with `crop_padding` pixels of zeros; a horizontal `flip` with probability one half; a
     `rotation` by a random angle of up to that many degrees to either side; the `policy` RandAugment (Cubuk et al. 2020)
     or AutoAugment's for CIFAR-10 (Cubuk et al. 2019); and with the probability `erasing`, a random rectangle at the
-    mean of the train pixels (Zhong et al. 2020).
+    mean of the train pixels (Zhong et al. 2020). `magnitude` is that of RandAugment on torchvision's scale of 0 to 30;
+    other libraries count to 10.
     """
 
-    pytorch_only: ClassVar = frozenset({"rotation", "policy", "erasing"})
+    pytorch_only: ClassVar = frozenset({"rotation", "policy", "magnitude", "erasing"})
 
     crop_padding: Annotated[int, Field(ge=0)]
     flip: bool
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
     policy: Literal["none", "randaugment", "autoaugment"] = "none"
+    magnitude: Annotated[int, Field(ge=0, le=30)] = 9
     erasing: Share = 0.0
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if "magnitude" in self.departures() and self.policy != "randaugment":
+            raise ValueError("a magnitude needs the policy randaugment")
+        return self
 
 
 class Mixing(Strict):
@@ -280,21 +292,3 @@ class Settings(Strict):
             if isinstance(group, Strict):
                 departures = group.departures()
                 yield from (f"{name}.{key}: {departures[key]}" for key in departures if key in group.pytorch_only)
-
-
-def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as one level with dotted keys, such as `optimizer.momentum`."""
-    found = {}
-    for key, value in content.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
-
-
-def merged(base: dict[str, Any], departures: dict[str, Any]) -> dict[str, Any]:
-    """Return nested settings with some replaced; a group whose `name` differs is replaced whole."""
-    found = dict(base)
-    for key, value in departures.items():
-        old = found.get(key)
-        same_kind = isinstance(old, dict) and isinstance(value, dict) and value.get("name") in (None, old.get("name"))
-        found[key] = merged(old, value) if same_kind else value
-    return found

@@ -1,6 +1,7 @@
 """Strict reading of YAML, with messages that name the file, the key and the choices."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -29,16 +30,22 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file.
-
-    Raises:
-        ParameterError: it cannot be read, is not valid YAML, or holds something else.
-    """
+def read_file(path: Path) -> bytes:
+    """Return the content of a file; `ParameterError` if it cannot be read."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        return path.read_bytes()
     except OSError as error:
         raise ParameterError(f"{shown(path)} cannot be read: {error.strerror}") from None
+
+
+def parsed(content: bytes, path: Path) -> dict[str, Any]:
+    """Return the keys and values of a YAML file, from its content.
+
+    Raises:
+        ParameterError: it is not valid YAML, or holds something else.
+    """
+    try:
+        content = yaml.load(content.decode(), _UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ParameterError(f"{shown(path)} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
@@ -81,7 +88,19 @@ def _explain(problem: Any, model: type[Strict]) -> str:
         return f"{key}: unknown key; choose from: {', '.join(_model_at(model, problem['loc'][:-1]).model_fields)}"
     message = problem["msg"].removeprefix("Value error, ")
     given = f" (given: {problem['input']!r})" if problem["loc"] and problem["type"] != "missing" else ""
-    return f"{key}: {message}{given}"
+    return f"{key}: {message}{given}{_number_hint(problem)}"
+
+
+def _number_hint(problem: Any) -> str:
+    """Return how to write a number that is text in YAML 1.1, such as 1e6, which lacks the point and the sign."""
+    if problem["type"] not in ("float_type", "int_type") or not isinstance(problem["input"], str):
+        return ""
+    try:
+        number = float(problem["input"])
+        written = int(number) if problem["type"] == "int_type" and number.is_integer() else number
+    except ValueError:
+        return ""
+    return f": YAML reads it as text; write {yaml.safe_dump(written).split()[0]}" if math.isfinite(number) else ""
 
 
 def _model_at(model: type[Strict], location: tuple[str | int, ...]) -> type[Strict]:
@@ -90,13 +109,14 @@ def _model_at(model: type[Strict], location: tuple[str | int, ...]) -> type[Stri
     for part in location:
         field = next((one.model_fields[part] for one in kinds if part in one.model_fields), None)
         if field is not None:
-            kinds = set(_models_in(field.annotation))
+            kinds = set(models_in(field.annotation))
         else:
             kinds = {one for one in kinds if part in get_args(one.model_fields["name"].annotation)}
     return kinds.pop()
 
 
-def _models_in(annotation: Any) -> list[type[Strict]]:
+def models_in(annotation: Any) -> list[type[Strict]]:
+    """Return the groups of settings that a field may hold, one for each kind."""
     if isinstance(annotation, type) and issubclass(annotation, Strict):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]

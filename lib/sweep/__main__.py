@@ -7,30 +7,42 @@ import argparse
 from collections import Counter
 
 from lib import errors
-from lib.errors import ParameterError
-from lib.runs.state import State
+from lib.errors import DataError, ParameterError
+from lib.runs.state import Choice, State, pending, states
 from lib.runs.status import FAILURES, Kind
 from lib.study.cells import Cell
 from lib.study.loading import load_study
+from lib.study.selection import selected
 from lib.study.study import Study
 from lib.sweep import running, showing
 from lib.sweep.accepting import accept
-from lib.sweep.plan import Choice, pending, states, times
+from lib.sweep.plan import times
 from lib.sweep.running import Manner
-from lib.sweep.selection import selected
 from lib.sweep.settings import settings_text
 from lib.sweep.watching import Watch
 
 _NOT_DONE = (Kind.RUNNING, Kind.UNREADABLE, *FAILURES)
 
 
-def plan(study: Study, found: list[tuple[Cell, State]], todo: list[tuple[Cell, State]]) -> None:
+def plan(study: Study, found: list[tuple[Cell, State]], choice: Choice) -> None:
+    """Print which runs are pending and why, and why a sweep would be refused."""
+    todo = pending(found, choice)
+    show_pending(study, found, todo)
+    needed = times(study, [cell for cell, _ in todo])
+    if needed.by_results:
+        print(f"by the results so far, one after another: {needed}")
+    try:
+        running.require_data(study)
+        running.require_packages(cell for cell, _ in todo)
+    except (DataError, ParameterError) as problem:
+        print(f"a sweep would be refused: {problem}")
+
+
+def show_pending(study: Study, found: list[tuple[Cell, State]], todo: list[tuple[Cell, State]]) -> None:
     """Print which runs are pending and why, and which are neither pending nor done."""
     names = {cell.name for cell, _ in todo}
     print(f"{study.name}: {len(found)} runs ({_counts(found)}); {len(todo)} to run")
     _print([*todo, *((cell, one) for cell, one in found if one.kind in _NOT_DONE and cell.name not in names)])
-    if todo:
-        print(f"one after another: {times(study, [cell for cell, _ in todo])}", flush=True)
 
 
 def _counts(found: list[tuple[Cell, State]]) -> str:
@@ -77,12 +89,16 @@ def main() -> None:
             accept(cells, arguments.reason)
         elif arguments.action == "plan" and arguments.settings:
             print(settings_text(study))
+        elif arguments.action == "plan":
+            plan(study, states(cells), choice)
         else:
-            if arguments.action == "run":
-                running.prepare(study, cells)
-            found = states(cells)
-            plan(study, found, pending(found, choice))
-            if arguments.action == "run":
+            with running.using_data(study):
+                running.tidy_all(cells)
+                found = states(cells)
+                todo = pending(found, choice)
+                show_pending(study, found, todo)
+                if todo:
+                    print(f"one after another: {times(study, [cell for cell, _ in todo])}", flush=True)
                 running.run(study, found, Manner(choice, arguments.at_once, arguments.fail_fast), options)
 
 

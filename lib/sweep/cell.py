@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from lib import errors, files, paths
+from lib.data.use import used
 from lib.doctor import examination
 from lib.errors import ChapterError, DataError, described
 from lib.execution import execute, mark
@@ -55,7 +56,7 @@ def run(study_name: str, cell: Cell, rerun: str = "", at_once: int | None = None
     done.
 
     Raises:
-        DataError: the dataset has no store.
+        DataError: the dataset has no store, or it is being replaced.
         ChapterError: the run's notebook failed, here or in another process; the message names the run and the cause.
         KeyboardInterrupt: the run was stopped; the next call goes on from its last whole epoch.
     """
@@ -90,7 +91,7 @@ def _wait(cell: Cell) -> None:
 
 def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
     """Train a cell, if it is to be trained, in this environment; `RunIsHeld` where another process trains it."""
-    with state.claimed(cell):
+    with used(cell.dataset), state.claimed(cell):
         kind, reason = state.at_rest(cell)
         if kind == Kind.UNREADABLE:
             raise ChapterError(f"{cell.name} is unreadable: {reason}")

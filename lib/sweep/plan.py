@@ -1,53 +1,30 @@
-"""The runs of a study that are pending, why, and how long they will take."""
+"""How long the pending runs of a study will take, from the results that it has or else from timed steps."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from statistics import mean
 from typing import NamedTuple
 
 from lib.clock import duration
 from lib.runs import estimates, records
-from lib.runs.state import WITH_RESULTS, State, state
-from lib.runs.status import Kind, given_up
 from lib.study.cells import AXES, Cell
 from lib.study.study import Study
 
 
-class Choice(NamedTuple):
-    """What a sweep runs again: runs made by other code, if `rerun` is "code", and with `retry` those given up."""
-
-    rerun: str = ""
-    retry: bool = False
-
-
-NOTHING_AGAIN = Choice()
-
-
-def states(cells: Iterable[Cell]) -> list[tuple[Cell, State]]:
-    """Return the state of each run."""
-    return [(cell, state(cell)) for cell in cells]
-
-
-def pending(found: Iterable[tuple[Cell, State]], choice: Choice = NOTHING_AGAIN) -> list[tuple[Cell, State]]:
-    """Return the runs, of these with their states, that a sweep would make."""
-    keep = {*WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
-    if choice.rerun == "code":
-        keep.remove(Kind.OTHER_CODE)
-    left = [(cell, one) for cell, one in found if one.kind not in keep]
-    return [(cell, one) for cell, one in left if choice.retry or not given_up(cell)]
-
-
 class Times(NamedTuple):
-    """How long runs take: the seconds of those for which it is known, by name, and how many of these are estimates."""
+    """How long runs take: the seconds of those for which it is known, by name, and how many of these are estimates.
+
+    `by_results`: whether the study has results that say so.
+    """
 
     seconds: dict[str, float]
     runs: int
-    estimated: int
+    estimated: int = 0
+    by_results: bool = False
 
     def __str__(self) -> str:
         """Return the sum in words, with the number of runs that are estimated, or not known at all."""
         if not self.seconds:
-            return "how long is not known before a first record"
+            return "how long is not known before a first record; make plan measures a few steps"
         unknown = self.runs - len(self.seconds)
         more = f", {self.estimated} of the runs by timed steps alone" if self.estimated else ""
         more += f", and {unknown} runs of a kind that has no record yet" if unknown else ""
@@ -72,7 +49,7 @@ def times(study: Study, cells: list[Cell]) -> Times:
         for cell in cells
         if cell.name not in measured and cell.name in guesses
     }
-    return Times(measured | estimated, len(cells), len(estimated))
+    return Times(measured | estimated, len(cells), len(estimated), bool(kinds))
 
 
 def _kind(cell: Cell) -> tuple[str | None, ...]:

@@ -8,25 +8,25 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from lib import files, paths, processes
 from lib.clock import duration
+from lib.data.use import used
 from lib.doctor import examination
 from lib.errors import DataError, UserError
 from lib.runs import tracking
 from lib.runs.digests import dataset_digest
 from lib.runs.records import folder
-from lib.runs.state import WITH_RESULTS, RunIsHeld, State, claimed, tidy
+from lib.runs.state import WITH_RESULTS, Choice, RunIsHeld, State, claimed, pending, states, tidy
 from lib.runs.status import Kind
 from lib.study.cells import Cell
 from lib.study.study import Study
 from lib.sweep import slots
 from lib.sweep.notifying import notify
-from lib.sweep.plan import Choice, pending, states
 from lib.sweep.watching import Watch
 
 _LOOK_SECONDS = 10
@@ -47,15 +47,35 @@ class Manner(NamedTuple):
     fail_fast: bool = False
 
 
-def prepare(study: Study, cells: list[Cell]) -> None:
-    """Complete what killed processes left of the cells.
-
-    Raises:
-        DataError: a dataset has no store.
-    """
+def require_data(study: Study) -> None:
+    """Refuse to run a study without its data; `DataError` names the dataset that has no store."""
     for dataset in study.datasets:
         if dataset_digest(dataset) is None:
             raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
+
+
+def require_packages(cells: Iterable[Cell]) -> None:
+    """Refuse to run cells without the package that their tracking asks for; `ParameterError` says how to install it."""
+    for cell in cells:
+        tracking.require(cell)
+
+
+@contextmanager
+def using_data(study: Study) -> Iterator[None]:
+    """Keep the study's stores from being replaced during the block.
+
+    Raises:
+        DataError: a dataset has no store, or it is being replaced.
+    """
+    require_data(study)
+    with ExitStack() as stack:
+        for dataset in study.datasets:
+            stack.enter_context(used(dataset))
+        yield
+
+
+def tidy_all(cells: Iterable[Cell]) -> None:
+    """Complete what killed processes left of the cells."""
     for cell in cells:
         with suppress(RunIsHeld):
             if folder(cell).exists():
@@ -75,8 +95,7 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
     """
     todo = [cell for cell, _ in pending(found, manner.choice)]
     todo += [cell for cell, one in found if one.kind == Kind.RUNNING]
-    for cell in todo:
-        tracking.require(cell)
+    require_packages(todo)
     if todo:
         cluster = any(option.startswith("--executor") for option in options)
         if not cluster:

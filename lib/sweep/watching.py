@@ -6,11 +6,11 @@ from typing import NamedTuple
 from lib.clock import duration
 from lib.runs import live
 from lib.runs.live import Live
-from lib.runs.state import WITH_RESULTS, State, state
+from lib.runs.state import WITH_RESULTS, State, pending, state
 from lib.runs.status import FAILURES, Kind, console, read
 from lib.study.cells import Cell
 from lib.study.study import Study
-from lib.sweep.plan import Times, pending, times
+from lib.sweep.plan import Times, times
 
 
 class Row(NamedTuple):
@@ -90,7 +90,7 @@ class Watch:
         self._study, self._cells = study, cells
         self._done: dict[Cell, Row] = {}
         self._known: tuple[int, set[str]] | None = None
-        self._times = Times({}, 0, 0)
+        self._times = Times({}, 0)
 
     def look(self) -> View:
         """Return how the runs stand now."""

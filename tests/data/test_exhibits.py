@@ -41,7 +41,7 @@ def test_the_balance_counts_every_image_once(part):
 def test_the_finding_names_the_checks_that_fail(part):
     sentence = exhibits.finding(part, checks(part))
     assert sentence.startswith("**CIFAR-100**: 200 train, 100 val, 100 test images; ")
-    assert "(not: official images: 300 train, 100 test, not 50,000 train, 10,000 test)." in sentence
+    assert "(not: official image counts: 300 train, 100 test, not 50,000 train, 10,000 test)." in sentence
     digits = prepare("digits")
     assert exhibits.finding(digits, checks(digits)).endswith("checks pass.")
 

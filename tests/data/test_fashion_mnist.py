@@ -108,6 +108,19 @@ def test_files_on_disk_become_a_store_of_one_channel(row, tmp_path, files):
     assert source == ("files on disk, official checksum" if files is PACKED else "files on disk")
 
 
+def test_other_images_of_the_official_number_pass_as_a_count_and_no_more(row, tmp_path):
+    other = noise(classes=10, train_each=10, test_each=2, size=28, channels=1, seed=5)
+    made_up = plain(other.train_images, other.train_labels, "train") | plain(
+        other.test_images, other.test_labels, "t10k"
+    )
+    store = prepare("fashion_mnist", write_folder(tmp_path / "raw", made_up))
+    table = checks(store)
+    assert table["passed"].all()
+    assert table["check"].iloc[-1] == "official image counts"
+    assert not table["check"].str.contains("official images").any()
+    assert exhibits.overview([store]).iloc[0]["source"] == "files on disk"  # and no "official checksum"
+
+
 def test_a_column_of_the_samples_has_the_name_of_its_class(row, tmp_path):
     store = prepare("fashion_mnist", write_folder(tmp_path / "raw", PLAIN))
     axis = figures.samples(*store.split("train"), store.dataset.class_names).axes[0]
@@ -239,10 +252,10 @@ def test_a_resplit_dataset_is_said_to_be_one(row, tmp_path, capsys):
     assert open_store("fashion_mnist").resplit
     assert not prepare("digits").resplit
     table = checks(store).set_index("check")
-    assert table.index[~table["passed"]].tolist() == ["official images"]
-    assert table.loc["official images", "found"] == "100 train, 20 test, re-split"
+    assert table.index[~table["passed"]].tolist() == ["official image counts"]
+    assert table.loc["official image counts", "found"] == "100 train, 20 test, re-split"
     assert "re-split: the test images are not the official ones" in exhibits.overview([store]).iloc[0]["source"]
-    assert "(not: official images: 100 train, 20 test, re-split, not 100" in exhibits.finding(store, checks(store))
+    assert "(not: official image counts: 100 train, 20 test, re-split, " in exhibits.finding(store, checks(store))
     report(store)
     assert "re-split: its test images are not the official ones" in capsys.readouterr().out
 

@@ -25,7 +25,7 @@ def test_a_store_of_real_images_is_what_pillow_decodes(project, name):
         pytest.skip(f"PAIRED_TEST_DATA names no folder with {folder}/data/{test}-*.parquet")
     store = prepare(name, FOLDER / folder)
     table = checks(store).set_index("check")
-    assert table["passed"].drop("official images").all()
+    assert table["passed"].drop("official image counts").all()
     cells = pq.read_table(files[0])[column].to_pylist()
     images = [Image.open(io.BytesIO(cell["bytes"])) for cell in cells[:2_000]]
     grey = [number for number, image in enumerate(images) if image.mode == "L"]
@@ -42,7 +42,7 @@ def test_a_store_of_the_resplit_fashion_mnist_is_what_pillow_decodes(project):
         pytest.skip("PAIRED_TEST_DATA names no folder with FashionMNIST-Resplit")
     store = prepare("fashion_mnist", folder)
     table = checks(store).set_index("check")
-    assert table.index[~table["passed"]].tolist() == ["official images"]
+    assert table.index[~table["passed"]].tolist() == ["official image counts"]
     assert (store.complete, store.resplit) == (True, True)
     cells = pq.read_table(folder / "data.parquet")["image"]
     for part in ("train", "test"):

@@ -62,7 +62,7 @@ def test_a_store_holds_its_source_to_the_pixel(request, project, tmp_path, name,
         np.testing.assert_array_equal(getattr(store, array), getattr(content, array))
         assert isinstance(getattr(store, array), np.memmap)
     assert not store.complete
-    assert checks(store).set_index("check")["passed"].drop("official images").all()
+    assert checks(store).set_index("check")["passed"].drop("official image counts").all()
 
 
 def test_an_archive_of_the_official_size_must_have_the_official_checksum(project, cifar10, tmp_path, monkeypatch):
@@ -356,8 +356,8 @@ def test_cifar10_must_differ_from_cifar100(project, cifar10_source, cifar100, tm
 
 def test_a_part_of_a_dataset_is_said_to_be_one(project, cifar10_source):
     table = checks(prepare("cifar10", cifar10_source)).set_index("check")
-    assert table.index[~table["passed"]].tolist() == ["official images"]
-    assert table.loc["official images", ["expected", "found"]].tolist() == [
+    assert table.index[~table["passed"]].tolist() == ["official image counts"]
+    assert table.loc["official image counts", ["expected", "found"]].tolist() == [
         "50,000 train, 10,000 test",
         "100 train, 20 test",
     ]

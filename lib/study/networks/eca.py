@@ -1,10 +1,14 @@
 """The ResNets for CIFAR with efficient channel attention in their blocks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
 
+from lib.study.networks import cifar_resnet
 from lib.study.strict import Count, Strict
+
+ADAPTIVE = 3
+"""The adaptive kernel at 16, 32 and 64 channels alike (Wang et al. 2020, equation 12)."""
 
 
 def _odd(value: int) -> int:
@@ -22,3 +26,10 @@ class Options(Strict):
 
     kernel: Literal["adaptive"] | Annotated[Count, AfterValidator(_odd)] = "adaptive"
     place: Literal["first", "second", "sum", "none"] = "second"
+
+
+def simplest(keywords: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the family and the keywords of the same network: without attention, those of a plain `cifar_resnet`."""
+    if keywords["place"] == "none":
+        return "cifar_resnet", {"depth": keywords["depth"], **cifar_resnet.Options().model_dump()}
+    return "eca", keywords | {"kernel": ADAPTIVE if keywords["kernel"] == "adaptive" else keywords["kernel"]}

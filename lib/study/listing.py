@@ -1,0 +1,75 @@
+"""Every setting with its choices and its default, from the models that check them: `python -m lib.study.listing`."""
+
+from collections.abc import Iterator
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from lib.study.models import MODELS
+from lib.study.settings import Settings
+from lib.study.strict import Strict
+from lib.study.validation import models_in
+
+REQUIRED = "no default"
+"""A setting without a default is stated in `params/train.yaml`."""
+
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Yield each setting: its dotted name, its choices, its default, and the kind or the models that have it."""
+    for name, field in Settings.model_fields.items():
+        kinds = models_in(field.annotation)
+        if not kinds and name != "network":
+            yield name, _choices(field), _default(field), ""
+        for kind in kinds:
+            alone = len(kinds) == 1
+            yield from _fields(name, kind, "" if alone else get_args(kind.model_fields["name"].annotation)[0])
+    for options in dict.fromkeys(model.options for model in MODELS.values()):
+        models = [name for name, model in MODELS.items() if model.options is options]
+        yield from _fields("network", options, ", ".join(models))
+
+
+def _fields(name: str, group: type[Strict], where: str) -> Iterator[tuple[str, str, str, str]]:
+    for key, field in group.model_fields.items():
+        if key != "name":
+            yield f"{name}.{key}", _choices(field), _default(field), where
+
+
+def _choices(field: FieldInfo) -> str:
+    found = [(sign, getattr(one, name, None)) for one in field.metadata for name, sign in SIGNS.items()]
+    bounds = ", ".join(f"{sign} {value}" for sign, value in found if value is not None)
+    return f"{_type(field.annotation)} {bounds}".strip()
+
+
+def _type(annotation: Any) -> str:
+    if annotation is NoneType:
+        return "none"
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return " or ".join(map(str, parts))
+    if hasattr(annotation, "__metadata__"):
+        return _choices(FieldInfo.from_annotation(annotation))
+    if get_origin(annotation) is tuple:
+        return f"list of {_type(parts[0])}"
+    return " or ".join(map(_type, parts)) if parts else annotation.__name__
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return REQUIRED
+    value = field.get_default(call_default_factory=True)
+    return "none" if value is None or value == () else str(value)
+
+
+def main() -> None:
+    """Print the settings, one a line, below a heading."""
+    found = [("setting", "choices", "default", "of"), *rows()]
+    widths = [min(max(map(len, column)), 40) for column in zip(*found, strict=True)]
+    for row in found:
+        print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    main()
