@@ -107,9 +107,6 @@ def test_the_time_left_is_the_mean_of_the_runs_of_the_same_kind_without_their_pa
     study = load_study("quickstart")
     unknown = "how long is not known before a first record; make plan measures a few steps"
     assert str(plan.times(study, study.cells)) == unknown
-        str(plan.times(study, study.cells))
-        == "how long is not known before a first record; make plan measures a few steps"
-    )
     first, second, third = (cell for cell in study.cells if cell.framework == "keras")
     write_record(first, working_seconds=60.0)
     write_record(second, working_seconds=80.0)
