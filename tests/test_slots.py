@@ -143,7 +143,7 @@ def test_two_sweeps_of_one_study_train_each_run_once(tiny_study, jobs, monkeypat
     for cell in study.cells:
         assert state.state(cell).kind == Kind.DONE
         log = (records.folder(cell) / "console.log").read_text()
-        assert [log.count(f"epoch {epoch}/3") for epoch in (1, 2, 3)] == [1, 1, 1]
+        assert [log.count(f"epoch {epoch}/3, loss") for epoch in (1, 2, 3)] == [1, 1, 1]
         assert records.read_record(cell).environment["slots"] == str(jobs)
         assert records.read_record(cell).environment["threads"] == str(environment.cores() // jobs)
     if jobs == 1:

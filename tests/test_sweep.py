@@ -114,7 +114,7 @@ def test_a_run_that_takes_too_long_is_ended_and_more_time_makes_no_other_run(tin
     result = run("lib.sweep.cell", name, cell.name)
     assert result.returncode == 1
     told = f"{cell.name} failed: took longer than max_hours: 0.00277778 (10 s)"
-    assert result.stderr == f"error: {told}\n"
+    assert result.stderr.endswith(f"error: {told}\n")
     assert state.state(cell) == (Kind.TIMED_OUT, told)
     assert nbformat.read(records.folder(cell) / "notebook.ipynb", 4).metadata.paired_seeds.state == "timed out"
     more = cell.settings.model_copy(update={"max_hours": 1.0})
