@@ -68,7 +68,7 @@ def shared(path: Path, refusal: Exception) -> Iterator[None]:
     The operating system releases it when the process ends, even if it is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("a+b") as file:  # NFS shares a lock only of a file that is open for reading
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -68,7 +68,7 @@ for keys, runs in logs.groupby(group, sort=False) if "test_accuracy" in logs els
 #
 # Depth *degrades* a network if the deeper one's train accuracy is lower by the corrected test, and *does not degrade*
 # it if it is higher, or equivalent within half a point. Otherwise the runs leave the claim *undecided*. A comparison
-# with a network of equal, greater or unknown depth has no verdict.
+# of networks that differ in more than depth, or whose second is no deeper, has no verdict.
 
 # %%
 compared = degradation.comparisons(study, found)

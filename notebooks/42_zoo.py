@@ -194,11 +194,11 @@ if len(pairs):
 
 # %%
 if len(table):
-    top, cheap = zoo.chosen(table)
+    top, cheap = zoo.best_on_val(table)
     chapter.markdown(
         f"- **{top.model}** is the most accurate on val and reaches {percent(top.test_accuracy)} % on test (n = "
-        f"{top.seeds} seeds, {top.epochs} epochs). **{cheap.model}** has the most val points per million parameters, "
-        f"and {rounded(100 * cheap.per_million)} test points, at {percent(cheap.test_accuracy)} % on test."
+        f"{top.seeds} seeds, {top.epochs} epochs). **{cheap.model}** has the most val points per million parameters. "
+        f"On test it has {rounded(100 * cheap.per_million)} per million, at {percent(cheap.test_accuracy)} %."
     )
 
 # %%

@@ -29,7 +29,7 @@ def test_stage_2_costs_ten_times_as_many_runs_of_three_networks_on_three_dataset
 def test_the_disk_holds_the_stores_and_what_a_resume_needs():
     study = load_study("stage2")
     assert cost.stores_gib(study) * 2**30 == 2 * 60_000 * 32 * 32 * 3 + 110_000 * 64 * 64 * 3
-    assert cost.resume_gib(study) * 2**30 == 2 * 2 * 4 * 27_970_472  # ConvNeXt-Tiny on Tiny-ImageNet
+    assert cost.resume_gib(study.cells) * 2**30 == 2 * 2 * 4 * 27_970_472  # ConvNeXt-Tiny on Tiny-ImageNet
 
 
 def test_the_estimate_says_what_is_assumed(monkeypatch, capsys):
@@ -61,7 +61,7 @@ def test_each_arm_costs_what_its_own_network_and_training_cost(tiny_study):
     assert cost.seconds(cells["long"], 96, 1) > 1.8 * cost.seconds(cells[None], 96, 1)
     row = cost.estimate(study, tflops=1e-4).iloc[0]
     assert (row.runs, row.hours) == (3, pytest.approx(3 * row.hours_per_run))
-    assert cost.resume_gib(study) * 2**30 == 16 * cost.size(cells["wide"]).parameters
+    assert cost.resume_gib(study.cells) * 2**30 == 16 * cost.size(cells["wide"]).parameters
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_each_arm_costs_what_its_own_network_and_training_cost(tiny_study):
 )
 def test_a_state_has_what_the_optimizer_keeps_and_the_average_of_the_weights(tiny_study, settings, precision, numbers):
     study = load_study(tiny_study("kept", frameworks=["pytorch"], precisions=[precision], settings=settings))
-    assert cost.resume_gib(study) * 2**30 == 2 * 4 * numbers * 269_722
+    assert cost.resume_gib(study.cells) * 2**30 == 2 * 4 * numbers * 269_722
 
 
 def test_a_state_is_as_large_as_the_file_that_a_learner_writes(digits, tiny_study, tmp_path):
@@ -89,7 +89,7 @@ def test_a_state_is_as_large_as_the_file_that_a_learner_writes(digits, tiny_stud
     learner.reseed(1, 1)
     learner.step(next(iter(learner.batches())), 0.01)
     learner.save_state(tmp_path / "state.pt")
-    assert 2 * (tmp_path / "state.pt").stat().st_size / 2**30 == pytest.approx(cost.resume_gib(study), rel=0.1)
+    assert 2 * (tmp_path / "state.pt").stat().st_size / 2**30 == pytest.approx(cost.resume_gib(study.cells), rel=0.1)
 
 
 def test_what_is_not_estimated_is_refused():

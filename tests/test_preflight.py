@@ -41,6 +41,12 @@ def test_each_network_is_timed_once_and_kept(timed, tiny_study):
     assert len(timed) == 3
 
 
+def test_a_pair_is_timed_once_since_keras_counts_as_pytorch(timed, tiny_study):
+    study = load_study(tiny_study("planned", frameworks=["keras", "pytorch"], seeds=[1]))
+    assert preflight.estimate(study, study.cells).runs.tolist() == [2]
+    assert len(timed) == 1
+
+
 def test_a_damaged_file_of_times_is_measured_again(timed, fresh, tiny_study):
     study = load_study(tiny_study("planned", frameworks=["pytorch"]))
     preflight.estimate(study, study.cells)

@@ -56,6 +56,18 @@ def test_the_verdict_is_on_the_train_accuracy(read_chapter, plain56, verdict):
     assert table.verdict.tolist() == [verdict, "", "does not degrade", ""]
 
 
+def test_networks_that_differ_in_more_than_depth_have_no_verdict(read_chapter, tiny_study):
+    contrasts = [{"axis": "model", "against": "plain20", "levels": ["resnet56"]}]
+    name = tiny_study(
+        "unlike", frameworks=["pytorch"], datasets=["cifar10"], models=["plain20", "resnet56"], contrasts=contrasts
+    )
+    study = load_study(name)
+    for cell in study.cells:
+        degrading(cell)
+    table = degradation.comparisons(study, with_train_accuracy(results(study), epochs(study)))
+    assert set(table.verdict) == {""}
+
+
 def test_one_seed_leaves_the_claim_undecided(read_chapter):
     study = load_study("degradation-quick")
     for cell in study.cells:

@@ -14,13 +14,15 @@ import pytest
 import lib.sweep.cell
 from lib import paths
 from lib.clock import now
+from lib.data.use import replaced
 from lib.environment import cores
-from lib.errors import ChapterError, UserError
+from lib.errors import ChapterError, DataError, UserError
 from lib.runs import records, state, status
 from lib.runs.digests import inputs_digest
 from lib.runs.state import pending, states
 from lib.runs.status import Kind
 from lib.study.loading import load_study
+from lib.sweep import __main__ as command
 from lib.sweep import ending
 
 pytestmark = pytest.mark.usefixtures("digits")
@@ -362,7 +364,43 @@ def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):
     cell = load_study("photographs").cells[1]
     result = run("lib.sweep.cell", "photographs", cell.name)
     assert result.returncode == 1
-    assert result.stderr == "error: cifar100 is not prepared, or damaged: make data DATASET=cifar100\n"
+    assert result.stderr == "error: data/cifar100 is not prepared, or damaged: make data DATASET=cifar100\n"
+    assert "would be refused: data/cifar100 is not prepared" in run("lib.sweep", "plan", "photographs").stdout
+
+
+def test_neither_a_sweep_nor_a_run_begins_while_its_store_is_replaced(tiny_study):
+    study = load_study(tiny_study("replaced", frameworks=["pytorch"]))
+    with replaced("digits"):
+        for command in (("lib.sweep", "run", study.name), ("lib.sweep.cell", study.name, study.cells[0].name)):
+            assert run(*command).stderr.startswith("error: data/digits is being replaced: ")
+
+
+def test_a_run_uses_its_store_as_long_as_it_trains(tiny_study, monkeypatch):
+    cell = load_study(tiny_study("using", frameworks=["pytorch"])).cells[0]
+
+    def train(*_):
+        with pytest.raises(DataError, match="is in use"), replaced("digits"):
+            pass
+        raise ChapterError("trained")
+
+    monkeypatch.setattr("lib.sweep.cell._train", train)
+    with pytest.raises(ChapterError, match="trained"):
+        lib.sweep.cell.run("using", cell)
+
+
+def test_a_sweep_uses_its_stores_as_long_as_its_runs_train(tiny_study, monkeypatch):
+    study = load_study(tiny_study("using", frameworks=["pytorch"]))
+
+    def runs(*_):
+        with pytest.raises(DataError, match="is in use"), replaced("digits"):
+            pass
+        raise ChapterError("ran")
+
+    monkeypatch.setattr("lib.sweep.running._snakemake", runs)
+    monkeypatch.setattr("lib.doctor.examination.require", lambda: None)
+    monkeypatch.setattr("sys.argv", ["sweep", "run", study.name])
+    with pytest.raises(SystemExit, match="ran"):
+        command.main()
 
 
 @pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.sweep.cell", "tiny", "nothing")])

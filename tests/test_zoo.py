@@ -141,7 +141,7 @@ def test_a_family_is_shown_by_its_best_network_on_val():
 
 def test_networks_are_chosen_on_val_and_not_on_test():
     table = pd.DataFrame({"acc_best": [0.8, 0.5, 0.4], "test_accuracy": [0.7, 0.4, 0.9], "parameters": [9.0, 1.0, 1.0]})
-    assert [row.name for row in zoo.chosen(table)] == [0, 1]
+    assert [row.name for row in zoo.best_on_val(table)] == [0, 1]
 
 
 def test_a_stem_is_worth_ours_minus_the_original_one():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lib.analysis import contrasts
-from lib.study.models import find
+from lib.study.models import identity
 from lib.study.study import Study
 
 METRICS = ("train_accuracy_last", "test_accuracy")
@@ -61,9 +61,10 @@ def _verdict(row: tuple) -> str:
 
 
 def _deeper(one: str, other: str) -> bool:
-    """Return whether a network is deeper than another, by the depths in their rows; a row may have none."""
-    depth, least = (find(model).arguments.get("depth", 0) for model in (one, other))
-    return depth > least > 0
+    """Return whether two networks differ in depth alone and the first is deeper; a row may have no depth."""
+    (family, keywords), (other_family, others) = ((name, dict(words)) for name, words in map(identity, (one, other)))
+    depth, least = keywords.pop("depth", 0), others.pop("depth", 0)
+    return (family, keywords) == (other_family, others) and depth > least > 0
 
 
 def summary(study: Study, results: pd.DataFrame) -> pd.DataFrame:

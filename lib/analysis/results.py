@@ -68,8 +68,7 @@ def with_train_accuracy(results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataF
 
 def states(study: Study) -> pd.DataFrame:
     """Return the state of each cell of the study: `run`, `state` and `reason`, in the study's order."""
-    found = [(cell.name, state.state(cell)) for cell in study.cells]
-    rows = [(name, str(one.kind), one.reason) for name, one in found]
+    rows = [(cell.name, str(one.kind), one.reason) for cell, one in state.states(study)]
     return pd.DataFrame(rows, columns=["run", "state", "reason"])
 
 

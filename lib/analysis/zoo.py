@@ -107,7 +107,7 @@ def families(table: pd.DataFrame) -> pd.DataFrame:
     return best
 
 
-def chosen(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+def best_on_val(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Return two rows of a table of `zoo`, both chosen on val: the best accuracy, and the best for each parameter."""
     accuracy = table["acc_best"]
     return table.loc[accuracy.idxmax()], table.loc[(accuracy / table["parameters"]).idxmax()]

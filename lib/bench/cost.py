@@ -6,6 +6,7 @@ command can replace, and the shortest step. `lib.bench.preflight` measures inste
 
 import argparse
 import math
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -91,13 +92,13 @@ def stores_gib(study: Study) -> float:
     return sum((facts.train + facts.test) * math.prod(facts.shape) for facts in datasets) / 2**30
 
 
-def resume_gib(study: Study) -> float:
+def resume_gib(cells: Iterable[Cell]) -> float:
     """Return the most GiB of `last/` during a run, and until a stopped run is resumed.
 
     A state is the weights, what the optimizer keeps for each, and their average where the settings ask for one. The old
     state is removed after the new one is complete.
     """
-    return max(2 * _bytes(cell) * _copies(cell) * size(cell).parameters for cell in study.cells) / 2**30
+    return max(2 * _bytes(cell) * _copies(cell) * size(cell).parameters for cell in cells) / 2**30
 
 
 def _bytes(cell: Cell) -> int:
@@ -149,7 +150,7 @@ def main() -> None:
         f"{table.runs.sum()} runs: about {table.hours.sum():.0f} GPU hours. Operations are counted; assumed are "
         f"{arguments.tflops:g} TFLOP/s sustained and {1000 * LEAST_STEP_SECONDS:.0f} ms a step at least.\n"
         f"Disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
-        f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped."
+        f"{resume_gib(study.cells):.1f} GiB for each run that is under way or was stopped."
     )
 
 

@@ -68,15 +68,16 @@ def estimate(study: Study, cells: Sequence[Cell]) -> pd.DataFrame:
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
     """
-    known = times(cells)
+    timed_cells = [cell.model_copy(update={"framework": "pytorch"}) for cell in cells]  # what Keras' are taken to cost
+    known = times(timed_cells)
     rows, kept = [], {}
-    for cell in cells:
+    for cell, run in zip(timed_cells, cells, strict=True):
         timed = known[_key(cell)]
         step = timed.step(cell.settings)
         recipe = study.recipe(find(cell.model)) or "none"
         costs = (1000 * step, seconds(cell, step, timed.image / TRAINING_PASSES), run_gib(cell))
         rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, cell.arm or BASE, *costs))
-        kept[cell.name] = costs[1]
+        kept[run.name] = costs[1]
     estimates.write(kept)
     by = ["dataset", "model", "recipe", "epochs"]
     return (
@@ -204,10 +205,10 @@ def main() -> None:
         study = load_study(arguments.study)
         found = states(selected(study, arguments.only))
         if cells := [cell for cell, _ in pending(found, Choice(arguments.rerun, arguments.retry_failed))]:
-            report(study, estimate(study, cells))
+            report(study, cells, estimate(study, cells))
 
 
-def report(study: Study, table: pd.DataFrame) -> None:
+def report(study: Study, cells: Sequence[Cell], table: pd.DataFrame) -> None:
     """Print an estimate; the arms are named if those of one network differ in their epochs."""
     named = ["arms"] if table.duplicated(["dataset", "model"]).any() else []
     numbers = ("epochs", "runs", "ms a step", "a run", "all", "GiB")
@@ -218,16 +219,16 @@ def report(study: Study, table: pd.DataFrame) -> None:
         f"{runs}, one after another: about {duration(table.seconds.sum())} of training on {where}, "
         f"from {STEPS} steps of each network\n"
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
-        f"{resume_gib(study):.1f} GiB for each run that is under way or was stopped"
+        f"{resume_gib(cells):.1f} GiB for each run that is under way or was stopped"
     )
-    if any(cell.settings.devices > 1 for cell in study.cells):
+    if any(cell.settings.devices > 1 for cell in cells):
         print("a run on several devices was timed on one, without the exchange of gradients")
 
 
 def _row(row: Any, named: list[str]) -> tuple[str, ...]:
     words = (row.dataset, row.model, row.recipe, *(getattr(row, column) for column in named))
-    times = (f"{row.ms:,.0f}", duration(row.seconds_per_run), duration(row.seconds))
-    return *words, str(row.epochs), str(row.runs), *times, f"{row.gib:,.2f}"
+    costs = (f"{row.ms:,.0f}", duration(row.seconds_per_run), duration(row.seconds))
+    return *words, str(row.epochs), str(row.runs), *costs, f"{row.gib:,.2f}"
 
 
 if __name__ == "__main__":

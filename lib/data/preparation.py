@@ -88,16 +88,17 @@ def _confirm_or_repair(facts: Dataset, manifest: Manifest, folder: Path) -> None
 
 def _adopt(facts: Dataset, origin: Origin, folder: Path) -> None:
     """Check the images and labels in `data/` and use them; only the splits are written."""
-    print(f"data/{facts.name}: checking the arrays in {paths.DATA}")
     with replaced(facts.name):
+        print(f"data/{facts.name}: checking the arrays in {paths.DATA}")
         _accept(_candidate(facts, paths.DATA, folder, origin), folder, SPLITS)
 
 
 def _build(facts: Dataset, path: Path | None, folder: Path) -> None:
-    print(f"data/{facts.name}: building from {path or facts.library or 'the official download'}")
-    with replaced(facts.name), open_source(facts, path, folder / "cache") as source:
-        write_source(facts, source, folder)
-        _accept(_candidate(facts, folder, folder, source.origin), folder, (*IMAGES_AND_LABELS, *SPLITS))
+    with replaced(facts.name):
+        print(f"data/{facts.name}: building from {path or facts.library or 'the official download'}")
+        with open_source(facts, path, folder / "cache") as source:
+            write_source(facts, source, folder)
+            _accept(_candidate(facts, folder, folder, source.origin), folder, (*IMAGES_AND_LABELS, *SPLITS))
 
 
 def _candidate(facts: Dataset, arrays_in: Path, folder: Path, origin: Origin) -> Store:

@@ -28,5 +28,5 @@ def replaced(dataset: str) -> AbstractContextManager[None]:
 
 
 def _lock(dataset: str) -> Path:
-    """Return the lock's path, beside the runs: `data/` may be readable alone."""
+    """Return the lock's path, beside the runs, since `data/` may be read-only."""
     return paths.EXECUTED / f".{dataset}.lock"

@@ -26,10 +26,9 @@ def sgd(network: nn.Module, settings: SGD, conventions: Conventions) -> torch.op
 
 def adamw(network: nn.Module, settings: AdamW, _conventions: Conventions) -> torch.optim.Optimizer:
     """Return `torch.optim.AdamW`; where `decay_norms` is off, in timm's two groups, of which one does not decay."""
-    decaying = network.parameters()
-    if not settings.decay_norms:
-        decaying = param_groups_weight_decay(network, settings.weight_decay)
-    return torch.optim.AdamW(decaying, **_options(settings))
+    every = network.parameters()
+    groups = every if settings.decay_norms else param_groups_weight_decay(network, settings.weight_decay)
+    return torch.optim.AdamW(groups, **_options(settings, "decay_norms"))
 
 
 def _native(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
@@ -41,8 +40,8 @@ def _native(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Opti
     return make
 
 
-def _options(settings: Optimizer) -> dict[str, object]:
-    return {"lr": settings.learning_rate, **settings.model_dump(exclude={"name", "learning_rate", "decay_norms"})}
+def _options(settings: Optimizer, *left_out: str) -> dict[str, object]:
+    return {"lr": settings.learning_rate, **settings.model_dump(exclude={"name", "learning_rate", *left_out})}
 
 
 def average(network: nn.Module, settings: Regularisation) -> ModelEmaV3 | None:

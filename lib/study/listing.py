@@ -9,10 +9,10 @@ from pydantic.fields import FieldInfo
 from lib.study.models import MODELS
 from lib.study.settings import Settings
 from lib.study.strict import Strict
-from lib.study.validation import models_in
+from lib.study.validation import models_in, written
 
 REQUIRED = "no default"
-"""A setting without a default is stated in `params/train.yaml`."""
+"""`params/train.yaml` states it, or the study that chooses its kind."""
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -45,7 +45,7 @@ def _choices(field: FieldInfo) -> str:
 
 def _type(annotation: Any) -> str:
     if annotation is NoneType:
-        return "none"
+        return "null"
     parts = get_args(annotation)
     if get_origin(annotation) is Literal:
         return " or ".join(map(str, parts))
@@ -60,7 +60,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return REQUIRED
     value = field.get_default(call_default_factory=True)
-    return "none" if value is None or value == () else str(value)
+    return written(list(value) if isinstance(value, tuple) else value)
 
 
 def main() -> None:

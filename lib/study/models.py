@@ -287,8 +287,7 @@ def identity(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> tu
         ParameterError: there is no such model.
     """
     model = find(name)
-    own = {key: value for key, value in model.arguments.items() if key in model.options.model_fields}
-    keywords = model.options(**own).model_dump() | dict(model.arguments) | dict(options)
+    keywords = model.options().model_dump() | dict(model.arguments) | dict(options)
     family, keywords = eca.simplest(keywords) if model.family == "eca" else (model.family, keywords)
     return family, tuple(sorted(keywords.items()))
 

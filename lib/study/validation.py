@@ -91,16 +91,21 @@ def _explain(problem: Any, model: type[Strict]) -> str:
     return f"{key}: {message}{given}{_number_hint(problem)}"
 
 
+def written(value: Any) -> str:
+    """Return a value as it is written in YAML."""
+    return yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+
+
 def _number_hint(problem: Any) -> str:
     """Return how to write a number that is text in YAML 1.1, such as 1e6, which lacks the point and the sign."""
     if problem["type"] not in ("float_type", "int_type") or not isinstance(problem["input"], str):
         return ""
     try:
         number = float(problem["input"])
-        written = int(number) if problem["type"] == "int_type" and number.is_integer() else number
+        number = int(number) if problem["type"] == "int_type" and number.is_integer() else number
     except ValueError:
         return ""
-    return f": YAML reads it as text; write {yaml.safe_dump(written).split()[0]}" if math.isfinite(number) else ""
+    return f": YAML reads it as text; write {written(number)}" if math.isfinite(number) else ""
 
 
 def _model_at(model: type[Strict], location: tuple[str | int, ...]) -> type[Strict]:

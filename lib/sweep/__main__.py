@@ -16,7 +16,7 @@ from lib.study.selection import selected
 from lib.study.study import Study
 from lib.sweep import running, showing
 from lib.sweep.accepting import accept
-from lib.sweep.plan import times
+from lib.sweep.plan import require_data, times
 from lib.sweep.running import Manner
 from lib.sweep.settings import settings_text
 from lib.sweep.watching import Watch
@@ -32,7 +32,7 @@ def plan(study: Study, found: list[tuple[Cell, State]], choice: Choice) -> None:
     if needed.by_results:
         print(f"by the results so far, one after another: {needed}")
     try:
-        running.require_data(study)
+        require_data(study.datasets)
         running.require_packages(cell for cell, _ in todo)
     except (DataError, ParameterError) as problem:
         print(f"a sweep would be refused: {problem}")

@@ -16,15 +16,16 @@ from typing import TextIO
 from lib import errors, files, paths
 from lib.data.use import used
 from lib.doctor import examination
-from lib.errors import ChapterError, DataError, described
+from lib.errors import ChapterError, described
 from lib.execution import execute, mark
 from lib.runs import records, state, status
-from lib.runs.digests import EXPECTED_CODE, code_digest, dataset_digest
+from lib.runs.digests import EXPECTED_CODE, code_digest
 from lib.runs.state import RunIsHeld
 from lib.runs.status import FAILURES, Kind
 from lib.study.cells import Cell
 from lib.study.loading import load_study
 from lib.sweep import ending, slots
+from lib.sweep.plan import require_data
 
 _LOOK_SECONDS = 1
 """The time between two looks at a run that another process trains."""
@@ -60,8 +61,6 @@ def run(study_name: str, cell: Cell, rerun: str = "", at_once: int | None = None
         ChapterError: the run's notebook failed, here or in another process; the message names the run and the cause.
         KeyboardInterrupt: the run was stopped; the next call goes on from its last whole epoch.
     """
-    if dataset_digest(cell.dataset) is None:
-        raise DataError(f"{cell.dataset} is not prepared, or damaged: make data DATASET={cell.dataset}")
     while True:
         with _slot(cell, at_once) as given, suppress(RunIsHeld):
             _run(study_name, cell, rerun, given)
@@ -92,6 +91,7 @@ def _wait(cell: Cell) -> None:
 def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
     """Train a cell, if it is to be trained, in this environment; `RunIsHeld` where another process trains it."""
     with used(cell.dataset), state.claimed(cell):
+        require_data([cell.dataset])
         kind, reason = state.at_rest(cell)
         if kind == Kind.UNREADABLE:
             raise ChapterError(f"{cell.name} is unreadable: {reason}")

@@ -1,13 +1,23 @@
-"""How long the pending runs of a study will take, from the results that it has or else from timed steps."""
+"""What the pending runs of a study need: their data, and time, from the results that there are or timed steps."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from statistics import mean
 from typing import NamedTuple
 
 from lib.clock import duration
+from lib.errors import DataError
 from lib.runs import estimates, records
+from lib.runs.digests import dataset_digest
 from lib.study.cells import AXES, Cell
 from lib.study.study import Study
+
+
+def require_data(datasets: Iterable[str]) -> None:
+    """Require that datasets have a store; `DataError` names one that has none."""
+    for dataset in datasets:
+        if dataset_digest(dataset) is None:
+            raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
 
 
 class Times(NamedTuple):

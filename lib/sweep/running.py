@@ -17,9 +17,8 @@ from lib import files, paths, processes
 from lib.clock import duration
 from lib.data.use import used
 from lib.doctor import examination
-from lib.errors import DataError, UserError
+from lib.errors import UserError
 from lib.runs import tracking
-from lib.runs.digests import dataset_digest
 from lib.runs.records import folder
 from lib.runs.state import WITH_RESULTS, Choice, RunIsHeld, State, claimed, pending, states, tidy
 from lib.runs.status import Kind
@@ -27,6 +26,7 @@ from lib.study.cells import Cell
 from lib.study.study import Study
 from lib.sweep import slots
 from lib.sweep.notifying import notify
+from lib.sweep.plan import require_data
 from lib.sweep.watching import Watch
 
 _LOOK_SECONDS = 10
@@ -47,13 +47,6 @@ class Manner(NamedTuple):
     fail_fast: bool = False
 
 
-def require_data(study: Study) -> None:
-    """Refuse to run a study without its data; `DataError` names the dataset that has no store."""
-    for dataset in study.datasets:
-        if dataset_digest(dataset) is None:
-            raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
-
-
 def require_packages(cells: Iterable[Cell]) -> None:
     """Refuse to run cells without the package that their tracking asks for; `ParameterError` says how to install it."""
     for cell in cells:
@@ -67,10 +60,10 @@ def using_data(study: Study) -> Iterator[None]:
     Raises:
         DataError: a dataset has no store, or it is being replaced.
     """
-    require_data(study)
     with ExitStack() as stack:
         for dataset in study.datasets:
             stack.enter_context(used(dataset))
+        require_data(study.datasets)
         yield
 
 
