@@ -22,7 +22,7 @@ from lib.runs.digests import inputs_digest
 from lib.runs.state import pending, states
 from lib.runs.status import Kind
 from lib.study.loading import load_study
-from lib.sweep import __main__ as command
+from lib.sweep import __main__ as sweeps
 from lib.sweep import ending
 
 pytestmark = pytest.mark.usefixtures("digits")
@@ -400,7 +400,7 @@ def test_a_sweep_uses_its_stores_as_long_as_its_runs_train(tiny_study, monkeypat
     monkeypatch.setattr("lib.doctor.examination.require", lambda: None)
     monkeypatch.setattr("sys.argv", ["sweep", "run", study.name])
     with pytest.raises(SystemExit, match="ran"):
-        command.main()
+        sweeps.main()
 
 
 @pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.sweep.cell", "tiny", "nothing")])
