@@ -1,6 +1,8 @@
 """`make settings` lists what a study can set, from the models that check it."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from lib.study import listing
@@ -14,8 +16,9 @@ def test_every_setting_of_a_run_is_listed_with_its_choices_and_default():
     rows = {(name, where): (choices, default) for name, choices, default, where in listing.rows()}
     listed = {name for name, _ in rows}
     for cell in load_study("zoo").cells:
-        assert {key for key in flat(cell.settings.model_dump()) if not key.endswith(".name")} <= listed | {"network"}
+        assert set(flat(cell.settings.model_dump())) <= listed | {"network"}
     assert rows["epochs", ""] == ("int ≥ 1", listing.REQUIRED)
+    assert rows["schedule.name", ""] == ("cosine or multistep or step or constant", listing.REQUIRED)
     assert rows["measurements.layers_every", ""] == ("int ≥ 1", "10")
     assert rows["optimizer.betas", "adamw"] == ("list of float ≥ 0, < 1", "[0.9, 0.999]")
     assert rows["augmentation.policy", ""] == ("none or randaugment or autoaugment", "none")
@@ -27,6 +30,12 @@ def test_the_command_prints_one_line_each(capsys):
     listing.main()
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["batch_size", "int", "≥", "1", "no", "default"] in lines
+
+
+def test_a_reader_that_closes_the_pipe_gets_no_traceback():
+    command = f"set -o pipefail; {sys.executable} -m lib.study.listing | true"
+    answer = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
 
 
 def test_the_readme_names_every_chapter_and_what_a_study_must_have_for_it():

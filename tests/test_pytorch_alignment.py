@@ -244,6 +244,10 @@ def by_hand(weight, decay, form, nesterov):
         yield weight
 
 
+def sgd_of(weight, settings, conventions):
+    return sgd(nn.ParameterList([weight]), settings, conventions)
+
+
 def make_step(weight, optimizer, rate):
     optimizer.param_groups[0]["lr"] = rate
     weight.grad = torch.from_numpy(gradient_at(weight.detach().numpy()))
@@ -255,7 +259,7 @@ def make_step(weight, optimizer, rate):
 def test_every_combination_of_decay_and_momentum_is_its_formula(decay, form, nesterov):
     start = np.random.default_rng(0).normal(size=7)
     weight = nn.Parameter(torch.from_numpy(start.copy()))
-    optimizer = sgd([weight], settings_of(nesterov), combination(decay, form))
+    optimizer = sgd_of(weight, settings_of(nesterov), combination(decay, form))
     for rate, expected in zip(RATES, by_hand(start, decay, form, nesterov), strict=True):
         make_step(weight, optimizer, rate)
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=0, atol=1e-12)
@@ -265,7 +269,7 @@ def test_every_combination_of_decay_and_momentum_is_its_formula(decay, form, nes
 
 def test_the_native_optimizer_is_pytorch_s_own():
     weight = nn.Parameter(torch.ones(1))
-    kinds = {pair: type(sgd([weight], settings_of(True), combination(*pair))) for pair in COMBINATIONS}
+    kinds = {pair: type(sgd_of(weight, settings_of(True), combination(*pair))) for pair in COMBINATIONS}
     assert kinds.pop(("pytorch", "pytorch")) is torch.optim.SGD
     assert set(kinds.values()) == {ConventionalSGD}
 
@@ -273,12 +277,12 @@ def test_the_native_optimizer_is_pytorch_s_own():
 @pytest.mark.parametrize(("decay", "form"), COMBINATIONS[1:])
 def test_an_optimizer_s_state_goes_on_where_it_was(decay, form, tmp_path):
     weight = nn.Parameter(torch.linspace(-1, 2, 5, dtype=torch.float64))
-    optimizer = sgd([weight], settings_of(True), combination(decay, form))
+    optimizer = sgd_of(weight, settings_of(True), combination(decay, form))
     for rate in RATES[:3]:
         make_step(weight, optimizer, rate)
     torch.save(optimizer.state_dict(), tmp_path / "state.pt")
     again = copy.deepcopy(weight)
-    resumed = sgd([again], settings_of(True), combination(decay, form))
+    resumed = sgd_of(again, settings_of(True), combination(decay, form))
     resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for rate in RATES[3:]:
         make_step(weight, optimizer, rate)
@@ -288,7 +292,7 @@ def test_an_optimizer_s_state_goes_on_where_it_was(decay, form, tmp_path):
 
 def test_the_loss_scale_skips_an_update_that_overflows_and_the_hook_counts_the_others():
     weight, twin = (nn.Parameter(torch.ones(3)) for _ in range(2))
-    optimizer, plain = (sgd([one], settings_of(True), combination("keras", "keras")) for one in (weight, twin))
+    optimizer, plain = (sgd_of(one, settings_of(True), combination("keras", "keras")) for one in (weight, twin))
     scaler, updates = torch.amp.GradScaler("cpu", init_scale=1024.0), []
     optimizer.register_step_post_hook(lambda *_: updates.append(1))
     for factor in (1.0, float("inf"), 3.0):

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from lib.errors import one_line
 from lib.study.models import MODELS
 from lib.study.settings import Settings
 from lib.study.strict import Strict
@@ -20,15 +21,21 @@ SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 def rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield each setting: its dotted name, its choices, its default, and the kind or the models that have it."""
     for name, field in Settings.model_fields.items():
-        kinds = models_in(field.annotation)
+        kinds = {_kind(kind): kind for kind in models_in(field.annotation)}
         if not kinds and name != "network":
             yield name, _choices(field), _default(field), ""
-        for kind in kinds:
-            alone = len(kinds) == 1
-            yield from _fields(name, kind, "" if alone else get_args(kind.model_fields["name"].annotation)[0])
+        if len(kinds) > 1:
+            yield f"{name}.name", " or ".join(kinds), REQUIRED, ""
+        for title, kind in kinds.items():
+            yield from _fields(name, kind, title)
     for options in dict.fromkeys(model.options for model in MODELS.values()):
         models = [name for name, model in MODELS.items() if model.options is options]
         yield from _fields("network", options, ", ".join(models))
+
+
+def _kind(group: type[Strict]) -> str:
+    """Return the name of a group that is one of several kinds."""
+    return get_args(group.model_fields["name"].annotation)[0] if "name" in group.model_fields else ""
 
 
 def _fields(name: str, group: type[Strict], where: str) -> Iterator[tuple[str, str, str, str]]:
@@ -67,8 +74,9 @@ def main() -> None:
     """Print the settings, one a line, below a heading."""
     found = [("setting", "choices", "default", "of"), *rows()]
     widths = [min(max(map(len, column)), 40) for column in zip(*found, strict=True)]
-    for row in found:
-        print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    with one_line():
+        for row in found:
+            print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip(), flush=True)
 
 
 if __name__ == "__main__":
