@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data models parity plan settings cost sweep status accept prune tensorboard report rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan settings cost sweep status accept prune tensorboard report rehearsal in-rehearsal lab test test-all test-slurm lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,8 +83,8 @@ settings: env ## list every setting with its choices and its default
 cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)
 
-sweep: env ## train the pending runs: STUDY=stage1 [ONLY="framework=keras seed=42"] [JOBS=2] [RERUN=code] [RETRY_FAILED=1] [FAIL_FAST=1] [OPTIONS="for Snakemake"]
-	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) $(SOME) $(JOBS:%=--at-once %) $(if $(FAIL_FAST),--fail-fast) $(OPTIONS)
+sweep: env ## train the pending runs: STUDY=stage1 [ONLY="framework=keras seed=42"] [JOBS=2] [RERUN=code] [RETRY_FAILED=1] [FAIL_FAST=1] [PROFILE=slurm] [OPTIONS="for Snakemake"]
+	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) $(SOME) $(JOBS:%=--at-once %) $(if $(FAIL_FAST),--fail-fast) $(PROFILE:%=--profile %) $(OPTIONS)
 
 status: env ## show the state of each run, and how far it is: STUDY=stage1 [ONLY="framework=keras seed=42"] [OPTIONS=--json]
 	@$(RUN) -m lib.sweep status $(STUDY) --only "$(ONLY)" $(OPTIONS)
@@ -125,6 +125,9 @@ test: env ## lint, then the tests
 test-all: env ## lint, then all tests, including those that take many minutes
 	@$(MAKE) lint
 	$(PYTEST) -m "thorough or not thorough"
+
+test-slurm: env ## set up a real SLURM on this machine, train across two nodes of which one dies, and take it down
+	PAIRED_TEST_SLURM=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -s tests/test_slurm.py
 
 lint: env ## run ruff: style and format
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@
 #   snakemake --cores all --forceall --config study=stage1
 # The declared output of a job is an empty file, and not the record: Snakemake removes the output of a job that failed or
 # was killed.
-# On a cluster the same file runs through an executor plugin: make sweep STUDY=stage2 OPTIONS="--executor slurm --jobs 8"
+# On a cluster the same file runs through an executor plugin: make sweep STUDY=stage2 PROFILE=slurm
 
 import sys
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 
 import pytest
+from bs4 import BeautifulSoup
 
 from lib import files, paths
 from lib.errors import ParameterError
@@ -14,9 +15,11 @@ from lib.runs.status import Kind
 from lib.study.loading import load_study
 from lib.study.selection import selected
 from lib.sweep import __main__ as command
-from lib.sweep import pruning, running, showing
+from lib.sweep import pruning, showing, telling
+from lib.sweep.page import Page
+from lib.sweep.telling import Teller
 from lib.sweep.watching import Watch
-from tests.invented import finish
+from tests.invented import finish, log_of
 
 
 @pytest.fixture
@@ -146,10 +149,11 @@ class Ending:
 
 def test_a_sweep_says_what_changed_and_calls_a_command_where_nothing_goes_on(study, view, monkeypatch, capfd):
     clock = itertools.count(0, 1000)
-    monkeypatch.setattr(running.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(running, "_SPEAK_SECONDS", 1e9)
+    monkeypatch.setattr(telling.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(telling, "_SPEAK_SECONDS", 1e9)
     monkeypatch.setenv("ON_END", 'echo "$SWEEP_STUDY $SWEEP_OUTCOME: $SWEEP_LINE"; exit 3')
-    assert running._report("quickstart", Watch(study, list(study.cells)), Ending(looks=20)) == 1
+    teller = Teller("quickstart", Watch(study, list(study.cells)), Page(study))
+    assert teller.follow(Ending(looks=20)) == 1
     lines = capfd.readouterr().out.splitlines()
     line = "1 of 6 done, 1 running, 1 failed, about "
     assert lines[0].startswith(f"quickstart: {line}")
@@ -187,3 +191,54 @@ def test_nothing_is_pruned_while_a_study_cannot_be_read(study, monkeypatch):
     monkeypatch.setattr("lib.study.loading.study_names", lambda: ["quickstart", "of-tomorrow"])
     with pytest.raises(ParameterError, match="of-tomorrow"):
         pruning.leftovers()
+
+
+def test_the_page_shows_each_run_its_curve_so_far_and_links_that_are_there(study, view):
+    done, failed, at_work = study.cells[:3]
+    log_of(at_work, epochs=2).to_csv(records.unfinished(at_work) / "epochs.csv", index=False)
+    (records.folder(failed) / "notebook.ipynb").touch()
+    status.write(failed, Kind.OUT_OF_MEMORY, "6 < 7 & more")
+    view = Watch(study, list(study.cells)).look()
+    page = Page(study)
+    page.write(view)
+    parsed = BeautifulSoup((paths.EXECUTED / "index.html").read_text(), "html.parser")
+    assert parsed.find("meta", {"http-equiv": "refresh"})["content"] == "10"
+    rows = parsed.find_all("tr")[1:]
+    assert [row["class"][0] for row in rows[:2]] == ["running", "failed"]
+    assert len(rows) == len(study.cells)
+    assert view.line in parsed.text
+    texts = {row.find("td").contents[0]: row for row in rows}
+    assert "6 < 7 & more" in texts[failed.name].text
+    assert texts[failed.name].find("pre").contents[0] == "the last line"
+    assert texts[at_work.name].svg.title.text == "epoch 2: val 0.950, train 1.000"
+    width, height = (float(texts[at_work.name].svg[side]) for side in ("width", "height"))
+    points = texts[at_work.name].find("polyline", class_="val")["points"].split()
+    last = (width * 2 / at_work.settings.epochs, height * (1 - 0.95))
+    assert [float(number) for number in points[1].split(",")] == pytest.approx(last, abs=0.05)
+    assert texts[at_work.name].find("polyline", class_="train")
+    assert len(texts[done.name].find("polyline")["points"].split()) == done.settings.epochs
+    missing = next(row for row in view.rows if row.state.kind == Kind.MISSING)
+    assert texts[missing.cell.name].svg is None
+    links = [link["href"] for link in parsed.find_all("a")]
+    assert links == [f"{failed.name}/notebook.ipynb", f"{failed.name}/console.log"]
+    assert all((paths.EXECUTED / link).exists() for link in links)
+    assert not parsed.find_all(["script", "link", "img"])
+
+
+def test_the_page_holds_all_studies_and_reads_a_done_run_once(study, view):
+    other, page = load_study("arms-quick"), Page(study)
+    Page(other).write(Watch(other, list(other.cells)).look())
+    page.write(view)
+    (records.folder(study.cells[0]) / "epochs.csv").unlink()
+    page.write(view)
+    parsed = BeautifulSoup((paths.EXECUTED / "index.html").read_text(), "html.parser")
+    assert [title.text.split(":")[0] for title in parsed.find_all("h1")] == ["quickstart", "arms-quick"]
+    done = next(row for row in parsed.find_all("tr") if study.cells[0].name in row.text)
+    assert done.svg
+
+
+def test_a_page_that_cannot_be_written_ends_no_sweep(study, view):
+    paths.EXECUTED.mkdir(exist_ok=True)
+    (paths.EXECUTED / ".page").write_text("no folder")
+    Page(study).write(view)
+    assert not (paths.EXECUTED / "index.html").exists()

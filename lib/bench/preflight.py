@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from lib import environment, files, imports, paths
 from lib.bench.cost import TRAINING_PASSES, resume_gib, run_gib, seconds, size, stores_gib
+from lib.bench.disk import free_gib
 from lib.bench.printing import print_table
 from lib.clock import duration
 from lib.errors import DataError, ParameterError, one_line
@@ -219,7 +220,7 @@ def report(study: Study, cells: Sequence[Cell], table: pd.DataFrame) -> None:
         f"{runs}, one after another: about {duration(table.seconds.sum())} of training on {where}, "
         f"from {STEPS} steps of each network\n"
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
-        f"{resume_gib(cells):.1f} GiB for each run that is under way or was stopped"
+        f"{resume_gib(cells):.1f} GiB for each run that is under way or was stopped; {free_gib():,.1f} GiB are free"
     )
     if any(cell.settings.devices > 1 for cell in cells):
         print("a run on several devices was timed on one, without the exchange of gradients")

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--retry-failed", action="store_true", help="also the runs that failed three times in a row")
     parser.add_argument("--fail-fast", action="store_true", help="run: start no more runs after the first failure")
     parser.add_argument("--at-once", type=int, help="run: so many runs at a time, each on a part of the machine")
+    parser.add_argument("--profile", default="", help="run: on a cluster, by a folder of params/profiles")
     parser.add_argument("--reason", default="", help="accept: why the runs made by other code are equivalent")
     parser.add_argument("--settings", action="store_true", help="plan: print the resolved settings instead")
     parser.add_argument("--json", action="store_true", help="status: JSON, for scripts")
@@ -99,7 +100,8 @@ def main() -> None:
                 show_pending(study, found, todo)
                 if todo:
                     print(f"one after another: {times(study, [cell for cell, _ in todo])}", flush=True)
-                running.run(study, found, Manner(choice, arguments.at_once, arguments.fail_fast), options)
+                manner = Manner(choice, arguments.at_once, arguments.fail_fast, arguments.profile)
+                running.run(study, found, manner, options)
 
 
 if __name__ == "__main__":

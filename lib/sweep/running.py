@@ -1,12 +1,10 @@
 """Run the pending cells of a study through Snakemake."""
 
-import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib import files, paths, processes
-from lib.clock import duration
 from lib.data.use import used
 from lib.doctor import examination
 from lib.errors import UserError
@@ -24,27 +21,26 @@ from lib.runs.state import WITH_RESULTS, Choice, RunIsHeld, State, claimed, pend
 from lib.runs.status import Kind
 from lib.study.cells import Cell
 from lib.study.study import Study
-from lib.sweep import slots
-from lib.sweep.notifying import notify
+from lib.sweep import clusters, slots
+from lib.sweep.page import Page
 from lib.sweep.plan import require_data
+from lib.sweep.telling import Teller
 from lib.sweep.watching import Watch
 
-_LOOK_SECONDS = 10
-"""The time between two looks at the runs."""
-
-_SPEAK_SECONDS = 600
-"""The longest time without a line about the sweep."""
-
-_STALL_SECONDS = 3600
-"""The time after which a sweep whose runs do not go on has stalled."""
+_NO_SLOTS = 0
+"""On a cluster, whose scheduler divides the machines, runs take no slots."""
 
 
 class Manner(NamedTuple):
-    """The way of a sweep: what it runs again, `at_once` on this machine, and whether the first failure ends it."""
+    """The way of a sweep: what it runs again, how many `at_once`, whether the first failure ends it, and a cluster.
+
+    `profile` is the name of the cluster's; without one the runs train on this machine.
+    """
 
     choice: Choice = Choice()
     at_once: int | None = None
     fail_fast: bool = False
+    profile: str = ""
 
 
 def require_packages(cells: Iterable[Cell]) -> None:
@@ -79,21 +75,26 @@ def tidy_all(cells: Iterable[Cell]) -> None:
 def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: list[str]) -> None:
     """Run the pending cells, of those with their states, through Snakemake, which is not started where there are none.
 
-    A cell that another sweep trains is waited for. On a cluster, whose executor is among the options, the scheduler
-    gives each run its devices, and each run examines its own machine.
+    A cell that another sweep trains is waited for. On a cluster the scheduler gives each run its devices, and each run
+    examines its own machine.
 
     Raises:
-        ParameterError: the cells' `tracking` needs a package that is not installed; there are fewer slots.
-        UserError: `make doctor` says NO, or runs did not finish, after all others were run.
+        ParameterError: the cells' `tracking` or the profile needs a package that is not installed; there are fewer
+            slots.
+        UserError: `make doctor` says NO, the disk has no room, or runs did not finish, after all others were run.
     """
     todo = [cell for cell, _ in pending(found, manner.choice)]
-    todo += [cell for cell, one in found if one.kind == Kind.RUNNING]
-    require_packages(todo)
-    if todo:
-        cluster = any(option.startswith("--executor") for option in options)
-        if not cluster:
+    waited = [cell for cell, one in found if one.kind == Kind.RUNNING]
+    require_packages([*todo, *waited])
+    if todo or waited:
+        at_once = _NO_SLOTS if manner.profile else slots.at_once(manner.at_once)
+        place = clusters.options(manner.profile, manner.at_once) if manner.profile else ["--cores", str(at_once)]
+        if not manner.profile:
             examination.require()
-        _snakemake(study, todo, manner, options, 0 if cluster else slots.at_once(manner.at_once))
+        if todo:
+            _require_room(study, todo, at_once or len(todo))
+        watch = Watch(study, [cell for cell, _ in found])
+        _snakemake(study, [*todo, *waited], watch, manner, at_once, [*place, *options])
         found = states(cell for cell, _ in found)
     unfinished = {cell for cell, state in found if state.kind not in WITH_RESULTS}
     unfinished |= {cell for cell, _ in pending(found, manner.choice)}
@@ -101,44 +102,32 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
         raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
 
 
-def _snakemake(study: Study, cells: list[Cell], manner: Manner, options: list[str], at_once: int) -> None:
-    """Run Snakemake in a process group that ends with this call, and call `ON_END`; `at_once` is 0 on a cluster."""
+def _require_room(study: Study, cells: list[Cell], at_once: int) -> None:
+    """Require room on the disk for the cells' runs, which another process counts: it needs the networks."""
+    command = [sys.executable, "-W", "ignore", "-m", "lib.bench.disk", study.name, f"--at-once={at_once}"]
+    command += [cell.name for cell in cells]
+    counted = subprocess.run(processes.bound(command), stderr=subprocess.PIPE, text=True, check=False)
+    if counted.returncode:
+        raise UserError(counted.stderr.strip().rpartition("\n")[2].removeprefix("error: "))
+
+
+def _snakemake(study: Study, cells: list[Cell], watch: Watch, manner: Manner, at_once: int, options: list[str]) -> None:
+    """Run Snakemake in a process group that ends with this call, and tell what the runs do meanwhile."""
     with _outputs() as over:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
         command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", f"rerun={manner.choice.rerun}"]
-        command += [f"at_once={at_once}", f"over={over.relative_to(paths.ROOT)}", "--cores", str(at_once or "all")]
+        command += [f"at_once={at_once}", f"over={over.relative_to(paths.ROOT)}"]
         command += [] if manner.fail_fast else ["--keep-going"]
         command += ["--quiet", "host", "rules", "--nolock", *options]
         command += ["--", *(str((over / cell.name).relative_to(paths.ROOT)) for cell in cells)]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         snakemake = subprocess.Popen(processes.bound(command), env=environment, start_new_session=True)
-        watch, outcome = Watch(study, cells), "interrupted"
+        teller, outcome = Teller(study.name, watch, Page(study)), "interrupted"
         try:
-            outcome = "unfinished" if _report(study.name, watch, snakemake) else "done"
+            outcome = "unfinished" if teller.follow(snakemake) else "done"
         finally:
             processes.end_group(snakemake)
-            notify(study.name, outcome, watch.look())
-
-
-def _report(name: str, watch: Watch, snakemake: subprocess.Popen) -> int:
-    """Print one line about the sweep whenever a run began or ended, and every ten minutes, until Snakemake ends.
-
-    `ON_END` is called where no run of the sweep has gone on for an hour. The exit code is returned.
-    """
-    counts, seen, spoke, moved = None, None, 0.0, 0.0
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            return snakemake.wait(_LOOK_SECONDS)
-        view, instant = watch.look(), time.monotonic()
-        if view.counts != counts or instant - spoke > _SPEAK_SECONDS:
-            counts, spoke = view.counts, instant
-            print(f"{name}: {view.line}", flush=True)
-        if view.places != seen:
-            seen, moved = view.places, instant
-        elif instant - moved > _STALL_SECONDS:
-            moved = math.inf  # told once, until a run goes on
-            print(f"{name}: no run has gone on for {duration(_STALL_SECONDS)}", flush=True)
-            notify(name, "stalled", view)
+            teller.end(outcome)
 
 
 @contextmanager

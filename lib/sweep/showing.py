@@ -14,7 +14,6 @@ from lib.runs.status import FAILURES, Kind
 from lib.sweep.watching import View, Watch
 
 _SECONDS = 2
-_ORDER = (Kind.RUNNING, *FAILURES, Kind.UNREADABLE, Kind.INTERRUPTED, Kind.STALE, Kind.MISSING, Kind.OTHER_CODE)
 _STYLES = dict.fromkeys(FAILURES, "red") | {Kind.RUNNING: "green", Kind.UNREADABLE: "red", Kind.DONE: "dim"}
 
 
@@ -57,9 +56,7 @@ def _refresh(watch: Watch) -> None:
 
 def _screen(view: View, height: int) -> Group:
     """Return as many rows as fit, the running and the failed ones first, above the sweep in one line."""
-    order = {kind: place for place, kind in enumerate(_ORDER)}
-    rows = sorted(view.rows, key=lambda row: order.get(row.state.kind, len(order)))
-    room = max(1, height - 4)
+    rows, room = view.by_interest, max(1, height - 4)
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)

@@ -12,6 +12,9 @@ from lib.study.cells import Cell
 from lib.study.study import Study
 from lib.sweep.plan import Times, times
 
+_FIRST = (Kind.RUNNING, *FAILURES, Kind.UNREADABLE, Kind.INTERRUPTED, Kind.STALE, Kind.MISSING, Kind.OTHER_CODE)
+"""The order in which a reader wants to see runs."""
+
 
 class Row(NamedTuple):
     """A run: its cell, its state, and how far it is if it is running."""
@@ -33,16 +36,21 @@ class Row(NamedTuple):
         """Whether the run ended by itself without a result."""
         return self.state.kind in FAILURES
 
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines of a failed run's console log."""
+        status = read(self.cell) if self.failed else None
+        return status.last_lines if status else []
+
     def content(self) -> dict[str, object]:
         """Return the row as plain values."""
-        status = read(self.cell) if self.failed else None
         return {
             "run": self.cell.name,
             "state": self.state.kind,
             "reason": self.state.reason,
             "live": self.live.model_dump() if self.live else None,
             "log": str(console(self.cell)) if console(self.cell).exists() else None,
-            "last_lines": status.last_lines if status else [],
+            "last_lines": self.last_lines,
         }
 
 
@@ -60,6 +68,12 @@ class View(NamedTuple):
     def counts(self) -> dict[Kind, int]:
         """The number of runs of each kind, in the order of the rows."""
         return dict(Counter(row.state.kind for row in self.rows))
+
+    @property
+    def by_interest(self) -> list[Row]:
+        """The rows, the running and the failed ones first, and the finished ones last."""
+        order = {kind: place for place, kind in enumerate(_FIRST)}
+        return sorted(self.rows, key=lambda row: order.get(row.state.kind, len(order)))
 
     @property
     def places(self) -> list[tuple[Kind, Live | None]]:
