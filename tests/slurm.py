@@ -1,7 +1,7 @@
 """A real SLURM on this machine, as root and without systemd: one controller and two nodes, each a daemon.
 
-Debian's packages: `apt-get install slurm-wlm munge`. The configuration has to lie at its default place, where the `srun`
-inside a job looks for it; where one is already, nothing is touched.
+Debian's packages: `apt-get install slurm-wlm munge`. The configuration has to lie at its default place, where the
+`srun` inside a job looks for it; where one is already, nothing is touched.
 """
 
 import os

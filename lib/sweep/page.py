@@ -33,6 +33,7 @@ h1 { font-size: 1.3em; margin: 1.5em 0 0 }
 p { margin: .2em 0 }
 table { border-collapse: collapse; width: 100%; margin: .6em 0 }
 th, td { text-align: left; vertical-align: middle; padding: .3em .8em .3em 0; border-bottom: 1px solid #ddd }
+td:not(:nth-child(3)) { white-space: nowrap }
 pre { margin: .4em 0; white-space: pre-wrap }
 svg { display: block; background: #f6f6f6 }
 polyline { fill: none; stroke-width: 1.5 }
@@ -87,8 +88,8 @@ class Page:
 
 def _told(row: Row) -> str:
     """Return how far a run is, or why, and below it the last lines of a failed run's log."""
-    lines = "\n".join(row.last_lines)
-    return escape(row.text) + (f"<details><summary>log</summary><pre>{escape(lines)}</pre></details>" if lines else "")
+    told, lines = escape(str(row.live or row.state.reason)), escape("\n".join(row.last_lines))
+    return told + (f"<details><summary>last lines</summary><pre>{lines}</pre></details>" if lines else "")
 
 
 def _curve(cell: Cell) -> str:
