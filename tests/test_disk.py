@@ -4,7 +4,8 @@ from collections import namedtuple
 
 import pytest
 
-from lib.bench import cost, disk
+from lib import paths
+from lib.bench import cost, disk, preflight
 from lib.errors import UserError
 from lib.study.loading import load_study
 from lib.sweep import running
@@ -32,3 +33,14 @@ def test_a_sweep_without_room_is_refused_and_told_what_to_do(tiny_study):
     study = load_study(tiny_study("roomless", frameworks=["pytorch"]))
     with pytest.raises(UserError, match="^roomless needs .* GiB are free. `make prune` lists what no run needs"):
         running._require_room(study, study.cells, 10**9)
+
+
+def test_the_plan_says_that_a_sweep_would_be_refused(tiny_study, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path)
+    monkeypatch.setattr(preflight, "_measure", lambda _: preflight.Times(0.5, 2.0))
+    monkeypatch.setattr("sys.argv", ["preflight", tiny_study("roomless", frameworks=["pytorch"])])
+    room(monkeypatch, 0)
+    preflight.main()
+    told = capsys.readouterr().out.splitlines()
+    assert told[-2].endswith("was stopped; 0.0 GiB are free")
+    assert told[-1].startswith("a sweep would be refused: roomless needs 0.0 GiB in ")

@@ -396,7 +396,7 @@ def test_a_sweep_uses_its_stores_as_long_as_its_runs_train(tiny_study, monkeypat
             pass
         raise ChapterError("ran")
 
-    monkeypatch.setattr("lib.sweep.running._snakemake", runs)
+    monkeypatch.setattr("lib.sweep.running.jobs.run", runs)
     monkeypatch.setattr("lib.doctor.examination.require", lambda: None)
     monkeypatch.setattr("sys.argv", ["sweep", "run", study.name])
     with pytest.raises(SystemExit, match="ran"):

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from lib import environment, files, imports, paths
 from lib.bench.cost import TRAINING_PASSES, resume_gib, run_gib, seconds, size, stores_gib
-from lib.bench.disk import free_gib
+from lib.bench.disk import free_gib, require_room
 from lib.bench.printing import print_table
 from lib.clock import duration
-from lib.errors import DataError, ParameterError, one_line
+from lib.errors import DataError, ParameterError, UserError, one_line
 from lib.pytorch.learner import PyTorchLearner, make_deterministic
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import average, optimizer
@@ -207,6 +207,10 @@ def main() -> None:
         found = states(selected(study, arguments.only))
         if cells := [cell for cell, _ in pending(found, Choice(arguments.rerun, arguments.retry_failed))]:
             report(study, cells, estimate(study, cells))
+            try:
+                require_room(study.name, cells, 1)
+            except UserError as problem:
+                print(f"a sweep would be refused: {problem}")
 
 
 def report(study: Study, cells: Sequence[Cell], table: pd.DataFrame) -> None:

@@ -1,17 +1,12 @@
-"""Run the pending cells of a study through Snakemake."""
+"""Run the pending cells of a study, after all that it takes is seen to be there."""
 
-import os
-import platform
-import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import NamedTuple
 
-from lib import files, paths, processes
+from lib import processes
 from lib.data.use import used
 from lib.doctor import examination
 from lib.errors import UserError
@@ -21,7 +16,7 @@ from lib.runs.state import WITH_RESULTS, Choice, RunIsHeld, State, claimed, pend
 from lib.runs.status import Kind
 from lib.study.cells import Cell
 from lib.study.study import Study
-from lib.sweep import clusters, slots
+from lib.sweep import clusters, jobs, slots
 from lib.sweep.page import Page
 from lib.sweep.plan import require_data
 from lib.sweep.telling import Teller
@@ -93,8 +88,10 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
             examination.require()
         if todo:
             _require_room(study, todo, at_once or len(todo))
-        watch = Watch(study, [cell for cell, _ in found])
-        _snakemake(study, [*todo, *waited], watch, manner, at_once, [*place, *options])
+        config = {"study": study.name, "rerun": manner.choice.rerun, "at_once": at_once}
+        how = [*place, *([] if manner.fail_fast else ["--keep-going"]), *options]
+        teller = Teller(study.name, Watch(study, [cell for cell, _ in found]), Page(study))
+        jobs.run(config, [cell.name for cell in (*todo, *waited)], how, teller)
         found = states(cell for cell, _ in found)
     unfinished = {cell for cell, state in found if state.kind not in WITH_RESULTS}
     unfinished |= {cell for cell, _ in pending(found, manner.choice)}
@@ -109,37 +106,3 @@ def _require_room(study: Study, cells: list[Cell], at_once: int) -> None:
     counted = subprocess.run(processes.bound(command), stderr=subprocess.PIPE, text=True, check=False)
     if counted.returncode:
         raise UserError(counted.stderr.strip().rpartition("\n")[2].removeprefix("error: "))
-
-
-def _snakemake(study: Study, cells: list[Cell], watch: Watch, manner: Manner, at_once: int, options: list[str]) -> None:
-    """Run Snakemake in a process group that ends with this call, and tell what the runs do meanwhile."""
-    with _outputs() as over:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
-        command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", f"rerun={manner.choice.rerun}"]
-        command += [f"at_once={at_once}", f"over={over.relative_to(paths.ROOT)}"]
-        command += [] if manner.fail_fast else ["--keep-going"]
-        command += ["--quiet", "host", "rules", "--nolock", *options]
-        command += ["--", *(str((over / cell.name).relative_to(paths.ROOT)) for cell in cells)]
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        snakemake = subprocess.Popen(processes.bound(command), env=environment, start_new_session=True)
-        teller, outcome = Teller(study.name, watch, Page(study)), "interrupted"
-        try:
-            outcome = "unfinished" if teller.follow(snakemake) else "done"
-        finally:
-            processes.end_group(snakemake)
-            teller.end(outcome)
-
-
-@contextmanager
-def _outputs() -> Iterator[Path]:
-    """Yield a folder of its own for the outputs that Snakemake's jobs declare, and remove those of ended sweeps."""
-    place, refusal = paths.EXECUTED / ".over", UserError("another sweep has the same number")
-    for left in place.glob(f"{platform.node()}-*"):
-        if not files.is_held(left / ".lock"):
-            shutil.rmtree(left, ignore_errors=True)
-    own = place / f"{platform.node()}-{uuid.uuid4().hex[:8]}"
-    with files.held(own / ".lock", refusal):
-        try:
-            yield own
-        finally:
-            shutil.rmtree(own, ignore_errors=True)
