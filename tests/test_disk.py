@@ -24,14 +24,14 @@ def test_room_is_counted_for_all_runs_and_for_the_states_of_those_that_train(mon
     room(monkeypatch, kept + 2 * state + 0.01)
     disk.require_room("stage2", cells, 2)
     with pytest.raises(
-        UserError, match=rf"^stage2 needs {kept + 3 * state:.1f} GiB in .*executed: {kept:.1f} for 180 "
+        UserError, match=rf"^stage2 needs {kept + 3 * state:.1f} GiB in .*executed: {kept:.1f} GiB for 180 runs"
     ):
         disk.require_room("stage2", cells, 3)
 
 
 def test_a_sweep_without_room_is_refused_and_told_what_to_do(tiny_study):
     study = load_study(tiny_study("roomless", frameworks=["pytorch"]))
-    with pytest.raises(UserError, match="^roomless needs .* GiB are free. `make prune` lists what no run needs"):
+    with pytest.raises(UserError, match="^roomless needs .*iB are free. `make prune` lists what no run needs"):
         running._require_room(study, study.cells, 10**9)
 
 
@@ -43,4 +43,4 @@ def test_the_plan_says_that_a_sweep_would_be_refused(tiny_study, monkeypatch, ca
     preflight.main()
     told = capsys.readouterr().out.splitlines()
     assert told[-2].endswith("was stopped; 0.0 GiB are free")
-    assert told[-1].startswith("a sweep would be refused: roomless needs 0.0 GiB in ")
+    assert told[-1].startswith("a sweep would be refused: roomless needs 6.")

@@ -100,6 +100,7 @@ def test_the_command_says_that_several_devices_were_timed_on_one(timed, tiny_stu
 def test_the_command_measures_and_names_recipe_epochs_hours_and_disk(fresh, tiny_study, monkeypatch, capsys):
     name = tiny_study("planned", frameworks=["pytorch"], models=["resnet20", "resnet_20"])
     monkeypatch.setattr("sys.argv", ["preflight", name])
+    monkeypatch.setattr(preflight, "free_gib", lambda: 7.0)
     preflight.main()
     printed = capsys.readouterr().out
     lines = {line.split()[1]: line.split() for line in printed.splitlines() if line.startswith(" digits")}

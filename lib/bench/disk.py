@@ -31,10 +31,14 @@ def require_room(study: str, cells: Sequence[Cell], at_once: int) -> None:
     kept, under_way, free = runs_gib(cells), at_once * resume_gib(cells), free_gib()
     if kept + under_way > free:
         raise UserError(
-            f"{study} needs {kept + under_way:,.1f} GiB in {paths.EXECUTED}: {kept:,.1f} for {len(cells)} runs, and "
-            f"{under_way:,.1f} while {at_once} of them train; {free:,.1f} GiB are free. `make prune` lists what no run "
-            "needs any more; ONLY= trains a part of the study"
+            f"{study} needs {_shown(kept + under_way)} in {paths.EXECUTED}: {_shown(kept)} for {len(cells)} runs, and "
+            f"{_shown(under_way)} while {at_once} at a time train; {_shown(free)} are free. `make prune` lists what no "
+            "run needs any more; ONLY= trains a part of the study"
         )
+
+
+def _shown(gib: float) -> str:
+    return f"{gib:,.1f} GiB" if gib >= 1 else f"{1024 * gib:,.1f} MiB"
 
 
 def free_gib() -> float:
