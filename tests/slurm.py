@@ -114,23 +114,18 @@ class Slurm:
         return {node: comment.rpartition("_wildcards_")[2] for node, comment in (line.split() for line in lines)}
 
     def kill(self, node):
-        """End a node as a power cut does: its daemon and everything that it started, at once."""
-        daemon = psutil.Process(self.daemons[node].pid)
-        steps = [one for one in psutil.process_iter(["name", "cmdline"]) if self._is_step_of(one, node)]
-        for process in [daemon, *steps, *(child for step in steps for child in step.children(recursive=True))]:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-
-    def _is_step_of(self, process, node):
-        """Whether a process is the daemon of a job step on a node: it holds the node's log open."""
-        if process.info["name"] != "slurmstepd":
-            return False
-        with suppress(psutil.Error):
-            return any(Path(file.path) == self.folder / f"{node}.log" for file in process.open_files())
-        return False
+        """End a node as a power cut does: its daemon, and all that runs in its jobs, at once."""
+        victims = {self.daemons[node].pid}
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("SLURMD_NODENAME") == node:
+                    victims.add(process.pid)
+                    victims |= {one.pid for one in process.parents() if one.name() == "slurmstepd"}
+        for pid in victims:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def __exit__(self, *_):
-        self.asked("scancel", "--user=root", "--signal=KILL", "--full")
         self.asked("scancel", "--user=root")
         for name, daemon in reversed(self.daemons.items()):
             if name in NODES:

@@ -31,9 +31,24 @@ def slurm(tmp_path):
         yield slurm
 
 
-def test_a_sweep_uses_both_nodes_and_goes_on_where_one_dies(slurm, tiny_study):
+@pytest.fixture
+def sweeping(slurm):
+    """Returns a function that starts a sweep of a study on the cluster; the sweep ends with the test."""
+    sweeps = []
+
+    def start(study):
+        sweeps.append(Sweep(study.name, "PROFILE=slurm", f"OPTIONS={SMALL}"))
+        return sweeps[-1]
+
+    yield start
+    for sweep in sweeps:
+        sweep.make.terminate()
+        sweep.make.communicate()
+
+
+def test_a_sweep_uses_both_nodes_and_goes_on_where_one_dies(slurm, sweeping, tiny_study):
     study = load_study(tiny_study("clustered", seeds=[1, 2], settings={"epochs": 30}))
-    sweep = Sweep(study.name, "PROFILE=slurm", f"OPTIONS={SMALL}")
+    sweep = sweeping(study)
     sweep.wait_for(lambda: set(slurm.running()) == set(NODES))
     before = slurm.running()
     killed = study.cell(before["n2"])
@@ -62,9 +77,9 @@ def alone(tiny_study, cell):
     return study.cells[0]
 
 
-def test_a_signal_to_the_sweep_takes_its_jobs_off_the_cluster(slurm, tiny_study):
+def test_a_signal_to_the_sweep_takes_its_jobs_off_the_cluster(slurm, sweeping, tiny_study):
     study = load_study(tiny_study("cancelled", frameworks=["pytorch"], seeds=[1, 2, 3], settings={"epochs": 300}))
-    sweep = Sweep(study.name, "PROFILE=slurm", f"OPTIONS={SMALL}")
+    sweep = sweeping(study)
     sweep.wait_for(lambda: any((records.unfinished(cell) / "progress.json").exists() for cell in study.cells), 300)
     sweep.make.terminate()
     _, printed = sweep.end(60)
