@@ -25,7 +25,7 @@ study_name = "quickstart"
 from lib.analysis import environments
 from lib.analysis.contrasts import title
 from lib.analysis.results import epochs, results
-from lib.figures import training
+from lib.figures import training, words
 from lib.report.chapter import Chapter
 from lib.report.tables import percent
 from lib.study.loading import load_study
@@ -42,32 +42,37 @@ if found.empty:
 # %% [markdown]
 # ## Training curves
 #
-# One figure for each group of runs that are compared. A thin line is one seed and a bold line the mean over the seeds.
-# The train loss is that of the augmented images during the epoch; accuracy and macro-F1 are measured on the val split
-# after it. One function gives the learning rate of every run, so curves of the same schedule coincide. A curve that
-# departs from the others indicates a fault.
+# A line is the mean over the seeds. The train loss is that of the augmented images during the epoch; accuracy and
+# macro-F1 are measured on the val split after it. One function gives the learning rate of every run, so curves of the
+# same schedule coincide. A curve that departs from the others indicates a fault. Each group of runs that are compared
+# has a figure of its own, with every seed as a thin line; of more than four groups these are in the folder `figures`
+# beside the report alone, and here they stand side by side.
 
 # %%
-for keys, group in logs.groupby(comparison.group, sort=False):
-    seeds = group.groupby(comparison.axis, sort=False).seed.nunique()
-    who = ", ".join(f"{title(name)} ({count} seed{'s' if count > 1 else ''})" for name, count in seeds.items())
-    caption = f"{', '.join(keys)}: {who}; {group.epoch.max()} epochs."
-    alt = f"Train loss, val accuracy, val macro-F1 and learning rate over the epochs: {', '.join(keys)}."
-    chapter.figure(training.curves(group, comparison), f"curves_{'_'.join(keys)}", caption, alt)
+groups = logs.groupby(comparison.group, sort=False)
+few = groups.ngroups <= 4
+for keys, group in groups:
+    drawn, name = training.curves(group, comparison), f"curves_{'_'.join(keys)}"
+    if few:
+        chapter.figure(drawn, name, *words.curves(group, comparison))
+    else:
+        chapter.save(drawn, name)
+
+# %%
+for place, group in enumerate([] if few else training.side_by_side(logs, comparison)):
+    chapter.figure(training.draw_small(group, comparison), f"courses_{place + 1}", *words.curves(group, comparison))
 
 # %% [markdown]
 # ## Accuracy
 #
-# The bars start at zero, so their length is proportional to the value. Differences of less than a point are better read
-# from the intervals of the chapter on statistics. An error bar is one standard deviation of the seeds to either side; a
-# single seed has none.
+# An error bar is one standard deviation of the seeds to either side; a single seed has none. Whether a difference is
+# more than the seeds explain is judged in the chapter on statistics.
 
 # %%
 for precision in found.precision.unique():
-    caption = f"Test accuracy in {precision}: mean over the seeds, each seed, and ± 1 standard deviation."
-    alt = f"Bars of the test accuracy in {precision}, one per {comparison.axis}, for each group."
-    drawn = training.bars(found, "test_accuracy", precision, comparison)
-    chapter.figure(drawn, f"accuracy_{precision}", caption, alt)
+    drawn = training.means(found, "test_accuracy", precision, comparison)
+    texts = words.means(found, "test_accuracy", precision, comparison)
+    chapter.figure(drawn, f"accuracy_{precision}", *texts)
 
 # %% [markdown]
 # ## Speed
@@ -79,10 +84,9 @@ for precision in found.precision.unique():
 # %%
 chapter.markdown(environments.libraries_note(study))
 for precision in found.precision.unique():
-    caption = f"Training speed in {precision}, in images per second: mean, each seed, and ± 1 standard deviation."
-    alt = f"Bars of the images per second in {precision}, one per {comparison.axis}, for each group."
-    drawn = training.bars(found, "images_per_sec_avg", precision, comparison)
-    chapter.figure(drawn, f"throughput_{precision}", caption, alt)
+    drawn = training.means(found, "images_per_sec_avg", precision, comparison)
+    texts = words.means(found, "images_per_sec_avg", precision, comparison)
+    chapter.figure(drawn, f"throughput_{precision}", *texts)
 
 # %% [markdown]
 # ## What was found

@@ -231,8 +231,8 @@ def test_a_batch_that_the_devices_cannot_share_equally_is_refused():
         tiny(3)
     with pytest.raises(ValueError, match="accumulation_steps 8 x devices 8 does not divide batch_size 32"):
         tiny(8, accumulation_steps=8)
-    for settings in ({"compile": True}, {"on_oom": "accumulate"}):
-        with pytest.raises(ValueError, match="compile and on_oom: accumulate are for one device"):
+    for settings, named in (({"compile": True}, "compile: true"), ({"on_oom": "accumulate"}, "on_oom: accumulate")):
+        with pytest.raises(ValueError, match=f"Value error, {named} cannot be had with devices 2"):
             tiny(2, **settings)
 
 

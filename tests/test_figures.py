@@ -8,7 +8,7 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_rgb
 
 from lib.analysis import contrasts
-from lib.figures import effects, style, training
+from lib.figures import effects, style, training, words
 from lib.runs.log import COLUMNS
 from lib.study.study import Comparison
 
@@ -74,8 +74,54 @@ def test_curves_of_one_framework_name_only_that_one():
 
 
 def test_few_epochs_are_marked_one_by_one_and_many_are_not():
-    markers = [training.curves(epochs(count), FRAMEWORKS).axes[0].lines[0].get_marker() for count in (1, 4, 200)]
-    assert markers == ["o", "o", ""]
+    lines = [training.curves(epochs(count), FRAMEWORKS).axes[0].lines for count in (1, 4, 200)]
+    assert [[line.get_marker() for line in (drawn[3], drawn[7])] for drawn in lines] == [
+        ["o", "s"],
+        ["o", "s"],
+        ["", ""],
+    ]
+
+
+def test_the_later_half_of_many_epochs_is_drawn_again():
+    panel = training.curves(epochs(200), FRAMEWORKS).axes[1]
+    (inset,) = panel.child_axes
+    assert [line.get_xdata()[0] for line in inset.lines] == [101, 101]
+    assert not training.curves(epochs(4), FRAMEWORKS).axes[1].child_axes
+
+
+def test_small_multiples_have_a_column_a_group_and_a_line_a_level():
+    models = ("resnet20", "mobilenetv2", "resnet50")
+    table = pd.concat([epochs(4).assign(model=model) for model in models])
+    axes = training.draw_small(table, FRAMEWORKS).axes
+    assert [axis.get_title("left") for axis in axes] == ["resnet20", "mobilenetv2", "resnet50", "", "", ""]
+    means = table[table["model"] == "resnet50"].groupby(["framework", "epoch"])["val_accuracy"].mean()
+    for framework, line in zip(("keras", "pytorch"), axes[5].lines, strict=True):
+        assert line.get_ydata() == pytest.approx(means[framework].to_numpy())
+
+
+def test_at_most_four_groups_that_differ_in_the_model_stand_side_by_side():
+    table = pd.concat(
+        [
+            epochs(1).assign(model=f"model{number}", dataset=dataset)
+            for dataset in ("digits", "cifar10")
+            for number in range(5)
+        ]
+    )
+    found = [
+        (rows["dataset"].unique().tolist(), rows["model"].nunique())
+        for rows in training.side_by_side(table, FRAMEWORKS)
+    ]
+    assert found == [(["digits"], 4), (["digits"], 1), (["cifar10"], 4), (["cifar10"], 1)]
+
+
+def test_the_words_of_a_figure_say_what_it_shows():
+    table = results(models=["resnet20"]).assign(test_accuracy=[0.9, 0.8, 0.91, 0.81, 0.92, 0.82])
+    caption, alt = words.means(table, "test_accuracy", "fp32", FRAMEWORKS)
+    assert caption == "Test accuracy in fp32: mean over the seeds, each seed, and ± 1 standard deviation."
+    assert alt == "Test accuracy in fp32, mean of the seeds. digits, resnet20: Keras 91.0%, PyTorch 81.0%."
+    caption, alt = words.curves(epochs(4).assign(val_accuracy=0.5), FRAMEWORKS)
+    assert caption == "digits, resnet20, fp32: Keras and PyTorch, 3 seeds each, 4 epochs."
+    assert alt.endswith("digits, resnet20, fp32: Keras 50.0%, PyTorch 50.0%.")
 
 
 def test_epochs_are_labelled_with_whole_numbers():
@@ -84,30 +130,36 @@ def test_epochs_are_labelled_with_whole_numbers():
         assert all(float(tick).is_integer() for tick in ticks)
 
 
-def test_a_bar_is_the_mean_its_dots_the_seeds_and_its_error_bar_one_standard_deviation():
+def test_a_marker_is_the_mean_its_dots_the_seeds_and_its_error_bar_one_standard_deviation():
     table = results()
-    axis = training.bars(table, "test_accuracy", "fp32", FRAMEWORKS).axes[0]
+    axis = training.means(table, "test_accuracy", "fp32", FRAMEWORKS).axes[0]
     for number, framework in enumerate(("keras", "pytorch")):
         values = table.loc[table["framework"] == framework, "test_accuracy"]
-        assert axis.patches[number].get_width() == pytest.approx(values.mean())
+        look = style.looks(FRAMEWORKS)[framework]
+        (mean,) = (line for line in axis.lines if line.get_color() == look["color"])
+        assert mean.get_xdata() == pytest.approx([values.mean()])
+        assert mean.get_marker() == look["marker"]
         assert any(list(line.get_xdata()) == values.tolist() for line in axis.lines)
-        ends = axis.containers[2 * number + 1].lines[2][0].get_segments()[0][:, 0]
+        ends = axis.containers[number].lines[2][0].get_segments()[0][:, 0]
         assert ends == pytest.approx([values.mean() - values.std(), values.mean() + values.std()])
-    assert axis.get_xlim()[0] == 0
+    assert axis.get_xlim()[0] > 0.5
     assert "± 1 standard deviation of the seeds" in legend(axis.figure)
 
 
-def test_a_single_seed_has_no_error_bar_and_a_missing_framework_no_bar():
-    axis = training.bars(results(frameworks=["keras"], seeds=[42]), "images_per_sec_avg", "fp32", FRAMEWORKS).axes[0]
-    assert len(axis.patches) == 1
-    assert len(axis.containers) == 1
-    assert "PyTorch, mean" not in legend(axis.figure)
+def test_a_speed_is_a_hatched_bar_from_zero_and_a_missing_framework_has_none():
+    axis = training.means(results(frameworks=["pytorch"], seeds=[42]), "images_per_sec_avg", "fp32", FRAMEWORKS).axes[0]
+    (bar,) = axis.patches
+    assert bar.get_width() == pytest.approx(results(frameworks=["pytorch"], seeds=[42])["images_per_sec_avg"].item())
+    assert bar.get_hatch() == style.HATCHES[1]
+    assert axis.get_xlim()[0] == 0
+    assert len(axis.containers) == 1  # one seed has no error bar
+    assert "Keras, mean" not in legend(axis.figure)
 
 
-def test_bars_have_one_named_row_a_group_and_only_of_their_precision():
+def test_means_have_one_named_row_a_group_and_only_of_their_precision():
     table = results(models=[f"model{number}" for number in range(9)])
     other = results(models=["elsewhere"]).assign(precision="amp")
-    axis = training.bars(pd.concat([table, other]), "test_accuracy", "fp32", FRAMEWORKS).axes[0]
+    axis = training.means(pd.concat([table, other]), "test_accuracy", "fp32", FRAMEWORKS).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == [f"digits\nmodel{number}" for number in range(9)]
     low, high = axis.figure.get_size_inches()
     assert low == pytest.approx(16 / 2.54)
@@ -160,10 +212,10 @@ def test_the_two_colours_differ_in_brightness_or_hue_for_red_green_blindness():
     "draw",
     [
         lambda: training.curves(epochs(4), FRAMEWORKS),
-        lambda: training.bars(results(), "test_accuracy", "fp32", FRAMEWORKS),
+        lambda: training.means(results(), "test_accuracy", "fp32", FRAMEWORKS),
         lambda: effects.effects(contrasts.compare(results(), FRAMEWORKS), "test_accuracy", FRAMEWORKS),
     ],
-    ids=["curves", "bars", "effects"],
+    ids=["curves", "means", "effects"],
 )
 def test_the_same_data_give_the_same_bytes_whatever_the_reader_s_own_style(draw):
     first = pixels(draw())

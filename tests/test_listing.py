@@ -19,11 +19,13 @@ def test_every_setting_of_a_run_is_listed_with_its_choices_and_default():
         assert set(flat(cell.settings.model_dump())) <= listed | {"network"}
     assert rows["epochs", ""] == ("int ≥ 1", listing.REQUIRED)
     assert rows["schedule.name", ""] == ("cosine or multistep or step or constant", listing.REQUIRED)
+    assert rows["augmentation.rotation", listing.PYTORCH] == ("float ≥ 0, ≤ 180", "0.0")
+    assert rows["optimizer.alpha", f"rmsprop, {listing.PYTORCH}"] == ("float ≥ 0, < 1", "0.99")
     assert rows["measurements.layers_every", ""] == ("int ≥ 1", "10")
-    assert rows["optimizer.betas", "adamw"] == ("list of float ≥ 0, < 1", "[0.9, 0.999]")
-    assert rows["augmentation.policy", ""] == ("none or randaugment or autoaugment", "none")
+    assert rows["optimizer.betas", f"adamw, {listing.PYTORCH}"] == ("list of float ≥ 0, < 1", "[0.9, 0.999]")
+    assert rows["augmentation.policy", listing.PYTORCH] == ("none or randaugment or autoaugment", "none")
     assert rows["limits.train_samples", ""] == ("int ≥ 1 or null", "null")
-    assert rows["network.drop_path", "convnext_tiny"] == ("float ≥ 0, < 1", "0.1")
+    assert rows["network.drop_path", f"convnext_tiny, {listing.PYTORCH}"] == ("float ≥ 0, < 1", "0.1")
 
 
 def test_the_command_prints_one_line_each(capsys):

@@ -124,6 +124,10 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
         ),
         ({"settings": {"schedule": {"name": "constant", "gamma": 1.0}}}, "gamma: unknown key; choose from: name"),
         ({"settings": {"network": {"widht": 8}}}, "network of resnet20:.*widht: unknown key; choose from: width, skip"),
+        (
+            {"arms": {"base": {}, "wide": {"network": {"widht": 8}}, "last": {"epochs": 9}}},
+            "arm wide, network of resnet20:\n  widht: unknown key",
+        ),
         ({"settings": {"network": {"width": "8"}}}, "network of resnet20:.*width: .*valid integer.*given: '8'"),
         ({"settings": {"epochs": 8.0}}, "epochs: .*valid integer"),
         ({"settings": {"epochs": True}}, "epochs: .*valid integer"),
@@ -188,7 +192,10 @@ def test_an_unknown_run_is_answered_with_the_study_s_runs():
             "layers of convnext_tiny cannot be measured",
         ),
         ({"settings": {"measurements": {"layer_images": 9}}}, "Keras has no twin of measurements.layer_images: 9"),
-        ({"settings": {"epochs": 6, "measurements": {"layers_every": 7}}}, "layers_every 7 is above epochs 6"),
+        (
+            {"settings": {"epochs": 6, "measurements": {"layers_every": 7}}},
+            "measurements.layers_every 7 is above epochs 6",
+        ),
         (
             {"settings": {"optimizer": {"learning_rate": "1e-3"}}},
             r"learning_rate: .*given: '1e-3'\): YAML reads it as text; write 0.001$",
@@ -486,7 +493,7 @@ def test_settings_are_laid_over_each_other_and_each_knows_its_layer(studies, mon
 def test_a_recipe_that_train_yaml_lacks_is_named(studies, monkeypatch):
     row = MODELS["resnet20"]
     monkeypatch.setitem(MODELS, "gentle20", Model("gentle20", row.family, row.arguments, row.twin, recipe="gentle"))
-    with pytest.raises(ParameterError, match="no recipe 'gentle', and gentle20 needs it; choose from: residual, "):
+    with pytest.raises(ParameterError, match="layered.yaml: no recipe 'gentle' in train.yaml, and gentle20 needs"):
         load_study(studies("layered", models=["gentle20"], variant="layered"))
 
 
@@ -504,7 +511,7 @@ def test_a_study_names_another_recipe_for_a_model(studies):
     }
     with pytest.raises(ParameterError, match="recipes: the study has no model 'resnet_56'; choose from: resnet_20, "):
         load_study(studies("named", recipes={"resnet_56": "mixer"}, **named))
-    with pytest.raises(ParameterError, match="no recipe 'gentle', and resnet_20 needs it; choose from: residual, "):
+    with pytest.raises(ParameterError, match="named.yaml: no recipe 'gentle' in .*resnet_20 needs it; .*residual, "):
         load_study(studies("named", recipes={"resnet_20": "gentle"}, **named))
 
 

@@ -56,3 +56,26 @@ def test_a_difference_has_its_interval_if_it_has_one():
 def test_counts_that_differ_are_written_as_a_range():
     assert tables.span(pd.Series([3, 3])) == "3"
     assert tables.span(pd.Series([5, 2, 3])) == "2 to 5"
+
+
+def test_keys_that_all_rows_share_stand_in_the_caption_and_not_in_the_table():
+    table = pd.DataFrame({"dataset": ["digits"] * 2, "model": ["a", "b"], "n": [3, 3], "input_size": [32, 32]})
+    style = tables.shown(table, ["dataset", "model", "n", "input_size"])
+    assert tables.shared(style) == "All rows: dataset digits, input size 32."
+    html = style.to_html()
+    assert [text in html for text in ("digits", ">model<", ">n<")] == [False, True, True]
+    assert tables.shared(style) == ""
+
+
+def test_a_table_of_one_row_keeps_its_keys():
+    style = tables.shown(pd.DataFrame({"dataset": ["digits"], "n": [3]}), ["dataset", "n"])
+    assert tables.shared(style) == ""
+    assert "digits" in style.to_html()
+
+
+def test_a_whole_table_has_its_index_plain_headers_and_separated_thousands():
+    frame = pd.DataFrame({"n_images": [45000, 7], "part_of": [1 / 3, 2.0], "ok": [True, False]})
+    frame.index = pd.Index(["a <b>", "c"], name="split")
+    page = BeautifulSoup(tables.whole(frame).to_html(), "html.parser")
+    assert [head.get_text() for head in page("th")] == ["split", "n images", "part of", "ok"]
+    assert [cell.get_text() for cell in page("td")] == ["a <b>", "45,000", "0.3333", "yes", "c", "7", "2", "no"]

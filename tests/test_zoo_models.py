@@ -133,7 +133,7 @@ def test_the_gate_of_a_channel_looks_at_its_neighbours():
 
 
 def test_a_kernel_of_an_even_width_is_refused():
-    with pytest.raises(ValueError, match="a kernel is odd"):
+    with pytest.raises(ValueError, match="should be 1, 3, 5, 7, 9 or 'adaptive'"):
         MODELS["eca_resnet_20"].options(kernel=4)
 
 

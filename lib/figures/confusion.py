@@ -64,8 +64,10 @@ def draw_mistakes(images: np.ndarray, captions: Sequence[str]) -> Figure:
     rows = -(-len(images) // ACROSS)
     figure = Drawing(figsize=(WIDTH, 1.75 * rows), layout="constrained")
     panels = figure.subplots(rows, ACROSS, squeeze=False).ravel()
-    for axis, image, caption in zip(panels, images, captions, strict=False):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)  # the grey map is used for images of one channel
+    for place, (axis, image, caption) in enumerate(zip(panels, images, captions, strict=False)):
+        axis.imshow(
+            image, cmap="gray", vmin=0, vmax=255, gid=f"photographs-{place}"
+        )  # the grey map is used for images of one channel
         axis.set_xlabel(caption, fontsize=7)
         axis.set_xticks([])
         axis.set_yticks([])

@@ -27,7 +27,9 @@ def samples(images: np.ndarray, labels: np.ndarray, indices: np.ndarray, names: 
     mosaic = _mosaic(images[order], columns)
     figure = Figure(figsize=(WIDTH, WIDTH * mosaic.shape[0] / mosaic.shape[1]), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(mosaic, cmap="gray", vmin=0, vmax=255)  # the grey map is used for images of one channel
+    axis.imshow(
+        mosaic, cmap="gray", vmin=0, vmax=255, gid="photographs"
+    )  # the grey map is used for images of one channel
     axis.grid(visible=False)
     axis.set_yticks([])
     axis.tick_params(length=0, labeltop=True, labelbottom=False)

@@ -28,7 +28,7 @@ def draw_scales(scales: pd.DataFrame, comparison: Comparison) -> Figure:
             for level in levels:
                 found = scales[(scales[comparison.axis] == level) & (scales["epoch"] == epoch)].sort_values("depth")
                 look = looks(comparison)[level]
-                panel.plot(found["depth"], found[column], linewidth=1.3, label=title(level), **look)
+                panel.plot(found["depth"], found[column], linewidth=1.3, markersize=3, label=title(level), **look)
             panel.set_yscale("log")
             panel.set_title("before the training" if epoch == 0 else f"after epoch {epoch}")
         row[0].set_ylabel(heading)

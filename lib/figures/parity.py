@@ -11,7 +11,8 @@ from lib.analysis.contrasts import title
 from lib.figures.style import INK, MARGIN, WIDTH, Drawing, looks, styled
 from lib.study.study import Comparison
 
-LOOKS = looks(Comparison("framework", against="keras", others=("pytorch",), group=[]))
+FRAMEWORKS = looks(Comparison("framework", against="keras", others=("pytorch",), group=[]))
+LINES = {framework: look | {"marker": ""} for framework, look in FRAMEWORKS.items()}
 """The colour and the dash of each framework."""
 
 ARRANGEMENTS = {
@@ -34,8 +35,8 @@ def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
     for (rate, gap), (dataset, rates) in zip(columns, held.items(), strict=True):
         for framework, steps in rates.groupby("framework", sort=False):
             drawn = steps.iloc[:: max(1, len(steps) // 400)]
-            rate.plot(drawn.step, drawn.held, label=title(framework), **LOOKS[framework])
-            gap.plot(drawn.step, drawn.held - drawn.planned, linewidth=0.8, **LOOKS[framework])
+            rate.plot(drawn.step, drawn.held, label=title(framework), **LINES[framework])
+            gap.plot(drawn.step, drawn.held - drawn.planned, linewidth=0.8, **LINES[framework])
         rate.set_title(dataset)
         gap.set_xlabel("Step")
     columns[0, 0].set_ylabel("Learning rate held")
@@ -68,7 +69,7 @@ def draw_envelopes(envelopes: pd.DataFrame) -> Figure:
     figure, panels = _panels(len(groups))
     for axis, ((model, size), rows) in zip(panels, groups, strict=True):
         axis.fill_between(rows.step, LEAST, rows.limit, color=MARGIN, linewidth=0, label="allowed")
-        for framework, look in LOOKS.items():
+        for framework, look in LINES.items():
             noise = rows[f"{framework}_noise"].clip(lower=LEAST)
             axis.plot(rows.step, noise, linewidth=1, label=f"{title(framework)} from itself, with noise", **look)
         apart = rows.frameworks.clip(lower=LEAST)

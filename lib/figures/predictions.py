@@ -27,11 +27,11 @@ def draw_classes(classes: pd.DataFrame, comparison: Comparison) -> Figure:
     for axis, group in panels:
         shown = widest(class_gaps(group, comparison))["class"].drop_duplicates().tolist()
         for rank, level in enumerate(present(group, comparison)):
-            rows, colour = group[group[comparison.axis] == level], looking[level]["color"]
+            rows, look = group[group[comparison.axis] == level], looking[level]
             chosen = rows.set_index("class").reindex(shown)
             places = np.arange(len(shown)) + 0.64 * ((rank + 0.5) / len(looking) - 0.5)
-            axis.hlines(places, chosen["lowest"], chosen["highest"], color=colour, linewidth=1.2)
-            axis.plot(chosen["accuracy"], places, "o", color=colour, markersize=3.5)
+            axis.hlines(places, chosen["lowest"], chosen["highest"], color=look["color"], linewidth=1.2)
+            axis.plot(chosen["accuracy"], places, **look | {"linestyle": ""}, markersize=3.5)
         axis.set_yticks(range(len(shown)), shown)
         axis.set_ylim(len(shown) - 0.5, -0.5)
         axis.xaxis.set_major_locator(MaxNLocator(4))
@@ -56,8 +56,9 @@ def draw_reliability(curves: pd.DataFrame, comparison: Comparison) -> Figure:
             rows = group[group[comparison.axis] == level]
             share = rows["images"] / rows["images"].sum()
             joined = rows[share >= 0.01]
-            axis.plot(joined["confidence"], joined["accuracy"], linewidth=1, **looking[level])
-            look = {"color": looking[level]["color"], "alpha": 0.7, "linewidths": 0}
+            look = looking[level]
+            axis.plot(joined["confidence"], joined["accuracy"], linewidth=1, **look | {"marker": ""})
+            look = {"color": look["color"], "marker": look["marker"], "alpha": 0.7, "linewidths": 0}
             axis.scatter(rows["confidence"], rows["accuracy"], 4 + 100 * share, **look)
         axis.set(xlim=(0, 1.04), ylim=(-0.04, 1.04))
         _in_percent(axis.xaxis)
@@ -135,5 +136,5 @@ def _name_sides(axis: Axes, across: str, up: str) -> None:
 
 def _name_levels(figure: Figure, table: pd.DataFrame, comparison: Comparison) -> None:
     looking, among = looks(comparison), present(table, comparison)
-    handles = [Line2D([], [], marker="o", markersize=3.5, label=title(name), **looking[name]) for name in among]
+    handles = [Line2D([], [], markersize=3.5, label=title(name), **looking[name]) for name in among]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))

@@ -1,7 +1,7 @@
 """The style that all figures share, for a page that is 16 cm wide.
 
-A framework has the same colour and dash everywhere. The colours can be told apart with any colour vision (Okabe and Ito
-2008).
+A framework has the same colour, dash and marker everywhere. The colours can be told apart with any colour vision (Okabe
+and Ito 2008), and dash, marker or hatch tell the same without colour.
 """
 
 import io
@@ -26,6 +26,9 @@ MARGIN = "#BFE5DA"
 PART = "#009E73"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 DASHES = ("-", (0, (4, 1.5)), ":", "-.")
+MARKERS = "os^Dv*PX<>"
+HATCHES = ("", "////", "....", "xxxx")
+LOOKS = {"color": PALETTE, "linestyle": DASHES, "marker": MARKERS}
 FRAMEWORKS = {"keras": 0, "pytorch": 1}
 """A framework's place in the palette; any other level has its place among the levels."""
 
@@ -69,12 +72,11 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def looks(comparison: Comparison) -> dict[str, dict[str, object]]:
-    """Return the colour and the dash of each level of a comparison, the one compared against first."""
+    """Return the colour, dash and marker of each level of a comparison, the one compared against first."""
     levels = (comparison.against, *comparison.others)
     places = {level: FRAMEWORKS.get(level, place) for place, level in enumerate(levels)}
     return {
-        level: {"color": PALETTE[place % len(PALETTE)], "linestyle": DASHES[place % len(DASHES)]}
-        for level, place in places.items()
+        level: {name: values[place % len(values)] for name, values in LOOKS.items()} for level, place in places.items()
     }
 
 

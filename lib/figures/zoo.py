@@ -10,14 +10,11 @@ from matplotlib.ticker import MaxNLocator
 from scipy.cluster import hierarchy
 
 from lib.analysis.zoo import COSTS, front
-from lib.figures.style import DASHES, INK, PALETTE, WIDTH, Drawing, name_rows, plain_log_ticks, styled
-
-MARKERS = "os^Dv*PX<>"
-"""One for each of ten families, since there are fewer colours."""
+from lib.figures.style import DASHES, INK, MARKERS, PALETTE, WIDTH, Drawing, name_rows, plain_log_ticks, styled
 
 
 def family_looks(table: pd.DataFrame) -> dict[str, dict[str, object]]:
-    """Return the colour and the marker of each family of a table of `zoo.zoo`, in its order."""
+    """Return the colour and the marker of each family of a table of `zoo.zoo`, in its order; there are ten markers."""
     return {
         family: {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
         for place, family in enumerate(dict.fromkeys(table["family"]))

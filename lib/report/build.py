@@ -86,6 +86,7 @@ def title_block(study: Study) -> dict[str, str]:
     finished = {record.run: record.finished for _, record in records.finished(study)}
     block = {
         "title": study.title,
+        "tables": f"{study.name}/tables",
         "description": study.description,
         "runs": f"{len(finished)} of {len(states)} runs done",
         "problems": _problems(states, absent=len(states) - len(finished)),

@@ -16,8 +16,15 @@ from pandas.io.formats.style import Styler
 
 from lib import files, paths
 from lib.errors import ChapterError
+from lib.report.tables import shared, whole
 
 _PNG_DPI = 150
+DARK = b"""
+@media (prefers-color-scheme: dark) {
+  #figure_1, image[id^=photographs] { filter: invert(0.914) hue-rotate(180deg); }
+}
+"""
+"""The style of a drawing on a dark page; a photograph in it is inverted twice."""
 
 
 class Chapter:
@@ -37,26 +44,32 @@ class Chapter:
         readers who cannot see it. `width` is a share of the text's width.
         """
         _require(name, caption=caption, alt=alt)
-        png, svg = _rendered(fig, "png", name), _rendered(fig, "svg", name)
-        with files.replacing(self._figures / f"{name}.png") as path:
-            path.write_bytes(png)
-        with files.replacing(self._figures / f"{name}.svg") as path:
-            path.write_bytes(svg)
+        png, svg = self.save(fig, name)
         data = {"image/png": base64.b64encode(png).decode(), "image/svg+xml": svg.decode(), "text/plain": alt}
         _show(data, kind="figure", label=f"fig-{name}", caption=caption, alt=alt, width=width)
+
+    def save(self, fig: Figure, name: str) -> tuple[bytes, bytes]:
+        """Save a figure as PNG and SVG without showing it, close it, and return both."""
+        _require(name)
+        pictures = _rendered(fig, "png", name), _on_dark(_rendered(fig, "svg", name))
+        for kind, picture in zip(("png", "svg"), pictures, strict=True):
+            with files.replacing(self._figures / f"{name}.{kind}") as path:
+                path.write_bytes(picture)
         plt.close(fig)
+        return pictures
 
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
         """Show a table, and save its data at full precision as CSV.
 
-        A plain frame is shown with at most four decimals; a `Styler` formats its own numbers. An unnamed default index
-        is left out.
+        A `Styler` formats its own numbers. An unnamed default index is left out, and so are keys that are the same in
+        all rows, which the caption names.
         """
         _require(name, caption=caption)
-        frame = table.data if isinstance(table, Styler) else table
+        frame, style = (table.data, table) if isinstance(table, Styler) else (table, whole(table))
         with files.replacing(self._tables / f"{name}.csv") as path:
-            frame.to_csv(path, index=_has_index(frame))
-        data = {"text/html": _html(table, name), "text/plain": frame.to_string()}
+            frame.to_csv(path, index=not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None)
+        caption = f"{caption} {shared(style)}".strip()
+        data = {"text/html": style.to_html(table_uuid=name, sparse_index=False), "text/plain": frame.to_string()}
         _show(data, kind="table", label=f"tbl-{name}", caption=caption)
 
     def markdown(self, text: str) -> None:
@@ -81,17 +94,9 @@ def _rendered(fig: Figure, kind: str, name: str) -> bytes:
     return buffer.getvalue()
 
 
-def _has_index(frame: pd.DataFrame) -> bool:
-    return not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None
-
-
-def _html(table: pd.DataFrame | Styler, name: str) -> str:
-    """Return the table as HTML in which each body row has one cell per column."""
-    if isinstance(table, Styler):
-        return table.to_html(table_uuid=name, sparse_index=False)
-    flat = table.reset_index() if any(table.index.names) else table
-    with pd.option_context("display.precision", 4, "display.max_colwidth", None):
-        return flat.rename_axis(columns=None).to_html(border=0, na_rep="", index=_has_index(flat))
+def _on_dark(svg: bytes) -> bytes:
+    """Let a drawing follow a page's dark mode: lightness is inverted, and hues and photographs stay as they are."""
+    return svg.replace(b"</style>", DARK + b"</style>", 1)
 
 
 def _show(data: dict[str, str], **report: Any) -> None:

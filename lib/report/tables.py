@@ -45,6 +45,7 @@ def _small_p(p: float) -> str:
 
 COLUMNS = {
     "example": ("reason of the first", None),
+    "seed": ("seed", "{}"),
     "acc_best": ("val accuracy, %", percent),
     "test_accuracy": ("test accuracy, %", percent),
     "test_accuracy_sd": ("SD", percent),
@@ -114,26 +115,53 @@ COLUMNS = {
 _ALARM = "color: #b00020; font-weight: bold"
 
 
+KEYS = ("framework", "dataset", "model", "input_size", "precision", "arm", "against", "metric")
+"""Columns that say which runs a row is about."""
+
+
+def shared(style: Styler) -> str:
+    """Hide the `KEYS` that are the same in all rows of a longer table, and return a sentence that names them."""
+    frame, hidden = style.data, {style.columns[place] for place in style.hidden_columns}
+    keys = [key for key in KEYS if key in frame and key not in hidden and frame[key].nunique(dropna=False) == 1]
+    if len(frame) < 2 or not keys:
+        return ""
+    style.hide(keys, axis="columns")
+    named = (f"{key.replace('_', ' ')} {frame[key].iloc[0]}" for key in keys)
+    return f"All rows: {', '.join(named)}."
+
+
 def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
     """Show some columns of a table, in the table's order; the saved data keep all columns."""
     looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
     style = table.style.hide(axis="index").hide([name for name in table.columns if name not in looks], axis="columns")
-    style.format({name: form for name, (_, form) in looks.items()}, na_rep="n/a", escape="html")
+    style.format({name: form or readable for name, (_, form) in looks.items()}, na_rep="n/a", escape="html")
     return style.relabel_index([header for header, _ in looks.values()], axis="columns")
+
+
+def whole(table: pd.DataFrame) -> Styler:
+    """Show all columns of a table, and its index if it has one."""
+    numbered = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+    flat = table if numbered else table.rename_axis(index=lambda name: name or "").reset_index()
+    return shown(flat.rename_axis(columns=None), flat.columns)
 
 
 def checked(table: pd.DataFrame) -> Styler:
     """Show a table of checks: a failed check is bold red, one that is not judged is n/a."""
-    style = table.style.hide().format(_for_reading, na_rep="n/a", escape="html")
+    style = whole(table).format({"passed": _verdict}, na_rep="n/a")
     return style.map(lambda passed: "" if pd.isna(passed) or passed else _ALARM, subset=["passed"])
 
 
-def _for_reading(value: bool | float | str) -> str:
+def _verdict(passed: bool) -> str:
+    return "yes" if passed else "FAILED"
+
+
+def readable(value: bool | float | str) -> str:
+    """Write a value: thousands separated, four digits of a fraction that count."""
     match value:
         case bool() | np.bool_():
-            return "yes" if value else "FAILED"
+            return "yes" if value else "no"
         case Integral():
             return f"{value:,}"
         case Real():
-            return f"{value:.3g}"
-    return value
+            return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    return str(value)

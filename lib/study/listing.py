@@ -15,15 +15,18 @@ from lib.study.validation import models_in, written
 REQUIRED = "no default"
 """`params/train.yaml` states it, or the study that chooses its kind."""
 
+PYTORCH = "PyTorch only"
+"""What Keras has no twin of: a Keras run leaves it at its default."""
+
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Yield each setting: its dotted name, its choices, its default, and the kind or the models that have it."""
+    """Yield each setting: its dotted name, its choices, its default, and the framework, kind or models that have it."""
     for name, field in Settings.model_fields.items():
         kinds = {_kind(kind): kind for kind in models_in(field.annotation)}
         if not kinds and name != "network":
-            yield name, _choices(field), _default(field), ""
+            yield name, _choices(field), _default(field), _framework(name, Settings)
         if len(kinds) > 1:
             yield f"{name}.name", " or ".join(kinds), REQUIRED, ""
         for title, kind in kinds.items():
@@ -41,7 +44,12 @@ def _kind(group: type[Strict]) -> str:
 def _fields(name: str, group: type[Strict], where: str) -> Iterator[tuple[str, str, str, str]]:
     for key, field in group.model_fields.items():
         if key != "name":
-            yield f"{name}.{key}", _choices(field), _default(field), where
+            of = ", ".join(filter(None, [where, _framework(key, group)]))
+            yield f"{name}.{key}", _choices(field), _default(field), of
+
+
+def _framework(key: str, group: type[Strict]) -> str:
+    return PYTORCH if group.pytorch_only & {key, "name"} else ""
 
 
 def _choices(field: FieldInfo) -> str:

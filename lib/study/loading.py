@@ -80,7 +80,7 @@ def _resolved(name: str, file: Path, content: bytes, train: Path, train_content:
 
 
 def _layers(matrix: Matrix, file: Path, train: dict[str, Any], dataset: str, model: Model, arm: str) -> list[Layer]:
-    below = train_layers(train, paths.PARAMS / "train.yaml", dataset, model, matrix.recipe(model))
+    below = train_layers(train, file, dataset, model, matrix.recipe(model))
     return [*below, Layer("study", file, matrix.settings), Layer(f"arm {arm}", file, matrix.departures[arm])]
 
 
@@ -175,7 +175,10 @@ def _refuse_to_measure(cell: Cell, file: Path) -> None:
     if images > val:
         raise ParameterError(f"{shown(file)}: layer_images {images} is above the {val} val images of {cell.dataset}")
     if "layers_every" in measured.model_fields_set and measured.layers_every > epochs:
-        raise ParameterError(f"{shown(file)}: layers_every {measured.layers_every} is above epochs {epochs}")
+        raise ParameterError(
+            f"{shown(file)}: measurements.layers_every {measured.layers_every} is above epochs {epochs}: lower "
+            "it, or leave it out"
+        )
 
 
 def _network_without_twin(cell: Cell, model: Model) -> list[str]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lib import paths
 from lib.errors import ParameterError
 from lib.study.datasets import DATASETS
 from lib.study.models import Model
 from lib.study.nested import flat, merged
 from lib.study.settings import Settings
-from lib.study.validation import validated
+from lib.study.validation import shown, validated
 
 DEFAULT = "default"
 """The layer of a setting that no file names."""
@@ -23,12 +24,13 @@ class Layer(NamedTuple):
     settings: Mapping[str, Any]
 
 
-def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model, recipe: str | None) -> list[Layer]:
-    """Return the layers of `params/train.yaml`: common, the dataset's, and the recipe, where there is one.
+def train_layers(train: dict[str, Any], study: Path, dataset: str, model: Model, recipe: str | None) -> list[Layer]:
+    """Return the layers of `params/train.yaml`: common, the dataset's, and the recipe that the study needs.
 
     Raises:
         ParameterError: the file lacks a part that is needed.
     """
+    file = paths.PARAMS / "train.yaml"
     parts = {key: train.get(key) for key in ("common", "datasets", "recipes")}
     if set(train) != set(parts) or not all(isinstance(part, dict) for part in parts.values()):
         raise ParameterError(f"{file.name}: needs the keys {', '.join(parts)}, with settings in each, and no others")
@@ -38,7 +40,9 @@ def train_layers(train: dict[str, Any], file: Path, dataset: str, model: Model, 
     named = {f"dataset {dataset}": parts["datasets"].get(dataset, {})}
     if recipe and recipe not in parts["recipes"]:
         choices = ", ".join(parts["recipes"]) or "none"
-        raise ParameterError(f"{file.name}: no recipe {recipe!r}, and {model.name} needs it; choose from: {choices}")
+        raise ParameterError(
+            f"{shown(study)}: no recipe {recipe!r} in {file.name}, and {model.name} needs it; choose from: {choices}"
+        )
     if recipe:
         named[f"recipe {recipe}"] = parts["recipes"][recipe]
     for name, settings in named.items():
@@ -61,11 +65,16 @@ def resolve(layers: list[Layer], model: Model) -> Settings:
         content = merged(content, dict(layer.settings))
         if following is None or following.file != layer.file or layer.name == "study":
             settings = validated(Settings, content, layer.file, layer.name)
+    return settings.model_copy(update={"network": _departures(layers, model, settings.network)})
+
+
+def _departures(layers: list[Layer], model: Model, network: dict[str, Any]) -> dict[str, Any]:
+    """Return what of `network` differs from the model's own options; an error names the last layer that states it."""
     own = {name: value for name, value in model.arguments.items() if name in model.options.model_fields}
-    stated = validated(model.options, own | settings.network, layers[-1].file, f"network of {model.name}").model_dump()
+    layer = next((one for one in reversed(layers) if "network" in one.settings), layers[-1])
+    stated = validated(model.options, own | network, layer.file, f"{layer.name}, network of {model.name}").model_dump()
     usual = model.options(**own).model_dump()
-    departures = {name: value for name, value in stated.items() if value != usual[name]}
-    return settings.model_copy(update={"network": departures})
+    return {name: value for name, value in stated.items() if value != usual[name]}
 
 
 def origins(layers: list[Layer], settings: Settings) -> dict[str, tuple[Any, str]]:

@@ -277,8 +277,9 @@ class Settings(Strict):
         if self.batch_size % (self.accumulation_steps * self.devices):
             parts = f"{self.accumulation_steps}{f' x devices {self.devices}' if self.devices > 1 else ''}"
             raise ValueError(f"accumulation_steps {parts} does not divide batch_size {self.batch_size}")
-        if self.devices > 1 and (self.compile or self.on_oom == "accumulate"):
-            raise ValueError("compile and on_oom: accumulate are for one device")
+        one_device = {"compile: true": self.compile, "on_oom: accumulate": self.on_oom == "accumulate"}
+        if self.devices > 1 and (used := [setting for setting in one_device if one_device[setting]]):
+            raise ValueError(f"{' and '.join(used)} cannot be had with devices {self.devices}: it is for one device")
         warmup_epochs = getattr(self.schedule, "warmup_epochs", 0)
         if warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {warmup_epochs} is not below epochs {self.epochs}")

@@ -83,12 +83,12 @@ def _innermost(problems: list[Any]) -> list[Any]:
 
 
 def _explain(problem: Any, model: type[Strict]) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key; choose from: {', '.join(_model_at(model, problem['loc'][:-1]).model_fields)}"
     message = problem["msg"].removeprefix("Value error, ")
     given = f" (given: {problem['input']!r})" if problem["loc"] and problem["type"] != "missing" else ""
-    return f"{key}: {message}{given}{_number_hint(problem)}"
+    return f"{f'{key}: ' if key else ''}{message}{given}{_number_hint(problem)}"
 
 
 def written(value: Any) -> str:

@@ -4,6 +4,7 @@
 -- Numbers are given here, in the order of the document; Typst counts the same way, and a test compares both.
 
 local typst = FORMAT:match("typst") ~= nil
+local tables_folder
 local kinds = { fig = "Figure", tbl = "Table" }
 local counts = { Figure = 0, Table = 0 }
 local labels = {}
@@ -58,7 +59,7 @@ local function text_of(cell)
 end
 
 local function is_blank(text)
-  return text == "" or text == "—" or text == "–" or text:lower() == "nan" or text == "None"
+  return text == "" or text == "n/a" or text == "—" or text == "–" or text:lower() == "nan" or text == "None"
 end
 
 local function is_number(text)
@@ -128,6 +129,8 @@ local function native_table(html)
   return native
 end
 
+local link_to_data = '<p class="data"><a href="%s/%s.csv">CSV<span class="hidden"> of %s</span></a></p>'
+
 local function scrolling(native, div)
   local opening = '<figure id="%s" class="table">\n<figcaption id="%s-caption">'
   local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-labelledby", div.identifier .. "-caption" } }
@@ -137,6 +140,7 @@ local function scrolling(native, div)
     caption_of(div),
     pandoc.RawBlock("html", "</figcaption>"),
     pandoc.Div({ native }, pandoc.Attr("", classes, region)),
+    pandoc.RawBlock("html", link_to_data:format(tables_folder, div.identifier:sub(5), labels[div.identifier])),
     pandoc.RawBlock("html", "</figure>"),
   }
 end
@@ -151,7 +155,18 @@ end
 
 -- The rest -----------------------------------------------------------------------------------------------------------
 
+-- The code of a cell, for the HTML alone.
+local function folded(element)
+  if typst then return {} end
+  return {
+    pandoc.RawBlock("html", "<details><summary>Code</summary>"),
+    element.content[1],
+    pandoc.RawBlock("html", "</details>"),
+  }
+end
+
 local function div(element)
+  if element.classes:includes("folded") then return folded(element) end
   if element.classes:includes("report-figure") or element.classes:includes("report-table") then
     register(element.identifier)
     return (element.classes:includes("report-figure") and figure or report_table)(element)
@@ -200,6 +215,7 @@ local function raw(element)
 end
 
 return {
+  { Meta = function(meta) tables_folder = pandoc.utils.stringify(meta.tables) end },
   { Image = image },
   { Div = div },
   { Header = remember, Div = remember, Span = remember, CodeBlock = remember },

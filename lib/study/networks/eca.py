@@ -1,30 +1,22 @@
 """The ResNets for CIFAR with efficient channel attention in their blocks."""
 
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator
+from typing import Any, Literal
 
 from lib.study.networks import cifar_resnet
-from lib.study.strict import Count, Strict
+from lib.study.strict import Strict
 
 ADAPTIVE = 3
 """The adaptive kernel at 16, 32 and 64 channels alike (Wang et al. 2020, equation 12)."""
 
 
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("a kernel is odd, so that a channel lies in its middle")
-    return value
-
-
 class Options(Strict):
     """What a study may change: the attention's `kernel`, in channels, and its `place` in a block.
 
-    The adaptive kernel follows from a layer's channels. The places are behind the first convolution, behind the second,
-    as in the paper, and behind the sum; or there is no attention.
+    A kernel is odd: its channel lies in the middle. The adaptive one follows from a layer's channels. The places are
+    behind the first convolution, behind the second, as in the paper, and behind the sum; or there is no attention.
     """
 
-    kernel: Literal["adaptive"] | Annotated[Count, AfterValidator(_odd)] = "adaptive"
+    kernel: Literal[1, 3, 5, 7, 9, "adaptive"] = "adaptive"
     place: Literal["first", "second", "sum", "none"] = "second"
 
 

@@ -1,0 +1,42 @@
+"""Captions of the figures of training and results, and alternative texts that state what the figures show."""
+
+import pandas as pd
+
+from lib.analysis.contrasts import METRICS, title
+from lib.figures.style import present
+from lib.study.study import Comparison
+
+
+def curves(epochs: pd.DataFrame, comparison: Comparison) -> tuple[str, str]:
+    """Return the caption and the alternative text of curves, from their rows of `results.epochs`."""
+    groups = list(epochs.groupby(comparison.group, sort=False))
+    shared = [epochs[key].iloc[0] for key in comparison.group if epochs[key].nunique() == 1]
+    counts = epochs.groupby([*comparison.group, comparison.axis], sort=False)["seed"].nunique().unique()
+    seeds = " or ".join(f"{count}" for count in sorted(counts))
+    levels = " and ".join(title(level) for level in present(epochs, comparison))
+    many = f"{len(groups)} groups of runs, " if len(groups) > 1 else ""
+    each = f"{seeds} seed{'s' if seeds != '1' else ''} each, {epochs['epoch'].max()} epochs"
+    caption = f"{many}{', '.join(shared)}: {levels}, {each}."
+    alt = "Val accuracy after the last epoch, mean of the seeds: "
+    return caption, alt + "; ".join(_last(keys, rows, comparison) for keys, rows in groups) + "."
+
+
+def means(results: pd.DataFrame, metric: str, precision: str, comparison: Comparison) -> tuple[str, str]:
+    """Return the caption and the alternative text of `training.means`."""
+    of = METRICS[metric]
+    caption = f"{of.title.capitalize()} in {precision}: mean over the seeds, each seed, and ± 1 standard deviation."
+    chosen = results[results["precision"] == precision]
+    form = "{:,.0f}" if of.on_ratio else "{:.1%}"
+    groups = chosen.groupby([key for key in comparison.group if key != "precision"], sort=False)
+    parts = [f"{', '.join(keys)}: {_by_level(rows, metric, comparison, form)}" for keys, rows in groups]
+    return caption, f"{of.title.capitalize()} in {precision}, mean of the seeds. " + "; ".join(parts) + "."
+
+
+def _last(keys: tuple[str, ...], rows: pd.DataFrame, comparison: Comparison) -> str:
+    last = rows[rows["epoch"] == rows["epoch"].max()]
+    return f"{', '.join(keys)}: {_by_level(last, 'val_accuracy', comparison, '{:.1%}')}"
+
+
+def _by_level(rows: pd.DataFrame, column: str, comparison: Comparison, form: str) -> str:
+    found = rows.groupby(comparison.axis)[column].mean()
+    return ", ".join(f"{title(level)} {form.format(found[level])}" for level in present(rows, comparison))
