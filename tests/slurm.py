@@ -113,6 +113,11 @@ class Slurm:
         lines = self.asked("squeue", "-h", "-t", "R", "-o", "%N %k").splitlines()
         return {node: comment.rpartition("_wildcards_")[2] for node, comment in (line.split() for line in lines)}
 
+    def queued_again(self):
+        """The first job that waits for its second start, or None."""
+        lines = self.asked("squeue", "-h", "-t", "PD", "-O", "JobID,RestartCnt").splitlines()
+        return next((job for job, restarts in map(str.split, lines) if restarts != "0"), None)
+
     def kill(self, node):
         """End a node as a power cut does: its daemon, and all that runs in its jobs, at once."""
         victims = {self.daemons[node].pid}

@@ -56,9 +56,9 @@ def test_a_sweep_uses_both_nodes_and_goes_on_where_one_dies(slurm, sweeping, tin
     print(f"both nodes train: {before}; n2 dies")
     slurm.kill("n2")
     slurm.wait(lambda: state.state(killed).kind == Kind.INTERRUPTED)
-    job = slurm.wait(lambda: slurm.asked("squeue", "-h", "-t", "PD", "-O", "JobID,Restarts").split()[:2])
-    print(f"queued again: job {job[0]}; {slurm.asked('sinfo', '-h', '-N', '-o', '%N %T')}")
-    slurm.asked("scontrol", "update", f"JobId={job[0]}", "StartTime=now")  # SLURM waits two minutes otherwise
+    job = slurm.wait(slurm.queued_again)
+    print(f"job {job} is queued again; {slurm.asked('sinfo', '-h', '-N', '-o', '%N %T').split()}")
+    slurm.asked("scontrol", "update", f"JobId={job}", "StartTime=now")  # SLURM waits two minutes otherwise
     _, printed = sweep.end(420)
     print(printed)
     assert sweep.make.returncode == 0, printed

@@ -216,7 +216,7 @@ def test_the_page_shows_each_run_its_curve_so_far_and_links_that_are_there(study
     last = (width * 2 / at_work.settings.epochs, height * (1 - 0.95))
     assert [float(number) for number in points[1].split(",")] == pytest.approx(last, abs=0.05)
     assert texts[at_work.name].find("polyline", class_="train")
-    assert len(texts[done.name].find("polyline")["points"].split()) == done.settings.epochs
+    assert len(texts[done.name].find("polyline")["points"].split()) == done.settings.epochs + 1
     missing = next(row for row in view.rows if row.state.kind == Kind.MISSING)
     assert texts[missing.cell.name].svg is None
     links = [link["href"] for link in parsed.find_all("a")]

@@ -36,7 +36,7 @@ th, td { text-align: left; vertical-align: middle; padding: .3em .8em .3em 0; bo
 td:not(:nth-child(3)) { white-space: nowrap }
 pre { margin: .4em 0; white-space: pre-wrap }
 svg { display: block; background: #f6f6f6 }
-polyline { fill: none; stroke-width: 1.5 }
+polyline { fill: none; stroke-width: 1.5; stroke-linecap: round }
 .val { color: #0072b2; stroke: #0072b2 }
 .train { color: #999; stroke: #999 }
 .running td:nth-child(2) { color: #007a5e; font-weight: bold }
@@ -105,11 +105,12 @@ def _curve(cell: Cell) -> str:
     lines = []
     for column, name in _CURVES.items():
         known = table[["epoch", column]].dropna()
-        points = " ".join(
+        points = [
             f"{_WIDTH * epoch / cell.settings.epochs:.1f},{_HEIGHT * (1 - share):.1f}"
             for epoch, share in known.itertuples(index=False)
-        )
-        lines.append(f'<polyline class="{name}" points="{points}"/>')
+        ]
+        last_twice = " ".join([*points, *points[-1:]])  # a line of one point is not drawn
+        lines.append(f'<polyline class="{name}" points="{last_twice}"/>')
     last = f"epoch {len(table)}: val {table.val_accuracy.iloc[-1]:.3f}, train {table.train_accuracy.iloc[-1]:.3f}"
     size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
     return f'<svg {size} role="img"><title>{last}</title>{"".join(lines)}</svg>'
