@@ -20,9 +20,9 @@ pytestmark = [
 
 SMALL = (
     "--set-threads train=1 --default-resources mem_mb=2000 runtime=30 --slurm-init-seconds-before-status-checks 3"
-    " --seconds-between-status-checks 3"
+    " --seconds-between-status-checks 3 --slurm-status-command squeue"
 )
-"""Nodes without a GPU, and jobs whose state is asked for more often than on a cluster that many use."""
+"""Nodes without a GPU; jobs whose state is asked for often, and of `squeue`, since there is no accounting."""
 
 
 @pytest.fixture
