@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data models parity plan settings cost sweep status accept prune tensorboard report rehearsal in-rehearsal lab test test-all test-slurm lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan settings cost sweep status accept prune tensorboard report archive verify rehearsal in-rehearsal lab test test-all test-slurm lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,6 +76,7 @@ SOME = --only "$(ONLY)" --rerun "$(RERUN)" $(if $(RETRY_FAILED),--retry-failed)
 plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [ONLY="framework=keras seed=42"] [RERUN=code] [RETRY_FAILED=1], or the resolved settings: OPTIONS=--settings
 	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY) $(SOME))
 	@$(RUN) -m lib.sweep plan $(STUDY) $(SOME) $(OPTIONS)
+	@$(if $(OPTIONS),,$(RUN) -m lib.analysis.settling $(STUDY))
 
 settings: env ## list every setting with its choices and its default
 	@$(RUN) -m lib.study.listing
@@ -100,6 +101,12 @@ tensorboard: env ## show the event files of a study's runs in a browser: STUDY=s
 
 report: env ## execute the chapters and export report/STUDY.html and .pdf: STUDY=stage1
 	@$(RUN) -m lib.report $(STUDY)
+
+archive: env ## write report/STUDY.zip: all that an up-to-date report is made from, with checksums: STUDY=stage1
+	@$(RUN) -m lib.report.archive $(STUDY)
+
+verify: env ## check an archive, make its report again without training, and compare: ARCHIVE=report/stage1.zip
+	@$(RUN) -m lib.report.verify $(or $(ARCHIVE),$(error ARCHIVE is missing: make verify ARCHIVE=report/stage1.zip))
 
 rehearsal: env ## run the 180 cells of stage 2 in miniature, in the folder rehearsal/: STUDY=rehearsal-36 for 36 of them
 	@$(RUN) -m lib.sweep.rehearsal

@@ -56,11 +56,11 @@ chapter.table(exhibits.overview(stores), "data", "The study's datasets. Grey: im
 for store in stores:
     size, title = store.dataset.size, store.dataset.title
     figure = figures.samples(*store.split("train"), store.dataset.names)
-    caption = f"{title}: images of the train split by class, {size} x {size} pixels each."
+    caption = f"{store.dataset.cited}: images of the train split by class, {size} x {size} pixels each."
     alt = f"A mosaic of {title} images from all {store.dataset.classes} classes."
     chapter.figure(figure, f"samples-{store.dataset.name}", caption, alt)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Splits and classes
 #
 # The official train images are divided into a train and a val split, stratified by class, with seed 42. The networks
@@ -77,7 +77,7 @@ for store in stores:
     alt = f"Three bar charts of the images a class in {store.dataset.title}: train, val and test."
     chapter.figure(figures.class_balance(exhibits.class_counts(store)), f"balance-{store.dataset.name}", caption, alt)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Statistics
 #
 # The pipelines subtract the channel's mean from every pixel and divide by its standard deviation. Both are computed on
@@ -87,7 +87,7 @@ for store in stores:
 statistics = exhibits.statistics(stores)
 chapter.table(statistics, "statistics", "Mean and standard deviation of the train split's channels, pixels in [0, 1].")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Checks
 #
 # All arrays are read again. A failed check means that a file has changed since the preparation, except for the last

@@ -67,7 +67,7 @@ aligned = "one cause after another is aligned" if study.causes else aligned
 shared = "shared" if pairing.shared else "native"
 chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {shared}.")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What the two libraries do differently
 #
 # Each row is a switch: natively each framework follows its own convention, and aligned both follow the same one. No
@@ -103,14 +103,14 @@ chapter.table(places, "sources", "Where each difference is written, in the insta
 # $\frac{1}{n-1}\sum (x - \bar x)^2$, Keras with the biased $\frac{1}{n}\sum (x - \bar x)^2$. Both normalise the
 # batch itself with the biased one. The constant $\epsilon$ under the root differs by up to a factor of 100.
 #
-# **ResNet-50** names two networks. Keras builds the network of the paper, with the stride on the first 1x1 convolution
-# of a stage, which discards three of four pixels. Torchvision builds "v1.5", with the stride on the 3x3 convolution
-# after it: the same parameters, another function. Keras' convolutions have biases, which the next batch normalisation
-# cancels.
+# **ResNet-50** names two networks. Keras builds the network of the paper [@he2016], with the stride on the first 1x1
+# convolution of a stage, which discards three of four pixels. Torchvision builds "v1.5", with the stride on the 3x3
+# convolution after it: the same parameters, another function. Keras' convolutions have biases, which the next batch
+# normalisation cancels.
 #
-# **MobileNetV2** pads its strided convolutions by one pixel below and to the right in Keras, on all sides in PyTorch:
-# every such layer shifts its input by a pixel. Only PyTorch applies dropout before the head. **ConvNeXt** drops whole
-# blocks in training, with a probability that grows with depth, only in PyTorch.
+# **MobileNetV2** [@sandler2018] pads its strided convolutions by one pixel below and to the right in Keras, on all
+# sides in PyTorch: every such layer shifts its input by a pixel. Only PyTorch applies dropout before the head.
+# **ConvNeXt** [@liu2022] drops whole blocks in training, with a probability that grows with depth, only in PyTorch.
 #
 # **First weights** are Glorot uniform in Keras, $U(\pm\sqrt{6 / (f_{in} + f_{out})})$. Torchvision uses He's normal
 # distribution on the fan-out, $N(0, 2 / f_{out})$, for convolutions, $N(0, 0.02^2)$ everywhere in ConvNeXt, and other
@@ -123,7 +123,7 @@ chapter.table(places, "sources", "Where each difference is written, in the insta
 # accumulates steps, $v \leftarrow m v - \eta g$, $w \leftarrow w + m v - \eta g$, each with the rate of its own step.
 # At a constant rate the two are equal; under a schedule they are not.
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## The ladder
 #
 # Each network is built in both frameworks, with the learners, optimizers and pipelines of the sweep, and compared on
@@ -295,9 +295,9 @@ chapter.figure(figures.draw_envelopes(envelopes), "envelopes", caption, alt)
 # ### The learning rate
 #
 # Both frameworks get the rate of every step from one function, before the step. The optimizer must then hold that rate.
-# So the whole schedule is set in both optimizers without training, and the rate is read back each time. PyTorch keeps
-# it as a Python number. Keras keeps it in a float32 variable, so it may differ in the eighth digit: this is rounding,
-# far below the limit of 1e-6.
+# So the whole schedule, a warm-up [@goyal2017] and a half cosine [@loshchilov2017] where the study has no other, is set
+# in both optimizers without training, and the rate is read back each time. PyTorch keeps it as a Python number. Keras
+# keeps it in a float32 variable, so it may differ in the eighth digit: this is rounding, far below the limit of 1e-6.
 
 # %%
 held = {dataset: inputs.held_rates(cells[dataset], store) for dataset, store in stores.items()}
@@ -318,7 +318,7 @@ rates = pd.concat([inputs.learning_rates(cells[dataset], table) for dataset, tab
 caption = "The rate read back from the optimizers; `limit` bounds the distance between measured and expected."
 chapter.table(checked(rates), "learning_rate_checks", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What each difference does by itself
 #
 # Twins again, with one switch left native. Each difference must fail some rung; otherwise it is no difference, or the

@@ -22,7 +22,7 @@
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import environments, gates, results
+from lib.analysis import environments, findings, gates, results, timing
 from lib.analysis.contrasts import title
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, shown
@@ -52,11 +52,11 @@ chapter.table(shown(counts, counts.columns), "states", f"The states of the study
 missing = f"{absent} of {len(states)} runs have no results yet" if absent else f"All {len(states)} runs have results"
 chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(found) else "**Nothing has been run yet.**")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Where they ran
 #
 # Each run records its versions and hardware; the table counts them by framework. Where an item has more than one value,
-# speeds can be compared only between runs with the same value. Accuracies may differ with it in the last digits.
+# timing can be compared only between runs with the same value. Accuracies may differ with it in the last digits.
 
 # %%
 items = environments.environment_items(study)
@@ -86,7 +86,7 @@ caption = "Mean over the seeds; SD is the standard deviation between them, in po
 if len(found):
     chapter.table(shown(means, columns), "group_means", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Every run
 #
 # *Best epoch* is the one with the highest val accuracy. The speed is that of the *late* epochs, the last half, which
@@ -101,10 +101,10 @@ if len(found):
 # %% [markdown]
 # ## Mixed precision
 #
-# On a GPU, AMP computes in float16 with a loss scale. It should be no slower than float32 and use no more memory. On a
-# CPU it computes in bfloat16, which few processors support in hardware, and the memory is that of the whole process.
-# There the ratios show that AMP works; they say nothing about a GPU. *Skipped steps* are those whose gradient
-# overflowed: the update is skipped, and the loss scale is reduced.
+# On a GPU, AMP computes in float16 with a loss scale [@micikevicius2018]. It should be no slower than float32 and use
+# no more memory. On a CPU it computes in bfloat16, which few processors support in hardware, and the memory is that of
+# the whole process. There the ratios show that AMP works; they say nothing about a GPU. *Skipped steps* are those whose
+# gradient overflowed: the update is skipped, and the loss scale is reduced.
 
 # %%
 gains = results.mixed_precision(study)
@@ -123,6 +123,11 @@ if study.gates or "35_gates" in study.chapters:
     judged = gates.gates(study, found, results.epochs(study))
     where = " ([Table](#tbl-gates))" if "35_gates" in study.chapters else ""
     chapter.markdown(f"{judged.passed.sum()} of the {len(judged)} gates pass{where}.")
+
+# %%
+if len(found):
+    doubts = timing.unreliable(study, found, study.main)
+    chapter.finding("Speed", findings.speed(found, study.main, doubts))
 
 # %%
 for level, runs in found.groupby(study.main.axis, sort=False):

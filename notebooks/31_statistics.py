@@ -14,27 +14,44 @@
 # %% [markdown]
 # # Does it make a difference?
 #
-# Two means are never equal; with few seeds, chance alone separates them. This chapter makes the comparisons that the
-# study states: two frameworks, or an arm, a model or a precision with the level that it is compared against. For test
-# accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and whether it matters. Runs are
-# compared in pairs of the same seed number, all else equal.
+# Two means are never equal; with few seeds, chance alone separates them [@jordan2024]. This chapter makes the
+# comparisons that the study states: two frameworks, or an arm, a model or a precision with the level that it is
+# compared against. For test accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and
+# whether it matters. Runs are compared in pairs of the same seed number, all else equal.
 #
 # The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
-# frameworks share only their settings. The tests remain valid, but pairing gains nothing. With a shared pairing both
-# frameworks start from the same weights, or from the same quantiles of different distributions, and see the same
-# images. Arms of one framework share whatever their difference does not change. The gain of pairing is measured below.
+# frameworks share only their settings. Pairing them would cost half the degrees of freedom and gain nothing, so Welch's
+# test judges them. With a shared pairing both frameworks start from the same weights, or from the same quantiles of
+# different distributions, and see the same images: the paired t test judges these rows. Arms, models and precisions of
+# one framework see the same images in the same order with the same seed, and are pairs too. The setting decides which
+# test judges, never the correlation that was observed; both tests are shown.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
 
 # %% tags=["setup"]
+import pandas as pd
+
 from lib import files, paths
-from lib.analysis import ablations, contrasts, environments, inference
+from lib.analysis import (
+    ablations,
+    contrasts,
+    environments,
+    findings,
+    headline,
+    inference,
+    judgements,
+    noise,
+    settling,
+    timing,
+)
 from lib.analysis.contrasts import COMPARED, METRICS, sides
 from lib.analysis.inference import ALPHA
+from lib.analysis.predictions import answers
 from lib.analysis.results import results
-from lib.figures import effects
+from lib.figures import effects, words
 from lib.figures.ablations import draw_ablations
+from lib.figures.forest import forest
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, points, shown
 from lib.study.loading import load_study
@@ -44,10 +61,10 @@ chapter = Chapter(study_name)
 # %%
 study = load_study(study_name)
 found = results(study)
-compared = {f"_{one.axis}_{one.against}" if place else "": one for place, one in enumerate(study.comparisons)}
-tables = {suffix: contrasts.compare(found, one) for suffix, one in compared.items()}
+compared = judgements.compared(study)
+tables = {suffix: judgements.judged(study, found, one) for suffix, one in compared.items()}
 pairs = max((int(table.n.max()) for table in tables.values() if len(table)), default=0)
-tests = max((int(table.t_p.notna().sum()) for table in tables.values()), default=0)
+tests = max((int((table.metric == "test_accuracy").sum()) for table in tables.values()), default=0)
 
 # %%
 for comparison in compared.values():
@@ -59,11 +76,59 @@ elif not pairs:
     chapter.markdown("**There is nothing to compare yet:** no seed is finished on both sides.")
 
 # %% [markdown]
+# ## All groups together
+#
+# A group is one network on one dataset; its few runs decide little. All groups of a comparison say more, and each
+# method below answers a question of its own. The mean over the groups is the effect of *these* groups, and its interval
+# is for new seeds. The signs of all pairs ask whether there is a difference *anywhere*: without one, each difference
+# could as well have the other sign. Random effects and the signs of whole clusters ask about *other* networks and
+# datasets like these. A study with one or two groups has no headline beyond its rows.
+#
+# The figure shows each group as measured, and drawn to the mean by as much as its own noise suggests. The drawn rows
+# are nearer to the truth on average; they are to look at, and no verdict uses them.
+
+# %%
+levels = [(suffix, one, level) for suffix, one in compared.items() for level in one.others] if pairs else []
+accuracy = {(suffix, level): headline.chosen(tables[suffix], level, "test_accuracy") for suffix, _, level in levels}
+heads = {(suffix, level): headline.headline(tables[suffix], found, one, level) for suffix, one, level in levels}
+
+# %%
+if levels:
+    suffix, one, level = levels[0]
+    verdict = findings.accuracy(heads[suffix, level], tables[suffix][tables[suffix].metric == "test_accuracy"], one)
+    chapter.finding("Accuracy", verdict)
+
+# %%
+few = [key for key, head in heads.items() if head is None]
+for suffix, one, level in levels:
+    if head := heads[suffix, level]:
+        chapter.markdown(f"**{headline.sentence(head, one, level)}**")
+    elif len(few) <= headline.LEAST:
+        chapter.markdown(f"The row is the headline:\n\n{headline.rows_as_headline(accuracy[suffix, level], one)}")
+
+# %%
+for suffix, one, level in levels:
+    if head := heads[suffix, level]:
+        name, against = (suffix if len(one.others) == 1 else f"{suffix}_{level}"), sides(one)[0]
+        caption = "Every group, the same drawn to the mean, and the mean with its interval; the band is the margin."
+        alt = f"Forest of the difference of {level} and {against}, one row a group, above the mean of all."
+        chapter.figure(forest(headline.shrunken(accuracy[suffix, level]), head, one), f"forest{name}", caption, alt)
+        asked = headline.answers(head)
+        caption = f"What {head.groups} groups say together about test accuracy; {head.left_out} have no spread."
+        chapter.table(shown(asked, asked.columns), f"headline{name}", caption)
+
+# %%
+speed = "images_per_sec_avg"
+for suffix, one, level in levels:
+    if head := headline.headline(tables[suffix], found, one, level, speed):
+        chapter.markdown(headline.sentence(head, one, level, speed))
+
+# %% [markdown] tags=["detail"]
 # ## What so few pairs can show
 #
-# The Wilcoxon signed-rank test uses only the signs and ranks of the differences. With *n* pairs there are $2^n$
-# patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all differences of one
-# sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
+# The Wilcoxon signed-rank test [@wilcoxon1945] uses only the signs and ranks of the differences. With *n* pairs there
+# are $2^n$ patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all
+# differences of one sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
 #
 # The t test has no such floor, but with few pairs it needs a large effect. The right half of the table gives the
 # smallest difference, in standard deviations of the paired difference, that the test would detect in eight studies of
@@ -87,23 +152,27 @@ chapter.markdown(reach)
 # ## How large the differences are
 #
 # An interval is more informative than a p: it contains the differences that are compatible with the data. These are
-# 95 % t intervals of the mean paired difference. A bootstrap interval would be too narrow with so few pairs.
+# 95 % t intervals of the judging test. A bootstrap interval would be too narrow with so few pairs.
 #
-# The size from which a difference *matters* was fixed before any run: half a point of accuracy or of macro-F1, and 5 %
-# of speed. This is the equivalence margin, the green band of the figures. Speeds are compared as a ratio, on a log
-# scale and between 1/1.05 and 1.05, so that the order of the two sides does not change the result.
+# The size from which a difference *matters* is the equivalence margin, the green band of the figures. Speeds are
+# compared as a ratio, on a log scale and between the margin and its reciprocal, so that the order of the two sides does
+# not change the result.
 #
-# *Detectable* is the smallest difference that a paired t test would detect in eight studies of ten at a level of 0.05,
+# *Detectable* is the smallest difference that the judging test would detect in eight studies of ten at a level of 0.05,
 # with the scatter observed here.
+
+# %%
+if pairs:
+    chapter.markdown(judgements.when_fixed(study))
 
 # %%
 for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
     against, level = sides(compared[suffix])
     what = f"{METRICS[metric].title}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
-    alt = f"Paired comparison of {what}, and the margin; one row per group."
-    caption = f"Comparison of {what}: mean and 95 % t interval for each group; the band is the margin."
-    drawn = effects.effects(tables[suffix], metric, compared[suffix])
-    chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt)
+    caption = f"{what}: each pair of runs, their mean and its 95 % t interval; the band is the margin."
+    alt = words.effects(tables[suffix], metric, compared[suffix])
+    drawn = effects.effects(tables[suffix], found, metric, compared[suffix])
+    chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt, key=metric == "test_accuracy")
 
 # %%
 own = "41_fashion" in study.chapters  # it has the figure itself
@@ -141,20 +210,25 @@ for suffix, table in published.items() if pairs else ():
 # %% [markdown]
 # ## The tests
 #
-# Each row answers two questions. The paired t test asks: *is the difference other than zero?* TOST, two one-sided t
-# tests against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is evidence of
-# equality. A large p of the t test is not; it may only mean that there were few pairs.
+# Each row answers two questions. The t test asks: *is the difference other than zero?* TOST [@schuirmann1987], two
+# one-sided t tests against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is
+# evidence of equality. A large p of the t test is not; it may only mean that there were few pairs. The column *test*
+# names the judging one: Welch's, where the pairs share only the number of their seed, or the paired t test. The p
+# values of both are shown.
 #
-# With many rows some p values are small by chance. Holm's correction keeps the risk of any false alarm in the whole
-# table at 5 %, for each of the two questions. A row is *equivalent* if the corrected TOST p is below 0.05, else
-# *different* if the corrected p of the t test is, else *undecided*. A real difference that lies within the margin is
-# therefore called equivalent: the margin defines what matters.
+# With many rows some p values are small by chance. Test accuracy is the family that is judged: Holm's correction
+# [@holm1979] keeps the risk of any false alarm among its rows at 5 %, for each of the two questions. Speed is a family
+# of its own, judged only where its times are reliable: the runs had one machine to themselves, and the seeds of a side
+# differ by no more than 5 %. Macro-F1 nearly repeats the accuracy; it is described, neither corrected nor judged. A row
+# is *equivalent* if the corrected TOST p is below 0.05, else *different* if the corrected p of the t test is, else
+# *undecided*. A real difference that lies within the margin is therefore called equivalent: the margin defines what
+# matters.
 #
 # If the differences of at least two pairs are all zero, such as those of an arm that changes nothing, there is no
 # scatter to test against. Such a row is equivalent by inspection. It has no p and does not count in the correction.
 
 # %%
-p_values = ["t_p", "holm_p", "wilcoxon_p", "tost_p", "tost_holm_p"]
+p_values = ["test", "t_p", "welch_p", "holm_p", "wilcoxon_p", "tost_p", "tost_holm_p"]
 caption = "The p values of each test, and the judgement. The table saved beside the report has every statistic."
 for suffix, table in published.items() if pairs else ():
     columns = [*compared[suffix].group, "level", "metric", *p_values, "judgement"]
@@ -163,17 +237,87 @@ for suffix, table in published.items() if pairs else ():
 # %%
 for table in tables.values() if pairs else ():
     reasons = table.reason[table.reason != ""].value_counts()
-    lines = [f"- {reason} ({count} rows)" for reason, count in reasons.items()]
+    lines = [f"- {reason} ({count} row{'s' if count > 1 else ''})" for reason, count in reasons.items()]
     if lines:
         chapter.markdown("\n".join(["Some rows have fewer pairs or statistics than others:", "", *lines]))
 
 # %% [markdown]
+# ## What would settle it
+#
+# An undecided row needs more pairs. The table gives how many it would take to decide with a power of 0.8, if the
+# scatter is as observed: to call it equivalent if there is no true difference, or, where the estimate lies beyond the
+# margin, to call it different if the true difference is as observed. The hours are those of the missing runs one after
+# another. *If shared* is the same with a shared pairing, for which a correlation of 0.5 is *assumed*; none of its runs
+# exists.
+#
+# Seeds may not be added until the result pleases. A rule keeps the error rates: after five seeds, fix their number for
+# good from the scatter alone, then test once. With $m$ rows, the margin $\delta$ and the standard deviation $s$ of a
+# pair on a dataset, it is $n = \lceil 2 + (z_{0.05/m} + z_{0.1})^2 s^2 / \delta^2 \rceil$. `make plan` prints it.
+
+# %%
+hours = {suffix: timing.pair_hours(study, one) for suffix, one in compared.items()}
+open_rows = {suffix: settling.settling(tables[suffix], one.group, hours[suffix]) for suffix, one in compared.items()}
+for suffix, table in open_rows.items():
+    if len(table):
+        caption = "Undecided rows: pairs so far, and those that it would take at power 0.8."
+        chapter.table(shown(table, table.columns), f"settling{suffix}", caption)
+
+# %%
+for suffix, one, level in levels:
+    head, used = heads[suffix, level], accuracy[suffix, level]
+    if head and head.judgement == "undecided":
+        price = sum(hours[suffix].get((*keys, level), 0) for keys in used[one.group].itertuples(index=False, name=None))
+        need = settling.settling_the_mean(head, int(used.n.min()), (used.test == "Welch").any(), price)
+        chapter.markdown(
+            f"The mean over {head.groups} groups: {need.pairs:.0f} pairs in each, {need.hours:,.1f} hours."
+        )
+
+# %%
+if pairs:
+    chapter.markdown(settling.looks(study, found))
+if any(len(table) for table in open_rows.values()):
+    where = f"`params/studies/{study_name}.yaml`"
+    chapter.markdown(f"To add seeds, extend `seeds` in {where}, then `make sweep STUDY={study_name}`.")
+
+# %% [markdown] tags=["detail"]
+# ## What the intervals mean
+#
+# The intervals above are for *these* test images and for seeds like those seen. Part of the scatter between seeds is
+# images that are now right and now wrong, independently of each other; the rest is the training's own, which other
+# images would show too (Jordan 2024). One set of runs tells the two apart only roughly, so they are pooled. For *new*
+# images an interval is wider: the choice of the images adds a variance of its own, which the kept predictions show.
+
+# %%
+known = answers(study) if pairs > 1 else None
+if known is not None:
+    apart = noise.parts(known, study.main)
+    caption = "Standard deviation of test accuracy between seeds, in points, and its two parts."
+    chapter.table(shown(apart, apart.columns), "noise", caption)
+
+# %%
+right = {(suffix, level): noise.hits(known, one, level) for suffix, one, level in levels if known is not None}
+for suffix, one in compared.items() if right else ():
+    wider = [noise.for_new_images(accuracy[suffix, level], right[suffix, level], one.group) for level in one.others]
+    table = contrasts.published(pd.concat(wider, ignore_index=True), one)
+    columns = [*one.group, "level", "delta", "ci_low", "ci_high", "new_low", "new_high"]
+    caption = "Differences of test accuracy in points: interval for these images, and for new ones."
+    chapter.table(shown(table, columns), f"new_images{suffix}", caption)
+
+# %%
+for suffix, one, level in levels if right else ():
+    if head := heads[suffix, level]:
+        wide = noise.mean_for_new_images(head, accuracy[suffix, level], right[suffix, level], one.group)
+        low, high = (headline.written(end, "test_accuracy") for end in wide.interval())
+        chapter.markdown(f"The mean over {head.groups} groups, for new images: {low} to {high} points (95 % interval).")
+
+# %% [markdown] tags=["detail"]
 # ## What pairing gains
 #
 # The variance of a difference is $\sigma_1^2 + \sigma_2^2 - 2 r \sigma_1 \sigma_2$: if the runs of a pair are
 # correlated, the seed's common effect cancels. The table gives the correlation $r$ of test accuracy within pairs, and
 # what a pair is *worth*: the number of seeds on each side that give the same precision without pairing. Pairs that
-# share nothing have a correlation near 0 and are worth one. With few seeds the estimate is imprecise.
+# share nothing have a correlation near 0 and are worth one. With few seeds the estimate is imprecise, and no verdict
+# depends on it.
 
 # %%
 caption = f"Correlation r of test accuracy within pairs, with its 95 % interval, {pairs} seeds; pooled in the last row."
@@ -182,15 +326,16 @@ for suffix, comparison in compared.items() if pairs > 1 else ():
     alike = contrasts.pairing(contrasts.pairs(found, comparison, "test_accuracy"), by)
     chapter.table(shown(alike, list(alike.columns)), f"pairing{suffix}", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## How large are the effects?
 #
 # Cohen's d is a difference in units of scatter. Two versions exist for pairs. $d_z$ divides by the standard deviation
 # of the paired differences; the t test uses it. $d_{av}$ divides by the mean of the two sides' own standard deviations
 # and measures the distance between the two groups of runs. The labels *small*, *medium* and *large* (from 0.2, 0.5 and
-# 0.8 on) refer to $d_{av}$. Cliff's delta is the share of all combinations in which the second side's value is larger,
-# minus the share in which the first side's is (small from 0.147, medium from 0.33, large from 0.474 on). If the seeds
-# scatter little, even a large effect can be too small to matter.
+# 0.8 on) refer to $d_{av}$. Cliff's delta [@cliff1993] is the share of all combinations in which the second side's
+# value is larger, minus the share in which the first side's is (small from 0.147, medium from 0.33, large from 0.474
+# on). If the seeds scatter little, even a large effect can be too small to matter. Below ten pairs no size is named:
+# with five, chance alone makes a quarter of the effects *large*.
 
 # %%
 caption = f"Significance at {ALPHA} after Holm's correction, sizes of the effects by d_av, and the verdict."
@@ -221,8 +366,7 @@ for suffix, table in tables.items() if pairs else ():
         chapter.markdown(
             f"With {pairs} pairs and the scatter seen here, the median comparison by {compared[suffix].axis} could "
             f"detect a difference in accuracy of {percent(detectable)} points at a level of {ALPHA}, before any "
-            f"correction; the margin is {percent(METRICS['test_accuracy'].margin)} points. *Undecided* means that the "
-            "corrected tests answer neither question."
+            "correction. *Undecided* means that the corrected tests answer neither question."
         )
 if not pairs:
     chapter.markdown("Nothing yet.")

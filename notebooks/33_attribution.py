@@ -29,13 +29,13 @@
 study_name = "attribution-quick"
 
 # %% tags=["setup"]
-from lib.analysis import attribution, environments
-from lib.analysis.attribution import ALIGNED, GROUP, NATIVE
+from lib.analysis import attribution, environments, timing
+from lib.analysis.attribution import ALIGNED, GROUP, NATIVE, chance_of, floor_of
 from lib.analysis.contrasts import ALIKE
 from lib.analysis.results import accumulated, results
 from lib.figures.effects import waterfall
 from lib.report.chapter import Chapter
-from lib.report.tables import points, shown
+from lib.report.tables import percent, points, points_between, ratio_between, shown
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -43,9 +43,10 @@ chapter = Chapter(study_name)
 # %%
 study = load_study(study_name)
 runs = results(study)
-gaps = {gap: attribution.gaps(study, runs, gap) for gap in attribution.GAPS}
-accuracy, speed = (attribution.effects(study, gaps[gap]) for gap in ("accuracy", "speed"))
+gaps = {scale: attribution.gaps(study, runs, scale) for scale in attribution.SCALES}
+accuracy, odds, speed = (attribution.effects(study, found) for found in gaps.values())
 ratios = attribution.as_ratios(speed)
+causes = accuracy[~accuracy.cause.isin([NATIVE, ALIGNED])]
 whole = len(accuracy) > 0
 
 # %%
@@ -83,13 +84,45 @@ chapter.table(attribution.causes(study), "causes", caption)
 #
 # Let $g(S)$ be the gap, PyTorch minus Keras on one seed, with the causes in $S$ aligned. On the way forth, cause $k$
 # removes $g(\{1, ..., k-1\}) - g(\{1, ..., k\})$. On the way back it adds $g(\{k+1, ...\}) - g(\{k, ...\})$. The two
-# differ if causes interact: a weight decay may matter with one batch normalisation and not with another. Their mean is
-# the cause's part. Along each way the parts add up to $g(\{\}) - g(\text{all})$, and so do the means: the native gap
-# is the sum of the parts and of the gap that remains with all causes aligned.
+# differ by chance, and also if causes interact: a weight decay may matter with one batch normalisation and not with
+# another. Their mean is the cause's part. Along each way the parts add up to $g(\{\}) - g(\text{all})$, and so do the
+# means: the native gap is the sum of the parts and of the gap that remains with all causes aligned.
 #
-# Each part is computed seed by seed and then averaged, with a 95 % t interval over the seeds. Effects that the two runs
-# of a pair share, or the steps of one seed, cancel. With three seeds such an interval is wide, since $t$ is 4.3 with
-# two degrees of freedom. A part whose interval contains zero cannot be distinguished from chance.
+# Each part is a mean over the seeds of weighted sums of runs. What the runs of a seed share cancels. The variance of a
+# run is estimated from all runs of a network, after the means of each run and of each seed in each framework are
+# removed; it is taken to be the same in all. So a part's interval has many degrees of freedom even with three seeds.
+# The native gap and the gap with all causes aligned have ordinary 95 % t intervals over the seeds. With three seeds
+# these are wide, since $t$ is 4.3 with two degrees of freedom.
+#
+# Of eight parts that are all zero, one or another would lie outside its own 95 % interval in up to a third of all
+# studies. So the intervals of the parts are *simultaneous*: with $m$ parts in a table each has the level $1 - 0.05 / m$
+# (Bonferroni), and all contain the true parts with a probability of at least 95 %.
+
+# %%
+if len(causes):
+    level, freedom = 100 * (1 - 0.05 / len(causes)), causes.freedom
+    several = f" to {freedom.max()}" if freedom.nunique() > 1 else ""
+    chapter.markdown(
+        f"Here {len(causes)} parts of accuracy have intervals of {level:.2f} % each, with {freedom.min()}{several} "
+        f"degrees of freedom from n = {accuracy.n.min()} seeds."
+    )
+
+# %% [markdown]
+# A run is *near chance* below 15 % of the way from chance to 1. On a logistic curve from chance to 1 an effect of the
+# same cause is half as large there as in the middle. Such a run also scatters less than the others, or is one that
+# failed, so no variance is pooled over a network that has one.
+
+# %%
+near = attribution.near_chance(gaps["accuracy"])
+for keys, rows in near.groupby(GROUP, sort=False):
+    chapter.markdown(
+        f"**{keys[1]}, {keys[2]}, is near chance** in {len(rows)} of {len(study.way)} steps ({', '.join(rows.arm)}). "
+        f"Its lowest run reaches {percent(rows.lowest.min())} %; chance is {percent(chance_of(keys[0]))} %, and near "
+        f"chance ends at {percent(floor_of(keys[0]))} %. Its parts in points are too small in these steps, so the "
+        "order of the causes decides in part which one seems important. Each interval rests on its own cause alone."
+    )
+if whole and near.empty:
+    chapter.markdown("No run is near chance.")
 
 # %% [markdown]
 # ## The gap in accuracy
@@ -101,17 +134,34 @@ if whole:
     chapter.figure(waterfall(accuracy, on_ratio=False), "waterfall_accuracy", caption, alt)
 
 # %%
-columns = ["model", "cause", "n", "forth", "back", "effect", "low", "high"]
-caption = "Parts of the gap in test accuracy in points: way forth, way back, their mean and its 95 % t interval."
+renamed = {"effect": "log_odds", "low": "log_odds_low", "high": "log_odds_high"}
+beside = odds.rename(columns=renamed)[[*GROUP, "cause", *renamed.values()]]
+both = accuracy.merge(beside, on=[*GROUP, "cause"])
+caption = "Parts of the gap in test accuracy, in points and as a difference of log odds, with their intervals."
 if whole:
-    chapter.table(shown(accuracy, columns), "effects_accuracy", caption)
+    columns = ["model", "cause", "n", "effect", "low", "high", *renamed.values()]
+    chapter.table(shown(both, columns), "effects_accuracy", caption)
 
 # %% [markdown]
 # The first row of a network is the whole gap, the last the gap that remains with all causes aligned. A positive part
 # raises PyTorch relative to Keras natively, a negative one lowers it. Parts with the sign of the gap explain it, the
-# others hide some of it.
+# others hide some of it. A part whose interval contains zero cannot be distinguished from chance.
 #
-# If *forth* and *back* are far apart, the cause interacts with others: its part depends on which of them are aligned.
+# *Log odds* are $\log((a - c) / (1 - a))$ of an accuracy $a$ with chance $c$, the scale of the three-parameter logistic
+# model (Birnbaum 1968). Near chance and near 100 %, where a cause has little room, its part shrinks in points but not
+# on this scale. A network with a run at or below chance, or with no error, has parts without a value there.
+
+# %%
+order = causes[["model", "cause", "forth", "back", "apart", "apart_low", "apart_high"]]
+style = shown(order, order.columns).format(points, subset=["apart"], na_rep="one number")
+caption = "The part of each cause in points on the way forth and back, and the difference with its interval."
+if whole:
+    chapter.table(style, "order_accuracy", caption)
+
+# %% [markdown]
+# If the interval of *forth* minus *back* excludes zero, the cause interacts with others: its part depends on which of
+# them are aligned. If it contains zero, the difference may be chance. *One number* stands where both ways compare the
+# same runs, so that they agree by construction and say nothing about interactions.
 
 # %% [markdown]
 # ## The gap in speed
@@ -123,16 +173,28 @@ if whole:
 
 # %%
 chapter.markdown(environments.libraries_note(study))
+doubts = list(timing.unreliable(study, runs, study.main).values())
+if doubts:
+    chapter.markdown(f"**Speeds are not to be relied on** in {len(doubts)} steps of a network; the first: {doubts[0]}.")
 if whole:
     caption = "The native ratio of speeds, the factor of each cause, and the ratio with all causes aligned."
     alt = "For each network a waterfall on a log scale from the native ratio of speeds to the remaining ratio."
     chapter.figure(waterfall(speed, on_ratio=True), "waterfall_speed", caption, alt)
 
 # %%
-style = shown(ratios, columns).format("{:.3f}", subset=["forth", "back", "effect", "low", "high"], na_rep="n/a")
-caption = "Factors of the ratio of speeds, PyTorch / Keras: forth, back, their geometric mean and 95 % t interval."
+values = ["forth", "back", "effect", "low", "high"]
+style = shown(ratios, ["model", "cause", "n", *values]).format("{:.3f}", subset=values, na_rep="n/a")
+caption = "Factors of the ratio of speeds, PyTorch / Keras: forth, back, their geometric mean and its interval."
 if whole:
     chapter.table(style, "effects_speed", caption)
+
+# %%
+if whole:
+    listed = {
+        cause: ", ".join(f"{one.model} {ratio_between(one.effect, one.low, one.high)}" for one in rows.itertuples())
+        for cause, rows in ratios.groupby("cause")
+    }
+    chapter.finding("Speed", f"PyTorch / Keras natively {listed[NATIVE]}; with all causes aligned {listed[ALIGNED]}.")
 
 # %% [markdown]
 # ## What pairing gains
@@ -156,24 +218,25 @@ for keys, rows in accuracy.groupby(GROUP, sort=False) if whole else ():
     parts = rows[~rows.cause.isin([NATIVE, ALIGNED])].sort_values("effect", key=abs, ascending=False)
     native, left = (rows[rows.cause == name].iloc[0] for name in (NATIVE, ALIGNED))
     largest = "".join(
-        f"the largest part is *{part.cause}* with {points(part.effect)} ({points(part.low)} to {points(part.high)}); "
+        f"the largest part is *{part.cause}* with {points_between(part.effect, part.low, part.high)}; "
         for part in parts[:1].itertuples()
     )
     chapter.markdown(
-        f"- **{keys[1]}**, {keys[2]}, n = {native.n} seeds: natively {points(native.effect)} points "
-        f"(95 % {points(native.low)} to {points(native.high)}); {largest}with all causes aligned {points(left.effect)} "
-        f"({points(left.low)} to {points(left.high)}) remain."
+        f"- **{keys[1]}**, {keys[2]}, n = {native.n} seeds: natively "
+        f"{points_between(native.effect, native.low, native.high)}; {largest}with all causes aligned "
+        f"{points_between(left.effect, left.low, left.high)} remain."
     )
 
 # %%
 for keys, rows in ratios.groupby(GROUP, sort=False) if whole else ():
     native, left = (rows[rows.cause == name].iloc[0] for name in (NATIVE, ALIGNED))
     chapter.markdown(
-        f"- **{keys[1]}**, speed PyTorch / Keras: natively {native.effect:.3f} (95 % {native.low:.3f} to "
-        f"{native.high:.3f}), with all causes aligned {left.effect:.3f} ({left.low:.3f} to {left.high:.3f})."
+        f"- **{keys[1]}**, speed PyTorch / Keras: natively {ratio_between(native.effect, native.low, native.high)}, "
+        f"with all causes aligned {ratio_between(left.effect, left.low, left.high)}."
     )
 chapter.markdown(
-    "The largest part was selected after the measurement, and the intervals are not corrected for their number."
+    "The largest part was selected after the measurement. Its interval allows for this; its value is more likely too "
+    "far from zero than too near."
     if whole
     else "Nothing yet."
 )

@@ -24,7 +24,7 @@ study_name = "quickstart"
 
 # %% tags=["setup"]
 from lib import files, paths
-from lib.analysis import predictions
+from lib.analysis import agreement, judgements, predictions
 from lib.analysis.contrasts import published, sides, title
 from lib.analysis.results import results
 from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
@@ -60,7 +60,8 @@ if len(both):
 # The accuracy on the test images of each class: a dot is the mean over the seeds, and a line reaches from the lowest
 # seed to the highest. For a dataset with more than ten classes, the figure shows the ten with the largest gap between
 # two levels. Such a selection is biased: among a hundred classes some gaps are large by chance, and the accuracy of a
-# class with few images changes in large steps. A gap that is no wider than the lines is not a finding.
+# class with few images changes in large steps. No gap here is tested. A gap that other seeds should confirm is wider
+# than the lines, and stands on many images.
 
 # %%
 classes = predictions.per_class(answers, comparison)
@@ -92,12 +93,15 @@ if len(gaps):
 # share of the images in its bin. Small dots are from few images and scatter; the curve leaves out bins with less than
 # 1 % of the images.
 #
-# The *expected calibration error* (Guo et al. 2017) is one number for each run: the distance between accuracy and
-# confidence of a bin, weighted by its share of the images,
+# The *expected calibration error* [@guo2017] is one number for each run: the distance between accuracy and confidence
+# of a bin, weighted by its share of the images,
 #
 # $$\mathrm{ECE} = \sum_{m=1}^{15} \frac{|B_m|}{n} \, \left|\mathrm{acc}(B_m) - \mathrm{conf}(B_m)\right|.$$
 #
-# It is never negative, so with few images chance alone makes it larger.
+# It is never negative, so chance alone puts it above zero, and the fewer images, the higher. So each run's error stands
+# beside its *floor*: the mean error of 200 perfectly calibrated networks with the run's confidences, whose hits are
+# drawn with these probabilities (consistency resampling, Broecker and Smith 2007). A run's error is *above chance* if
+# it exceeds 95 % of theirs.
 
 # %%
 curves = predictions.reliability(answers, comparison)
@@ -107,6 +111,7 @@ for dataset, rows in curves.groupby("dataset"):
     chapter.figure(draw_reliability(rows, comparison), f"reliability_{dataset}", caption, alt)
 
 # %%
+calibration["above_chance"] = calibration.calibration_error > calibration.floor_high
 means = calibration.groupby([*comparison.group, comparison.axis], as_index=False).agg(
     seeds=("seed", "size"),
     test_accuracy=("test_accuracy", "mean"),
@@ -114,12 +119,17 @@ means = calibration.groupby([*comparison.group, comparison.axis], as_index=False
     calibration_error=("calibration_error", "mean"),
     lowest=("calibration_error", "min"),
     highest=("calibration_error", "max"),
+    floor=("floor", "mean"),
+    above_chance=("above_chance", "sum"),
 )
 
 # %%
 style = shown(means, means.columns)
-style.format(percent, subset=["confidence", "calibration_error", "lowest", "highest"])
-caption = "Calibration in percent: means over the seeds, and the lowest and highest calibration error of a seed."
+style.format(percent, subset=["confidence", "calibration_error", "lowest", "highest", "floor"])
+caption = (
+    "Calibration in percent: means over the seeds, the lowest and highest calibration error of a seed, the mean floor, "
+    "and the number of seeds whose error is above chance."
+)
 if len(means):
     chapter.table(style, "calibration", caption)
     with files.replacing(paths.REPORT / study_name / "tables" / "calibration_runs.csv") as path:
@@ -128,18 +138,18 @@ if len(means):
 # %% [markdown]
 # ## On which images do they disagree?
 #
-# *Churn* is the share of the test images for which two runs predict different classes (Milani Fard et al. 2016). It is
-# computed for every two runs of a group: within a level, where only the seed differs, and across levels. Runs with the
-# same seed number are shown apart from runs with different ones. They should agree more if both start from the same
-# weights and see the same batches.
+# *Churn* is the share of the test images for which two runs predict different classes [@milanifard2016]. It is computed
+# for every two runs of a group: within a level, where only the seed differs, and across levels. Runs with the same seed
+# number are shown apart from runs with different ones. They should agree more if both start from the same weights and
+# see the same batches.
 #
 # Churn depends on accuracy. Two runs with 30 % errors can differ on up to 60 % of the images, two with 1 % errors on
 # hardly any. So churn is compared with the churn between seeds of the same group. Each run occurs in several dots, so
-# the dots are not independent, and no p value is given.
+# the dots are not independent.
 
 # %%
-disagreements = predictions.disagreements(answers, comparison)
-churn = predictions.churn(disagreements, comparison)
+disagreements = agreement.disagreements(answers, comparison)
+churn = agreement.churn(disagreements, comparison)
 caption = "Churn of every two runs, one dot each; a stroke is the mean of its lane."
 alt = "Shares of test images on which two runs differ, in one lane within each level, and in others across levels."
 if len(churn):
@@ -153,17 +163,37 @@ if len(churn):
     chapter.table(style, "churn", caption)
 
 # %% [markdown]
-# What does a change of level add to a change of seed? The *excess* is the mean churn across levels, with different
-# seeds, minus the mean churn within the two levels. Its expected value is never negative. It is zero if and only if,
-# over the seeds, both levels predict every class of every image with the same probability. The excess is an estimate:
-# if its expected value is zero, it will be a little above or below.
+# What does a change of level add to a change of seed? The *excess* is the mean churn across levels minus the mean churn
+# within the two levels. Its expected value is never negative. It is zero if and only if, over the seeds, both levels
+# predict every class of every image with the same probability. The excess is an estimate: if its expected value is
+# zero, it will be a little above or below.
+#
+# If the level made no difference, any *split* of the runs into two levels would be as likely as the real one. The p is
+# the share of all splits with an excess at least as high: an exact permutation test. Five runs of each level have 252
+# splits, three have 20. Each split has a mirror image, so p is at least 2 / 252 or 2 / 20. If the runs of a seed share
+# more than its number, pairs of the same seed are left out, and a split exchanges the two runs of some seeds: n seeds
+# have $2^n$ splits. The setting decides, as it does for the tests of the chapter on statistics. With few seeds, one
+# group alone cannot have a small p; all groups together can.
 
 # %%
-excess = predictions.excess(disagreements, comparison)
+native = judgements.native(study, comparison)
+excess = agreement.excess(disagreements, comparison, native)
+pooled = agreement.pooled_excess(disagreements, comparison, native)
+apart = sum(keys in native for keys in excess[comparison.group].itertuples(index=False, name=None))
+if len(excess):
+    chapter.markdown(
+        f"In {apart} of {len(excess)} rows the runs of a seed have only its number in common, in "
+        f"{len(excess) - apart} they share its random draws."
+    )
+
+# %%
 columns = excess.columns.drop("level") if comparison.axis == "framework" else excess.columns
 style = shown(excess, columns)
 style.format(percent, subset=["within", "across"]).format(points, subset=["excess"])
-caption = f"Mean churn within one {comparison.axis} and across, in percent, and the excess, in points."
+caption = (
+    f"Mean churn within one {comparison.axis} and across, in percent, the excess in points, and the p of the split "
+    "test, not corrected for the number of rows."
+)
 if len(excess):
     chapter.table(style, "churn_excess", caption)
 elif len(answers):
@@ -185,7 +215,9 @@ for name, rows in calibration.groupby(comparison.axis):
     error, sure = rows.calibration_error, (rows.confidence > rows.test_accuracy).sum()
     chapter.markdown(
         f"- **Calibration of {title(name)}**: an expected calibration error from {percent(error.min())} % to "
-        f"{percent(error.max())} %; overconfident on average: {sure} of {len(rows)} runs."
+        f"{percent(error.max())} %, where a perfectly calibrated network has {percent(rows.floor.min())} % to "
+        f"{percent(rows.floor.max())} %; above chance in {rows.above_chance.sum()} of {len(rows)} runs, "
+        f"overconfident on average in {sure}."
     )
 
 # %%
@@ -199,3 +231,12 @@ if len(excess):
     )
 elif answers.empty:
     chapter.markdown("Nothing yet.")
+
+# %%
+for row in pooled.itertuples():
+    several = " after Holm's correction" if len(pooled) > 1 else ""
+    together = f"in the mean of {row.groups} groups" if row.groups > 1 else "in the one group"
+    chapter.markdown(
+        f"- **Churn of {title(row.level)} against {against}**: the excess is {points(row.excess)} points {together}, "
+        f"with p = {row.p:.4f}{several} if the {comparison.axis} changed no prediction's probability."
+    )

@@ -15,9 +15,9 @@
 # # Does depth make a network train worse?
 #
 # More layers should never hurt on the train set: the deeper network could copy the shallower one and let the other
-# layers pass their input on. He et al. (2016, section 4.2) found the opposite: a plain network of 56 layers had a
-# higher *train* error than one of 20. This is no overfitting; they called it degradation. With shortcuts around every
-# two layers it vanished. This chapter repeats the experiment and asks whether these runs show it.
+# layers pass their input on. The opposite was found [@he2016]: a plain network of 56 layers had a higher *train* error
+# than one of 20. This is no overfitting; it was called degradation. With shortcuts around every two layers it vanished.
+# This chapter repeats the experiment and asks whether these runs show it.
 #
 # A comparison answers the question if its networks differ in depth alone. Runs are compared seed by seed. *Train error*
 # is that of the last epoch: the mean over its steps on augmented images. *Test error* is that of the epoch with the
@@ -28,7 +28,7 @@ study_name = "degradation-quick"
 
 # %% tags=["setup"]
 from lib import files, paths
-from lib.analysis import degradation, neurons
+from lib.analysis import degradation, judgements, neurons
 from lib.analysis.results import epochs, results, with_train_accuracy
 from lib.analysis.selection import selection
 from lib.figures.degradation import draw_errors
@@ -66,12 +66,17 @@ for keys, runs in logs.groupby(group, sort=False) if "test_accuracy" in logs els
 # %% [markdown]
 # ## The claim
 #
-# Depth *degrades* a network if the deeper one's train accuracy is lower by the corrected test, and *does not degrade*
-# it if it is higher, or equivalent within half a point. Otherwise the runs leave the claim *undecided*. A comparison
-# of networks that differ in more than depth, or whose second is no deeper, has no verdict.
+# The rows are judged as in the chapter on statistics: *equivalent* if the corrected test puts the difference within the
+# margin, else *different* if the corrected test finds it other than zero, else *undecided*. The rows of one comparison
+# and one metric are a family, over which Holm's correction is made.
+#
+# Depth *degrades* a network if the deeper one's train accuracy is different and lower, and *does not degrade* it if it
+# is different and higher, or equivalent. Otherwise the runs leave the claim *undecided*. A comparison of networks that
+# differ in more than depth, or whose second is no deeper, has no verdict.
 
 # %%
 compared = degradation.comparisons(study, found)
+chapter.markdown(judgements.when_fixed(study, ["accuracy"]))
 columns = [*group, "level", "against", "metric", "n", "delta", "ci_low", "ci_high", "holm_p", "judgement", "verdict"]
 caption = "A network minus the one it is compared against, points of accuracy, with the 95 % t interval over the seeds."
 if len(found):
@@ -113,9 +118,9 @@ else:
 #
 # Does the signal fade or grow on its way through the layers? For a fixed set of val images, the figure gives the root
 # mean square of every activation, and of the loss's gradient with respect to it. The paper argues that batch
-# normalisation keeps both in a healthy range in plain networks too, so that vanishing gradients are not the cause. Yang
-# et al. (2019) find the opposite of vanishing: before the training, gradients grow exponentially with depth in networks
-# with batch normalisation and no shortcuts.
+# normalisation [@ioffe2015] keeps both in a healthy range in plain networks too, so that vanishing gradients are not
+# the cause. Later work finds the opposite of vanishing [@yang2019]: before the training, gradients grow exponentially
+# with depth in networks with batch normalisation and no shortcuts.
 
 # %%
 layers = neurons.measured(study)

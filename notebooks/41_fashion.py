@@ -14,9 +14,10 @@
 # %% [markdown]
 # # What does a small ResNet owe to its parts?
 #
-# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. A study may compare networks; it may
-# take one apart (shortcuts, batch normalisation, optimizer, learning rate, schedule, activation), one question at a
-# time against the same base; or it may add augmentation and regularisation. This chapter shows what its study has.
+# Fashion-MNIST has 70,000 grey images of clothes, 28 pixels wide, in ten classes. A study may compare networks,
+# residual ones [@he2016; @page2019] and one of VGG's kind [@simonyan2015]; it may take one apart (shortcuts, batch
+# normalisation, optimizer, learning rate, schedule, activation), one question at a time against the same base; or it
+# may add augmentation and regularisation. This chapter shows what its study has.
 #
 # Every change is an *arm*: the base with the few settings that the study's file names. Arms share seeds, and with them
 # the order of the images, their crops and flips, and the first weights where the network is the same.
@@ -27,8 +28,7 @@ study_name = "fashion-ablations"
 # %% tags=["setup"]
 import numpy as np
 
-from lib.analysis import ablations, confusion, neurons
-from lib.analysis.contrasts import compare
+from lib.analysis import ablations, confusion, judgements, neurons
 from lib.analysis.networks import cheapest_of_the_best, networks
 from lib.analysis.predictions import answers
 from lib.analysis.results import results
@@ -65,9 +65,9 @@ if found.empty:
 # ## The networks
 #
 # Accuracy has a price. Multiply-adds are counted for one image, and seconds are those of a late epoch, without
-# validation. A network that is more accurate by less than the margin of half a point is not worth more time: of several
-# networks near the best, the quickest would be chosen, and on val accuracy, since test images choose nothing. Networks
-# with a `width`, the channels of their first stage, keep the shape of the whole when they are made smaller.
+# validation. A network that is more accurate by less than the margin is not worth more time: of several networks near
+# the best, the quickest would be chosen, and on val accuracy, since test images choose nothing. Networks with a
+# `width`, the channels of their first stage, keep the shape of the whole when they are made smaller.
 
 # %%
 table = networks(study, found)
@@ -79,7 +79,7 @@ if len(table):
 if len(table) > 1:
     best, chosen = cheapest_of_the_best(table)
     chapter.markdown(
-        f"{best.model} is the most accurate on val ({percent(best.acc_best)} %). Of the networks within half a point "
+        f"{best.model} is the most accurate on val ({percent(best.acc_best)} %). Of the networks within the margin "
         f"of it, **{chosen.model}** is the quickest: {chosen.seconds:.1f} s an epoch against {best.seconds:.1f} s, at "
         f"{percent(chosen.acc_best)} %. It would be chosen."
     )
@@ -88,8 +88,10 @@ if len(table) > 1:
 # ## The effects
 #
 # One row is one change, in points of test accuracy against the base and the same seeds. The intervals are simultaneous:
-# with a probability of 95 % all of them contain the true differences. A change whose interval lies inside the band does
-# not matter.
+# with a probability of 95 % all of them contain the true differences. The verdicts are those of the chapter on
+# statistics: *equivalent* if the corrected test puts a difference within the margin, the band of the figure, else
+# *different* if the corrected test finds it other than zero, else *undecided*. The changes against one base are a
+# family, over which Holm's correction is made.
 #
 # An optimizer of another kind has a learning rate of its own, since its steps are of another length. Without a momentum
 # of 0.9 the same rate means steps that are ten times shorter. A change that brings another rate can be read from a
@@ -98,13 +100,15 @@ if len(table) > 1:
 
 # %%
 contrasts = [one for one in study.comparisons if one.axis == "arm"]
-effects = {one.against: compare(found, one, ("test_accuracy",)) for one in contrasts}
+effects = {one.against: judgements.judged(study, found, one, ["test_accuracy"]) for one in contrasts}
 alone = sorted({row.level for rows in effects.values() for row in rows.itertuples() if not row.n})
 effects = {against: rows[rows.n > 0] for against, rows in effects.items() if rows.n.any()}
 if alone:
     chapter.markdown(f"**Without a pair of finished runs**: {', '.join(alone)}.")
 for one in contrasts[1:]:
     chapter.markdown(f"Also compared with {one.against}: {', '.join(one.others)}.")
+if effects:
+    chapter.markdown(judgements.when_fixed(study, ["accuracy", "dead_units"]))
 if not contrasts:
     chapter.markdown("This study has no arms: its networks are compared in the chapter of statistics.")
 for against, rows in effects.items():
@@ -152,11 +156,11 @@ if main.against in levels:
 # %% [markdown]
 # ## Dead neurons
 #
-# A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map (Lu et al.
-# 2019). It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer (Sokar et al. 2023).
-# For activations that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are
-# measured behind batch normalisation and activation, with the statistics of these images. A dead unit has no gradient
-# and costs time for nothing; whether it returns to life is a matter of the layers before it.
+# A unit is *dead* if it is zero on every image of a fixed set of val images, and at every place of its map [@lu2019].
+# It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer [@sokar2023]. For activations
+# that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are measured behind
+# batch normalisation and activation, with the statistics of these images. A dead unit has no gradient and costs time
+# for nothing; whether it returns to life is a matter of the layers before it.
 
 # %%
 layers = neurons.measured(study)
@@ -176,12 +180,12 @@ for column, rows in {"depth": best, "epoch": regular}.items() if len(layers) els
     chapter.figure(drawn, f"dead_by_{column}", f"Dead units {where}, mean over the seeds.", alt)
 
 # %% [markdown]
-# Batch normalisation and shortcuts are said to hinder dying (Rister and Rubin 2020, arXiv 2007.06192). The tables
-# compare the share of dead units, pair by pair of the same seed. The margin is one point. An arm that changes the
-# learning rate too is best read against one with the same rate.
+# Batch normalisation and shortcuts are said to hinder dying [@rister2020]. The tables
+# compare the share of dead units, pair by pair of the same seed. The rows of a table are a family of their own, beside
+# that of test accuracy. An arm that changes the learning rate too is best read against one with the same rate.
 
 # %%
-dying = {one.against: compare(units, one, ("dead_share",)) for one in study.comparisons if len(units)}
+dying = {one.against: judgements.judged(study, units, one, ["dead_share"]) for one in study.comparisons if len(units)}
 for against, rows in dying.items():
     columns = ["level", "n", "mean_against", "mean_level", "delta", "ci_low", "ci_high", "holm_p", "judgement"]
     caption = f"Dead units against {against}: means in percent, differences in points."

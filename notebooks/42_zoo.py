@@ -14,12 +14,14 @@
 # %% [markdown]
 # # Which network for small images, and at what price?
 #
-# A published table has 26 networks of ten families on CIFAR-100, from a Ghost-ResNet of 0.15 million parameters to an
-# MLP-Mixer of 59 million. Its large networks do not beat its small ones. Many were made for images of 224 pixels: at 32
-# pixels their stems throw most of the image away. Here each network is built for 32 pixels: stems keep the image's
-# size, Ghost modules have convolutions of 3x3 pixels like those that they replace, and Mixers take patches of 4x4. Each
-# trains with a recipe that suits it. How accurate does each become, what does this cost, and do different networks err
-# on different images?
+# A published table has 26 networks of ten families on CIFAR-100: ResNets [@he2016], ECA-Nets [@wang2020eca], GhostNets
+# [@han2020], ConvNeXts [@liu2022], SegNeXt's MSCAN [@guo2022], MLP-Mixers [@tolstikhin2021], CSPNets [@wang2020csp],
+# ResNeSts [@zhang2020], CoAtNets [@dai2021] and HorNets [@rao2022]. They go from a Ghost-ResNet of 0.15 million
+# parameters to an MLP-Mixer of 59 million. The large networks do not beat the small ones. Many were made for images of
+# 224 pixels: at 32 pixels their stems throw most of the image away. Here each network is built for 32 pixels: stems
+# keep the image's size, Ghost modules have convolutions of 3x3 pixels like those that they replace, and Mixers take
+# patches of 4x4. Each trains with a recipe that suits it. How accurate does each become, what does this cost, and do
+# different networks err on different images?
 #
 # The studies `zoo-eca`, `zoo-ghost` and `zoo-stem` take three families apart. This chapter belongs to all of them and
 # shows what its study has: a part that it has no runs for says so. *Test accuracy* is that of the epoch with the best
@@ -29,7 +31,7 @@
 study_name = "zoo-quick"
 
 # %% tags=["setup"]
-from lib.analysis import ablations, zoo
+from lib.analysis import ablations, judgements, zoo
 from lib.analysis.predictions import answers
 from lib.analysis.results import epochs, results
 from lib.figures.ablations import draw_ablations
@@ -138,8 +140,10 @@ if len(table):
 # ## What makes the difference
 #
 # One row is one difference in points of test accuracy, pair by pair of the same seed. The intervals are simultaneous:
-# with a probability of 95 %, all intervals of a figure contain their true differences. A difference whose interval lies
-# inside the band does not matter.
+# with a probability of 95 %, all intervals of a figure contain their true differences. The verdicts are those of the
+# chapter on statistics: *equivalent* if the corrected test puts a difference within the margin, the band of the figure,
+# else *different* if the corrected test finds it other than zero, else *undecided*. The differences of one comparison
+# are a family, over which Holm's correction is made.
 #
 # ECA's adaptive kernel follows from the number of channels, and with 16, 32 and 64 of them it is 3. So `adaptive` and
 # `k3` are *one* network, as are ResNet-20 and ECA-Net without its attention. The difference of two names of one network
@@ -151,8 +155,9 @@ for names in zoo.synonyms(table.model):
 
 # %%
 compared = zoo.comparisons(study, found)
-if not compared:
-    chapter.markdown("There are no two arms or networks to compare.")
+chapter.markdown(
+    judgements.when_fixed(study, ["accuracy"]) if compared else "There are no two arms or networks to compare."
+)
 for against, where, rows in compared:
     drawn = draw_ablations(ablations.simultaneous(rows))
     caption = f"{where}: every difference to {against}, with Bonferroni's intervals and the margin."
@@ -163,11 +168,11 @@ for against, where, rows in compared:
 # ## Which networks err on the same images
 #
 # Two networks of 70 % both err on 9 % of the images by chance, and in fact on more: some images are hard for all. The
-# map shows Cohen's kappa of right and wrong answers, the *error consistency* of Geirhos et al. (2020). It is 0 if the
-# errors are independent given both accuracies, and 1 if they are the same. Pairs of networks share their seed; the
-# diagonal compares a network's own seeds with each other and shows what to expect of one architecture. Two names of one
-# network have 1 if their runs repeat bit by bit; they are in the map, and are no pair in the table and in the means.
-# Networks whose errors differ are worth combining.
+# map shows Cohen's kappa of right and wrong answers, their *error consistency* [@geirhos2020]. It is 0 if the errors
+# are independent given both accuracies, and 1 if they are the same. Pairs of networks share their seed; the diagonal
+# compares a network's own seeds with each other and shows what to expect of one architecture. Two names of one network
+# have 1 if their runs repeat bit by bit; they are in the map, and are no pair in the table and in the means. Networks
+# whose errors differ are worth combining.
 
 # %%
 answered = zoo.first(study, answers(study))

@@ -6,6 +6,7 @@ import pandas as pd
 from lib.files import sha256 as file_digest
 from lib.runs import layers, records
 from lib.runs.digests import code_digest, dataset_digest, inputs_digest
+from lib.study.datasets import DATASETS
 
 IMAGES = 60
 LABELS = np.arange(IMAGES) % 10
@@ -42,8 +43,9 @@ def layers_of(cell, epochs, depth=3):
 
 def logits_of(cell, strength=5.0):
     """Noise of the run's own, and the right class raised."""
-    noise = np.random.default_rng([cell.seed, cell.framework == "keras"]).normal(0, 2, (IMAGES, 10))
-    return (noise + strength * np.eye(10)[LABELS]).astype(np.float16)
+    classes = DATASETS[cell.dataset].classes
+    noise = np.random.default_rng([cell.seed, cell.framework == "keras"]).normal(0, 2, (IMAGES, classes))
+    return (noise + strength * np.eye(classes)[LABELS]).astype(np.float16)
 
 
 def finish(cell, accuracy=0.95, epochs=None, logits=None, labels=LABELS, **changes):

@@ -27,7 +27,7 @@ class Copy:
         self.root = root
         for name in ("lib", "notebooks", "params"):
             shutil.copytree(PROJECT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for path in (PROJECT / "Snakefile", *PROJECT.glob("requirements*.lock")):
+        for path in (PROJECT / "Snakefile", PROJECT / "CITATION.cff", *PROJECT.glob("requirements*.lock")):
             shutil.copy(path, root)
         for diff in diffs():
             command = ["git", "apply", "-"]

@@ -4,10 +4,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from lib import paths
 from lib.analysis import attribution, results
 from lib.analysis.attribution import ALIGNED, NATIVE
+from lib.analysis.inference import residual_variance
 from lib.execution import execute
 from lib.figures.effects import waterfall
 from lib.study.loading import load_study
@@ -38,15 +40,39 @@ def gap(study, arm, model):
     return LEFT + alone + TOGETHER * both
 
 
+def share(study, entry):
+    """What a run adds to the gap of its arm: dropout is PyTorch's alone, everything else changes Keras."""
+    dropout = PARTS["dropout"] * ("dropout" in study.causes and "dropout" not in study.way[entry.arm])
+    dropout *= entry.cell.model == "mobilenetv2"
+    return dropout if entry.cell.framework == "pytorch" else gap(study, entry.arm, entry.cell.model) - dropout
+
+
+def paired(study, value):
+    """The table of gaps in which a run differs from one half by `value` of its entry: PyTorch above, Keras below."""
+    sides = {"keras": ("first", -1), "pytorch": ("second", 1)}
+    rows = [
+        {key: getattr(entry.cell, key) for key in ("dataset", "model", "precision", "seed")}
+        | {"arm": entry.arm, "side": sides[entry.cell.framework][0]}
+        | {"value": 0.5 + sides[entry.cell.framework][1] * value(entry)}
+        for entry in study.entries
+    ]
+    keys = ["dataset", "model", "precision", "seed", "arm"]
+    order = {key: pd.DataFrame(rows)[key].drop_duplicates().tolist() for key in keys}
+    table = pd.DataFrame(rows).pivot(index=keys, columns="side", values="value").reset_index()
+    table = table.sort_values(keys, key=lambda column: column.map(order[column.name].index), ignore_index=True)
+    return table.assign(gap=table["second"] - table["first"], lowest=np.nan)
+
+
 @pytest.fixture
 def gaps(study):
-    table = pd.DataFrame(
-        {key: getattr(entry.cell, key) for key in ("dataset", "model", "precision", "seed")} | {"arm": entry.arm}
-        for entry in study.entries
-        if entry.cell.framework == "keras"
-    )
-    table["gap"] = [gap(study, row.arm, row.model) + row.seed * 1e-6 for row in table.itertuples()]
-    return table
+    return paired(study, lambda entry: share(study, entry) + entry.cell.seed * 5e-7)
+
+
+def scattered(study, sd):
+    """The table of gaps of runs whose accuracies scatter by `sd`; a run that arms share is the same in each."""
+    rng = np.random.default_rng(0)
+    noise = {cell.name: rng.normal(0, sd) for cell in study.cells}
+    return paired(study, lambda entry: share(study, entry) + noise[entry.cell.name])
 
 
 def of(table, model):
@@ -100,8 +126,99 @@ def test_intervals_are_over_the_seeds(study, gaps):
     )
 
 
-def test_speeds_are_factors(study, gaps):
-    found = of(attribution.as_ratios(attribution.effects(study, gaps.assign(gap=np.log(1.2)))), "resnet20")
+def widths(table, low="low", high="high"):
+    return (table[high] - table[low]).drop([NATIVE, ALIGNED])
+
+
+def test_a_part_s_interval_rests_on_the_scatter_of_all_runs_of_the_network(study):
+    """mobilenetv2 has ten runs in Keras and two in PyTorch, which differ in dropout, and three seeds."""
+    found = of(attribution.effects(study, scattered(study, 0.01)), "mobilenetv2")
+    parts = found.drop([NATIVE, ALIGNED])
+    assert parts.freedom.unique().tolist() == [(10 - 1) * 2 + (2 - 1) * 2]
+    assert found.freedom[[NATIVE, ALIGNED]].tolist() == [2, 2]
+    sums_of_squares = (widths(found) / widths(found)["dropout"]) ** 2
+    assert sums_of_squares.drop("dropout").between(0.49, 1.51).all(), "a half, where all four runs differ"
+    assert sums_of_squares["padding"] == pytest.approx(0.5)
+    true = pd.Series(PARTS).rename("true")
+    joint = pd.Series({"bn-momentum": TOGETHER / 2, "optimizer": TOGETHER / 2})
+    true = true.add(joint, fill_value=0)[parts.index]
+    assert ((parts.low < true) & (true < parts.high)).all()
+
+
+def test_the_intervals_of_all_parts_of_a_table_are_simultaneous(study):
+    gaps = scattered(study, 0.01)
+    both, alone = (attribution.effects(study, table) for table in (gaps, gaps[gaps.model == "mobilenetv2"]))
+    wider = widths(of(both, "mobilenetv2")) / widths(of(alone, "mobilenetv2"))
+    expected = stats.t.isf(0.025 / 8, 20) / stats.t.isf(0.025 / 6, 20)
+    assert wider.to_numpy() == pytest.approx(expected), "8 parts instead of 6"
+
+
+def test_two_ways_that_compare_the_same_runs_are_one_number(study):
+    """Dropout is removed in PyTorch, whose other conventions are the reference: both ways compare its two runs."""
+    found = of(attribution.effects(study, scattered(study, 0.01)), "mobilenetv2").drop([NATIVE, ALIGNED])
+    assert found.index[found.apart.isna()].tolist() == ["dropout"]
+    assert found.forth["dropout"] == found.back["dropout"]
+    others = found.drop("dropout")
+    assert others.apart.to_numpy() == pytest.approx((others.forth - others.back).to_numpy())
+    assert (others.apart_low < others.apart).all()
+    assert (others.apart < others.apart_high).all()
+
+
+def test_where_both_frameworks_follow_keras_dropout_has_two_ways(digits, tiny_study):
+    """Then every cause changes PyTorch, so that the two ways compare other runs."""
+    causes = {"stride": ["stride"], "dropout": ["dropout"], "optimizer": ["weight_decay"]}
+    settings = {"pairing": {"shared": True, "reference": "keras"}}
+    name = tiny_study("why-keras", settings, causes=causes, models=["mobilenetv2"], seeds=[42, 123])
+    study = load_study(name)
+    found = attribution.effects(study, scattered(study, 0.01)).set_index("cause").drop([NATIVE, ALIGNED])
+    assert found.index.tolist() == [cause for cause in causes if attribution.concerns(study, cause, "mobilenetv2")]
+    assert "dropout" in found.index
+    assert found.apart.notna().all()
+
+
+def test_near_chance_the_scatter_of_other_causes_tells_nothing(study):
+    gaps = scattered(study, 0.01)
+    gaps.loc[(gaps.model == "mobilenetv2") & (gaps.arm == NATIVE), "lowest"] = 0.12
+    table = attribution.effects(study, gaps)
+    assert of(table, "mobilenetv2").freedom.unique().tolist() == [2]
+    assert of(table, "resnet20").freedom.drop([NATIVE, ALIGNED]).unique().tolist() == [6]
+    near = attribution.near_chance(gaps)
+    assert near[["model", "arm", "lowest"]].to_numpy().tolist() == [["mobilenetv2", NATIVE, 0.12]]
+
+
+def test_the_pooled_variance_is_the_residual_mean_square_of_a_two_way_layout():
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(size=(4, runs)) + 10 * rng.normal(size=(4, 1)) for runs in (1, 2, 5)]
+    squares = freedom = 0
+    for runs in tables:
+        seed, run = (index.ravel() for index in np.indices(runs.shape))
+        design = np.hstack([np.eye(4)[seed], np.eye(runs.shape[1])[run]])
+        squares += ((runs.ravel() - design @ np.linalg.pinv(design) @ runs.ravel()) ** 2).sum()
+        freedom += runs.size - np.linalg.matrix_rank(design)
+    assert residual_variance(tables) == (pytest.approx(squares / freedom, rel=1e-6), freedom)
+
+
+def test_log_odds_start_at_chance_and_have_no_value_at_the_ends():
+    accuracy = pd.Series([0.05, 0.1, 0.55, 0.1 + 0.9 / 4, 1.0])
+    found = attribution.logit(accuracy, pd.Series(0.1, accuracy.index))
+    assert found.tolist() == pytest.approx([np.nan, np.nan, 0, -np.log(3), np.nan], nan_ok=True)
+
+
+def test_a_run_is_near_chance_below_15_percent_of_the_way_and_its_speed_never(study):
+    table = invented(study)
+    chosen = (table.model == "resnet20") & (table.arm == NATIVE) & (table.framework == "keras")
+    table["test_accuracy"] = 0.8
+    table.loc[chosen & (table.seed == 42), "test_accuracy"] = 0.234
+    table.loc[chosen & (table.seed == 123), "test_accuracy"] = 0.236
+    for scale in ("accuracy", "logit"):
+        near = attribution.near_chance(attribution.gaps(study, table, scale))
+        assert near[["model", "arm", "lowest"]].to_numpy().tolist() == [["resnet20", NATIVE, 0.234]]
+    assert attribution.near_chance(attribution.gaps(study, table, "speed")).empty
+
+
+def test_speeds_are_factors(study):
+    table = paired(study, lambda entry: np.log(1.2) / 2)
+    found = of(attribution.as_ratios(attribution.effects(study, table)), "resnet20")
     assert found.effect.tolist() == pytest.approx([1.2, 1, 1, 1.2])
 
 
@@ -122,7 +239,7 @@ def invented(study, missing=()):
 def test_gaps_pair_the_runs_of_each_arm_also_where_arms_share_a_run(study):
     missing = "keras_cifar10_resnet20_fp32_seed42-attribution-quick-upto-optimizer"
     table = invented(study, [missing])
-    found = {gap: attribution.gaps(study, table, gap) for gap in attribution.GAPS}
+    found = {gap: attribution.gaps(study, table, gap) for gap in attribution.SCALES}
     points = study.matched("framework")
     without = sum(missing in {cell.name for cell in cells.values()} for cells in points)
     assert without
@@ -189,5 +306,6 @@ def test_the_chapter_can_be_read_however_many_runs_are_finished(finished, digits
     said = [output.data["text/markdown"] for output in outputs_of(tmp_path / "out.ipynb")]
     assert any("There is nothing to attribute yet" in text for text in said) == (finished != "all")
     assert any("the largest part is *optimizer*" in text for text in said) == (finished == "all")
-    assert (paths.REPORT / name / "tables/effects_accuracy.csv").exists() == (finished == "all")
+    for table in ("effects_accuracy", "order_accuracy", "effects_speed"):
+        assert (paths.REPORT / name / f"tables/{table}.csv").exists() == (finished == "all")
     assert (paths.REPORT / name / "figures/waterfall_speed.png").exists() == (finished == "all")

@@ -170,17 +170,22 @@ def test_means_have_one_named_row_a_group_and_only_of_their_precision():
     ("metric", "column", "unit"), [("test_accuracy", "delta", 100), ("images_per_sec_avg", "ratio", 1)]
 )
 def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_difference(metric, column, unit):
-    table = contrasts.compare(results(models=["resnet20", "mobilenetv2"]), FRAMEWORKS)
+    found = results(models=["resnet20", "mobilenetv2"])
+    table = contrasts.compare(found, FRAMEWORKS)
     rows = table[table["metric"] == metric]
-    axis = effects.effects(table, metric, FRAMEWORKS).axes[0]
-    dots, none = (line.get_xdata() for line in axis.lines)
+    axis = effects.effects(table, found, metric, FRAMEWORKS).axes[0]
+    dots, single, none = (line.get_xdata() for line in axis.lines)
+    every = contrasts.pairs(found, FRAMEWORKS, metric)
+    assert len(single) == 2 * 3
+    first, second = every["first"], every["second"]
+    assert single == pytest.approx((second / first if unit == 1 else unit * (second - first)).to_numpy())
     assert dots == pytest.approx(unit * rows[column].to_numpy())
     interval = ["ratio_low", "ratio_high"] if unit == 1 else ["ci_low", "ci_high"]
     segments = np.array([segment[:, 0] for segment in axis.collections[0].get_segments()])
     assert segments == pytest.approx(unit * rows[interval].to_numpy())
     band = axis.patches[0]
     assert [band.get_x(), band.get_x() + band.get_width()] == pytest.approx(
-        [unit * bound for bound in contrasts.METRICS[metric].bounds]
+        (unit * rows[["margin_low", "margin_high"]].iloc[0]).tolist()
     )
     low, high = axis.get_xlim()
     middle = (low * high) ** 0.5 if unit == 1 else (low + high) / 2
@@ -191,8 +196,9 @@ def test_effects_show_mean_interval_and_margin_around_a_centred_line_of_no_diffe
 @pytest.mark.parametrize("metric", contrasts.COMPARED)
 @pytest.mark.parametrize("frameworks", [("keras", "pytorch"), ("keras",)], ids=["one pair", "no pair"])
 def test_effects_without_an_interval_can_be_drawn(metric, frameworks):
-    table = contrasts.compare(results(frameworks=frameworks, seeds=[42]), FRAMEWORKS)
-    axis = effects.effects(table, metric, FRAMEWORKS).axes[0]
+    found = results(frameworks=frameworks, seeds=[42])
+    table = contrasts.compare(found, FRAMEWORKS)
+    axis = effects.effects(table, found, metric, FRAMEWORKS).axes[0]
     assert pixels(axis.figure)
     assert [label.get_text() for label in axis.get_yticklabels()] == ["digits resnet20 fp32"]
 
@@ -213,7 +219,7 @@ def test_the_two_colours_differ_in_brightness_or_hue_for_red_green_blindness():
     [
         lambda: training.curves(epochs(4), FRAMEWORKS),
         lambda: training.means(results(), "test_accuracy", "fp32", FRAMEWORKS),
-        lambda: effects.effects(contrasts.compare(results(), FRAMEWORKS), "test_accuracy", FRAMEWORKS),
+        lambda: effects.effects(contrasts.compare(results(), FRAMEWORKS), results(), "test_accuracy", FRAMEWORKS),
     ],
     ids=["curves", "means", "effects"],
 )

@@ -9,6 +9,8 @@ import jupytext
 import nbformat
 import pytest
 
+from lib.study.datasets import DATASETS
+
 PROJECT = Path(__file__).parents[1]
 CHAPTERS = sorted((PROJECT / "notebooks").glob("*.py"))
 
@@ -73,3 +75,10 @@ def test_a_chapter_refers_to_nothing_that_another_one_shows_unless_that_is_there
     for line in source.splitlines():
         for label in re.findall(r"\(#(?:tbl|fig)-(\w+)\)", line):
             assert f'"{label}"' in source or "in study.chapters" in line, label
+
+
+def test_every_work_that_is_cited_has_an_entry_and_every_entry_is_cited():
+    keys = re.findall(r"^@\w+\{(\w+),$", (PROJECT / "lib/report/templates/references.bib").read_text(), re.MULTILINE)
+    cited = {key for path in CHAPTERS for key in re.findall(r"(?<=[\[ ])@([a-z]+\d{4}[a-z]*)", path.read_text())}
+    assert len(keys) == len(set(keys))
+    assert cited | {dataset.work for dataset in DATASETS.values()} == set(keys)

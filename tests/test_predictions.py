@@ -1,5 +1,5 @@
 import shutil
-from itertools import combinations
+from itertools import combinations, product
 
 import jupytext
 import nbformat
@@ -12,7 +12,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import recall_score, zero_one_loss
 
 from lib import files, paths
-from lib.analysis import predictions
+from lib.analysis import agreement, predictions
+from lib.analysis.inference import PATTERNS
 from lib.errors import DataError
 from lib.execution import execute
 from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
@@ -25,6 +26,7 @@ from tests.invented import IMAGES, LABELS, finish, logits_of
 
 GROUP = ["dataset", "model", "precision"]
 FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), GROUP)
+NATIVE = set(product(["digits"], ["resnet20", "one", "two", "three"], ["fp32", "amp", "fp64"]))
 ANSWERS = ["framework", *GROUP, "seed", "image", "label", "prediction", "confidence"]
 
 
@@ -138,10 +140,10 @@ def test_runs_with_other_labels_are_not_compared(study):
 def test_a_study_that_never_ran_has_empty_tables(study):
     answers = predictions.answers(study)
     assert list(answers.columns) == ANSWERS
-    classes, pairs = predictions.per_class(answers, FRAMEWORKS), predictions.disagreements(answers, FRAMEWORKS)
+    classes, pairs = predictions.per_class(answers, FRAMEWORKS), agreement.disagreements(answers, FRAMEWORKS)
     tables = [classes, predictions.class_gaps(classes, FRAMEWORKS), predictions.calibration(study, answers), pairs]
     tables += [predictions.reliability(answers, FRAMEWORKS)]
-    tables += [predictions.churn(pairs, FRAMEWORKS), predictions.excess(pairs, FRAMEWORKS)]
+    tables += [agreement.churn(pairs, FRAMEWORKS), agreement.excess(pairs, FRAMEWORKS)]
     assert all(table.empty for table in tables)
 
 
@@ -215,9 +217,7 @@ def test_churn_on_four_images_is_that_of_a_hand_computation():
         ("pytorch", 1): [0, 1, 9, 9],
         ("pytorch", 2): [5, 6, 7, 8],
     }
-    table = predictions.churn(predictions.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS).set_index(
-        "comparison"
-    )
+    table = agreement.churn(agreement.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS).set_index("comparison")
     assert table["pairs"].to_dict() == {
         "within Keras": 1,
         "within PyTorch": 1,
@@ -232,14 +232,14 @@ def test_churn_on_four_images_is_that_of_a_hand_computation():
 def test_the_levels_that_a_comparison_leaves_out_have_no_churn():
     answers = random_answers(["keras", "pytorch", "jax"], [42, 123])
     pd.testing.assert_frame_equal(
-        predictions.disagreements(answers, FRAMEWORKS),
-        predictions.disagreements(answers[answers["framework"] != "jax"], FRAMEWORKS),
+        agreement.disagreements(answers, FRAMEWORKS),
+        agreement.disagreements(answers[answers["framework"] != "jax"], FRAMEWORKS),
     )
 
 
 def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
     answers = random_answers()
-    pairs = predictions.disagreements(answers, FRAMEWORKS)
+    pairs = agreement.disagreements(answers, FRAMEWORKS)
     shares = pairs.set_index(["level", "seed", "other_level", "other_seed"])["churn"]
     by_run = {keys: run["prediction"] for keys, run in answers.groupby(["framework", "seed"])}
     assert len(shares) == 15
@@ -256,9 +256,9 @@ def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
     ],
 )
 def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
-    pairs = predictions.disagreements(random_answers(frameworks, seeds), FRAMEWORKS)
-    assert predictions.churn(pairs, FRAMEWORKS)["comparison"].tolist() == kinds
-    assert predictions.excess(pairs, FRAMEWORKS).empty
+    pairs = agreement.disagreements(random_answers(frameworks, seeds), FRAMEWORKS)
+    assert agreement.churn(pairs, FRAMEWORKS)["comparison"].tolist() == kinds
+    assert agreement.excess(pairs, FRAMEWORKS).empty
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
 def test_the_excess_is_what_the_framework_adds_to_the_seed(keras, pytorch, excess):
     given = {("keras", seed): answers for seed, answers in enumerate(keras)}
     given |= {("pytorch", seed): answers for seed, answers in enumerate(pytorch)}
-    table = predictions.excess(predictions.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS)
+    table = agreement.excess(agreement.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS)
     assert table["excess"].tolist() == [excess]
 
 
@@ -281,8 +281,87 @@ def test_the_excess_estimates_half_the_squared_distance_of_the_two_frameworks_pr
     rng = np.random.default_rng(0)
     chances = {"keras": [0.7, 0.2, 0.1], "pytorch": [0.4, 0.4, 0.2]}
     given = {(name, seed): rng.choice(3, 2000, p=p) for name, p in chances.items() for seed in range(8)}
-    table = predictions.excess(predictions.disagreements(answered(given, np.zeros(2000, int)), FRAMEWORKS), FRAMEWORKS)
+    table = agreement.excess(agreement.disagreements(answered(given, np.zeros(2000, int)), FRAMEWORKS), FRAMEWORKS)
     assert table.loc[0, "excess"] == pytest.approx((0.3**2 + 0.2**2 + 0.1**2) / 2, abs=0.01)
+
+
+def test_without_a_shared_seed_pairs_of_one_number_count_like_the_others():
+    given = {("keras", 1): [0, 0], ("keras", 2): [0, 0], ("pytorch", 1): [1, 0], ("pytorch", 2): [0, 0]}
+    pairs = agreement.disagreements(answered(given, (0, 0)), FRAMEWORKS)
+    table = agreement.excess(pairs, FRAMEWORKS, NATIVE)
+    assert table.loc[0, ["within", "across", "excess", "splits"]].tolist() == [0.25, 0.25, 0, 6]
+
+
+@pytest.mark.parametrize(
+    ("native", "splits", "p"), [(NATIVE, 20, 2 / 20), ((), 8, 2 / 8)], ids=["native", "shared seeds"]
+)
+def test_the_p_of_two_levels_that_differ_for_sure_is_that_of_two_splits(native, splits, p):
+    """The real split and the one with both names exchanged have the highest excess."""
+    given = {("keras", seed): [0, 0, 0, 0] for seed in range(3)} | {
+        ("pytorch", seed): [1, 1, 0, 0] for seed in range(3)
+    }
+    pairs = agreement.disagreements(answered(given), FRAMEWORKS)
+    table = agreement.excess(pairs, FRAMEWORKS, native)
+    assert table.loc[0, ["excess", "splits", "split_p"]].tolist() == [0.5, splits, pytest.approx(p)]
+
+
+def test_each_group_is_split_as_its_own_pairing_says():
+    answers = pd.concat([random_answers().assign(model=name) for name in ("one", "two")])
+    pairs = agreement.disagreements(answers, FRAMEWORKS)
+    table = agreement.excess(pairs, FRAMEWORKS, {("digits", "two", "fp32")})
+    assert dict(zip(table["model"], table["splits"], strict=True)) == {"one": 8, "two": 20}
+
+
+def test_five_runs_of_each_level_have_252_splits_of_which_each_is_judged_by_its_own_churn():
+    answers = random_answers(seeds=range(5))
+    found = agreement.excess(agreement.disagreements(answers, FRAMEWORKS), FRAMEWORKS, NATIVE).loc[0]
+    runs = [run["prediction"].to_numpy() for _, run in answers.groupby(["framework", "seed"])]
+
+    def of(chosen):
+        sides = [[run for place, run in enumerate(runs) if (place in chosen) == side] for side in (True, False)]
+        within = [np.mean([zero_one_loss(*pair) for pair in combinations(side, 2)]) for side in sides]
+        return np.mean([zero_one_loss(one, other) for one in sides[0] for other in sides[1]]) - np.mean(within)
+
+    by_hand = np.array([of(chosen) for chosen in combinations(range(10), 5)])
+    assert found["splits"] == len(by_hand) == 252
+    assert found["excess"] == pytest.approx(by_hand[0])
+    assert found["split_p"] == np.mean(by_hand >= by_hand[0] - 1e-9)
+
+
+def test_of_many_splits_some_are_drawn_and_the_real_one_counts():
+    pairs = agreement.disagreements(random_answers(seeds=range(8)), FRAMEWORKS)
+    drawn, flips = (agreement.excess(pairs, FRAMEWORKS, native).loc[0] for native in (NATIVE, ()))
+    assert drawn["splits"] == PATTERNS < 12870
+    assert flips["splits"] == 2**8
+    assert 0 < drawn["split_p"] <= 1
+
+
+def test_groups_that_alone_cannot_decide_are_judged_together():
+    """PyTorch always predicts other classes: three seeds of one network cannot tell, those of three networks can."""
+    given = {("keras", seed): [0, 0, 0, 0] for seed in range(3)} | {
+        ("pytorch", seed): [1, 1, 0, 0] for seed in range(3)
+    }
+    answers = pd.concat([answered(given).assign(model=name) for name in ("one", "two", "three")])
+    pairs = agreement.disagreements(answers, FRAMEWORKS)
+    alone = pairs[pairs["model"] == "one"]
+    assert agreement.pooled_excess(alone, FRAMEWORKS, NATIVE)["p"].tolist() == [2 / 20]
+    pooled = agreement.pooled_excess(pairs, FRAMEWORKS, NATIVE).loc[0]
+    assert pooled[["level", "groups", "excess"]].tolist() == ["pytorch", 3, 0.5]
+    assert pooled["p"] == pytest.approx((2 / 20) ** 3, abs=0.001)
+    kin = pd.concat([answered(given).assign(precision=name) for name in ("fp32", "amp", "fp64")])
+    alike = agreement.pooled_excess(agreement.disagreements(kin, FRAMEWORKS), FRAMEWORKS, NATIVE).loc[0]
+    assert alike["p"] == pytest.approx(2 / 20, abs=0.01), "precisions share their seeds, and are split alike"
+
+
+def test_a_perfectly_calibrated_network_has_the_floor_s_calibration_error():
+    rng = np.random.default_rng(0)
+    confidence = rng.beta(8, 1, 2000)
+    errors = [predictions.expected_calibration_error(confidence, rng.random(2000) < confidence) for _ in range(300)]
+    floor = predictions.calibrated_errors(confidence)
+    assert floor.shape == (predictions.DRAWS,)
+    assert floor.mean() == pytest.approx(np.mean(errors), rel=0.05)
+    assert np.quantile(floor, 0.95) == pytest.approx(np.quantile(errors, 0.95), rel=0.08)
+    assert predictions.calibrated_errors(np.tile(confidence, 16)).mean() == pytest.approx(floor.mean() / 4, rel=0.1)
 
 
 def test_a_class_has_a_dot_at_its_mean_and_a_line_over_its_seeds():
@@ -320,12 +399,12 @@ def test_every_bin_has_a_dot_and_the_curve_leaves_out_those_with_hardly_an_image
 
 
 def test_the_churn_figure_has_a_dot_a_pair_and_a_stroke_at_each_mean():
-    pairs = predictions.disagreements(random_answers(), FRAMEWORKS)
+    pairs = agreement.disagreements(random_answers(), FRAMEWORKS)
     (axis,) = draw_churn(pairs, FRAMEWORKS).axes
     dots, strokes = axis.lines[::2], axis.lines[1::2]
     assert [len(line.get_xdata()) for line in dots] == [3, 3, 3, 6]
     assert [line.get_xdata()[0] for line in strokes] == pytest.approx(
-        predictions.churn(pairs, FRAMEWORKS)["churn"].to_numpy()
+        agreement.churn(pairs, FRAMEWORKS)["churn"].to_numpy()
     )
 
 
@@ -337,7 +416,7 @@ def test_one_seed_can_be_drawn(frameworks, classes):
     figures = [
         draw_classes(predictions.per_class(answers, FRAMEWORKS), FRAMEWORKS),
         draw_reliability(predictions.reliability(answers, FRAMEWORKS), FRAMEWORKS),
-        draw_churn(predictions.disagreements(random_answers(frameworks, [42, 123], classes), FRAMEWORKS), FRAMEWORKS),
+        draw_churn(agreement.disagreements(random_answers(frameworks, [42, 123], classes), FRAMEWORKS), FRAMEWORKS),
     ]
     for figure in figures:
         assert figure._repr_png_().startswith(b"\x89PNG")
@@ -389,8 +468,8 @@ def test_the_chapter_on_predictions_shows_classes_calibration_and_churn(study):
     ]
     assert "The largest deviation among 6 runs is 0.00 points" in prose
     assert "above zero in" in prose
-    table = predictions.churn(predictions.disagreements(predictions.answers(study), FRAMEWORKS), FRAMEWORKS)
-    assert column(shown, "tbl-churn", 5) == [f"{100 * churn:.2f}" for churn in table["churn"]]
+    table = agreement.churn(agreement.disagreements(predictions.answers(study), FRAMEWORKS), FRAMEWORKS)
+    assert column(shown, "tbl-churn", 2) == [f"{100 * churn:.2f}" for churn in table["churn"]]
     saved = pd.read_csv(paths.REPORT / "quickstart/tables/calibration_runs.csv")
     assert saved["calibration_error"].tolist() == pytest.approx(
         predictions.calibration(study, predictions.answers(study))["calibration_error"].tolist()
@@ -403,12 +482,20 @@ def test_the_chapter_on_gates_names_every_run_that_fails_and_refuses(study):
     for cell in (other, *healthy):
         finish(cell)
     prose, shown = executed("35_gates")
-    assert column(shown, "tbl-gates", 4) == ["pass", "pass", "FAILED", "pass", "FAILED"]
+    assert column(shown, "tbl-gates", 4) == ["pass", "pass", "FAILED", "pass", "look"]
     assert column(shown, "tbl-gates", 3) == ["0", "0", "1", "0", "2"]
     assert column(shown, "tbl-gate_failures", 1) == [weak.name, weak.name, other.name]
     assert column(shown, "tbl-gate_failures", 3) == ["50.00", "50.00", "95.00"]
     assert "**No.** 3 of 5 gates pass" in prose
-    assert "Failed: val accuracy on digits, frameworks agree on each seed." in prose
+    assert "Failed: val accuracy on digits. Look at: frameworks agree on each seed." in prose
+
+
+def test_one_pair_that_is_far_apart_asks_for_a_look(study, read_chapter):
+    weak, *healthy = study.cells
+    finish(weak, accuracy=0.91)
+    for cell in healthy:
+        finish(cell, accuracy=0.97)
+    assert "**Look first.** 4 of 5 gates pass" in read_chapter("35_gates")
 
 
 @pytest.mark.parametrize(

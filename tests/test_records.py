@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lib import files, paths
-from lib.analysis import contrasts, environments, gates, results
+from lib.analysis import contrasts, environments, gates, judgements, results
 from lib.errors import DataError
 from lib.report.chapter import Chapter
 from lib.runs import records, status
@@ -217,8 +217,9 @@ def test_a_good_study_passes_every_gate(study):
     for cell in study.cells:
         finish(cell)
     table = gates.gates(study, results.results(study), results.epochs(study))
-    assert list(table.columns) == ["gate", "threshold", "found", "cells concerned", "passed"]
+    assert list(table.columns) == ["gate", "threshold", "found", "cells concerned", "passed", "verdict"]
     assert table["passed"].tolist() == [True] * 5
+    assert table["verdict"].tolist() == ["pass"] * 5
     assert (table["cells concerned"] == "").all()
 
 
@@ -286,9 +287,48 @@ def test_the_frameworks_may_lie_five_points_apart_and_no_more(study, accuracy, p
     assert row["cells concerned"] == ("" if passed else f"{study.cells[0].name}, {study.cells[1].name}")
 
 
+@pytest.mark.parametrize(
+    ("gaps", "verdict", "mean"),
+    [
+        ((0.04, 0.05, 0.05), "pass", "4.7"),
+        ((0.06, 0.01, 0.01), "look", "2.7"),
+        ((0.20, -0.01, 0.01), "look", "6.7"),
+        ((0.20, 0.0, 0.01), "look", "7.0"),
+        ((0.06, 0.05, 0.04), "look", "5.0"),
+        ((0.07, 0.05, 0.04), "FAILED", "5.3"),
+        ((-0.07, -0.05, -0.04), "FAILED", "5.3"),
+    ],
+    ids=["near", "one far", "both sides", "one equal", "mean at 5", "all far", "all far, Keras higher"],
+)
+def test_the_frameworks_fail_where_the_mean_gap_is_wide_and_all_seeds_lie_on_one_side(study, gaps, verdict, mean):
+    of_seed = dict(zip(study.seeds, gaps, strict=True))
+    for cell in study.cells:
+        finish(cell, accuracy=0.7 + of_seed[cell.seed] * (cell.framework == "pytorch"))
+    row = gate(study, "frameworks agree on each seed")
+    assert row["verdict"] == verdict
+    assert row["passed"] == (verdict == "pass")
+    assert row["found"] == f"largest gap {100 * max(map(abs, gaps)):.1f} points, largest mean gap {mean}"
+    far = [cell.name for cell in study.cells if abs(of_seed[cell.seed]) > 0.05]
+    assert row["cells concerned"] == ", ".join(far)
+
+
+def test_the_gap_of_every_group_is_judged_for_itself(tmp_path, monkeypatch):
+    """In one network PyTorch is higher by 6 points and in the other lower: the two do not cancel out."""
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
+    for dataset in ("cifar10", "cifar100"):
+        files.write_sealed(tmp_path / f"{dataset}.json", {"digest": dataset})
+    stage1 = load_study("stage1")
+    for cell in stage1.cells:
+        side = 0.06 if cell.model == "resnet50" else -0.06
+        finish(cell, accuracy=0.9 + side * (cell.framework == "pytorch"))
+    assert gate(stage1, "frameworks agree on each seed")["verdict"] == "FAILED"
+
+
 def test_a_gate_with_nothing_to_compare_is_open(study):
     finish(study.cells[0])
     assert gate(study, "frameworks agree on each seed")["passed"] is pd.NA
+    assert gate(study, "frameworks agree on each seed")["verdict"] == "open"
     assert gate(study, "seeds differ")["passed"] is pd.NA
     assert gate(study, "val accuracy on digits")["passed"]
 
@@ -347,7 +387,7 @@ def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read
     counted = (tables / "environments.csv").read_text().split()
     assert counted == ["item,value,keras,pytorch", "python,3.11.0,3,3", "gpu,none,3,3"]
     saved = pd.read_csv(tables / "statistical_results.csv")
-    expected = contrasts.published(contrasts.compare(results.results(study), study.main), study.main)
+    expected = contrasts.published(judgements.judged(study, results.results(study), study.main), study.main)
     pd.testing.assert_frame_equal(saved[saved.columns[:10]], expected.iloc[:, :10])
     assert list(saved.columns) == list(expected.columns)
     assert {"mean_keras", "mean_pytorch", "delta", "t_p", "wilcoxon_p", "cohens_d_av", "cliffs_delta"} <= {*saved}

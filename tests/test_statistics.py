@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.stats.weightstats import ttost_paired
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
-from lib.analysis import contrasts, inference
+from lib.analysis import contrasts, estimates, inference
 from lib.study.study import Comparison
 
 KEYS = ["framework", "dataset", "model", "precision", "seed"]
@@ -110,7 +111,7 @@ def test_equivalence_is_tested_on_the_difference_or_for_a_speed_on_the_log_of_th
     assert table.loc["test_accuracy", "tost_p"] == pytest.approx(expected, rel=1e-6)
     expected = ttost_paired(1e4 * pytorch, 1e4 * keras, 1 / 1.05, 1.05, transform=np.log)[0]
     assert table.loc["images_per_sec_avg", "tost_p"] == pytest.approx(expected, rel=1e-4)
-    assert table["judgement"].tolist() == ["equivalent"] * 3
+    assert table["judgement"].tolist() == ["equivalent", "descriptive", "equivalent"]
 
 
 def test_a_speed_has_the_geometric_mean_ratio_with_the_interval_of_its_log():
@@ -122,19 +123,126 @@ def test_a_speed_has_the_geometric_mean_ratio_with_the_interval_of_its_log():
     assert row["margin_low"] == pytest.approx(1 / row["margin_high"])
 
 
-def test_holm_multiplies_the_smallest_p_by_the_number_of_tests_and_never_goes_down():
+def test_holm_multiplies_the_smallest_p_by_the_number_of_a_metric_s_rows_and_never_goes_down():
     rng = np.random.default_rng(0)
     table = compare(many(rng.normal(0.9, 0.01, (4, 5)), rng.normal(0.91, 0.01, (4, 5))))
-    order = table["t_p"].sort_values().index
-    p, adjusted = table["t_p"][order].to_numpy(), table["holm_p"][order].to_numpy()
-    assert adjusted == pytest.approx(np.minimum(1, np.maximum.accumulate(p * np.arange(12, 0, -1))))
+    table = table[table["metric"] == "test_accuracy"].sort_values("t_p")
+    p, adjusted = table["t_p"].to_numpy(), table["holm_p"].to_numpy()
+    assert adjusted == pytest.approx(np.minimum(1, np.maximum.accumulate(p * np.arange(4, 0, -1))))
+
+
+def test_holm_s_correction_is_statsmodels_and_keeps_the_order_and_what_is_missing():
+    p_values = pd.Series([0.04, np.nan, 0.001, 0.03, 0.03, 0.9], index=list("abcdef"))
+    found = inference.holm(p_values)
+    assert list(found.index) == list("abcdef")
+    assert np.isnan(found["b"])
+    assert found.dropna().tolist() == pytest.approx(multipletests(p_values.dropna(), method="holm")[1].tolist())
 
 
 def test_holm_counts_only_the_tests_that_could_be_made():
-    table = compare(pd.concat([results(KERAS, PYTORCH), results([0.9], [0.8], [42], model="one_pair")]))
-    tested = table[table["model"] == "resnet20"]
-    assert tested["holm_p"].min() == pytest.approx(3 * tested["t_p"].min())
-    assert table.loc[table["model"] == "one_pair", "holm_p"].isna().all()
+    found = many([KERAS, KERAS + 0.01 * PYTORCH], [PYTORCH, KERAS])
+    table = compare(pd.concat([found, results([0.9], [0.8], [42], model="one_pair")]))
+    table = table[table["metric"] == "test_accuracy"].set_index("model")
+    assert table["holm_p"].min() == pytest.approx(2 * table["t_p"].min())
+    assert np.isnan(table.loc["one_pair", "holm_p"])
+
+
+def test_macro_f1_is_described_and_neither_corrected_nor_judged():
+    table = compare(results(KERAS, PYTORCH)).set_index("metric")
+    assert table.loc["test_macro_f1", "judgement"] == "descriptive"
+    assert table.loc["test_macro_f1", ["holm_p", "tost_holm_p"]].isna().all()
+    assert table.loc["test_macro_f1", "t_p"] == table.loc["test_accuracy", "t_p"]
+    assert table.loc["test_accuracy", "holm_p"] == table.loc["test_accuracy", "t_p"]
+
+
+def test_speeds_that_are_not_reliable_are_not_judged_and_do_not_count_in_the_correction():
+    found = many([KERAS, KERAS + 0.01 * PYTORCH], [PYTORCH, KERAS])
+    doubts = {("digits", "model0", "fp32", "pytorch"): "two machines"}
+    table = contrasts.compare(found, FRAMEWORKS, unreliable=doubts).set_index(["metric", "model"])
+    row = table.loc["images_per_sec_avg", "model0"]
+    assert (row["judgement"], row["reason"]) == ("timing not reliable", "two machines")
+    assert row[["holm_p", "tost_holm_p"]].isna().all()
+    other = table.loc["images_per_sec_avg", "model1"]
+    assert (other["holm_p"], other["tost_holm_p"]) == (other["t_p"], other["tost_p"])
+    assert table.loc[("test_accuracy", "model0"), "judgement"] != "timing not reliable"
+
+
+NATIVE = {("digits", "resnet20", "fp32")}
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "images_per_sec_avg"])
+def test_a_native_row_is_judged_by_welch_s_test_and_shows_the_paired_one(metric):
+    table = contrasts.compare(results(KERAS, PYTORCH), FRAMEWORKS, native=NATIVE).set_index("metric")
+    row, unit = table.loc[metric], 1e4 if metric == "images_per_sec_avg" else 1
+    keras, pytorch = unit * KERAS, unit * PYTORCH
+    expected = stats.ttest_ind(pytorch, keras, equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    assert row["test"] == "Welch"
+    assert row["holm_p"] == row["welch_p"] == pytest.approx(expected.pvalue)
+    assert [row["ci_low"], row["ci_high"]] == [row["welch_low"], row["welch_high"]] == pytest.approx(list(interval))
+    paired = stats.ttest_rel(pytorch, keras)
+    assert row["t_p"] == pytest.approx(paired.pvalue)
+    assert [row["paired_low"], row["paired_high"]] == pytest.approx(list(paired.confidence_interval(0.95)))
+    margin = [1 / 1.05, 1.05] if unit > 1 else [-0.005, 0.005]
+    tost = ttost_ind(pytorch, keras, *margin, usevar="unequal", transform=np.log if unit > 1 else None)
+    assert row["tost_p"] == pytest.approx(tost[0], rel=1e-6)
+
+
+def test_a_paired_row_shows_welch_s_test_too_and_only_the_groups_that_are_named_are_native():
+    table = contrasts.compare(
+        many([KERAS, KERAS], [PYTORCH, PYTORCH]), FRAMEWORKS, native={("digits", "model1", "fp32")}
+    )
+    rows = table[table["metric"] == "test_accuracy"].set_index("model")
+    assert rows["test"].tolist() == ["paired", "Welch"]
+    assert rows.loc["model0", "holm_p"] == pytest.approx(2 * rows.loc["model0", "t_p"])
+    assert rows.loc["model0", "welch_p"] == rows.loc["model1", "welch_p"] > rows.loc["model1", "t_p"]
+
+
+def test_native_runs_with_equal_values_seed_by_seed_have_a_spread_and_are_tested():
+    rows = contrasts.compare(results(KERAS, KERAS), FRAMEWORKS, native=NATIVE).set_index("metric")
+    assert rows.loc["test_accuracy", "welch_p"] == 1
+    assert rows.loc["test_accuracy", "judgement"] == "undecided"
+    constant = contrasts.compare(results([0.1] * 3, [0.2] * 3), FRAMEWORKS, native=NATIVE).iloc[0]
+    assert constant["reason"] == "neither side varies: no spread to test against"
+    assert constant["judgement"] == "undecided"
+
+
+def test_the_noise_of_floats_in_a_constant_column_is_no_spread():
+    noisy = np.full(5, 0.1) + np.array([0, 1, 0, -1, 0]) * 1e-17 * 4
+    assert np.ptp(noisy) > 0
+    row = accuracy(results(noisy, np.full(5, 0.3)))
+    assert np.isnan(row["cohens_d_av"])
+    assert row["reason"] == "all differences are equal: no spread to test against"
+
+
+def test_rows_stand_in_the_order_of_the_results():
+    found = pd.concat([results(KERAS, PYTORCH, model=model) for model in ("resnet50", "mobilenetv2", "convnext_tiny")])
+    assert list(dict.fromkeys(compare(found)["model"])) == ["resnet50", "mobilenetv2", "convnext_tiny"]
+    assert pairing(found)["model"].tolist() == ["resnet50", "mobilenetv2", "convnext_tiny", "all"]
+
+
+@pytest.mark.parametrize("pairs", [14, 20, 30])
+def test_wilcoxon_is_exact_with_ties_and_zeros_above_13_pairs(pairs):
+    rng = np.random.default_rng(pairs)
+    differences = rng.integers(-2, 4, pairs) / 100
+    assert (differences == 0).any()
+    moved = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(moved))
+    signs = rng.choice([-1, 1], (200_000, len(moved)))
+    drawn = np.abs(((signs > 0) * ranks).sum(axis=1) - ranks.sum() / 2)
+    share = (drawn >= abs(ranks[moved > 0].sum() - ranks.sum() / 2) - 1e-9).mean()
+    found = inference.wilcoxon_p(differences)
+    assert found == pytest.approx(share, abs=5 * np.sqrt(share / 200_000))
+
+
+def test_wilcoxon_is_that_of_scipy_where_scipy_s_is_exact():
+    differences = np.random.default_rng(0).normal(0.3, 1, 40)
+    assert inference.wilcoxon_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+
+
+def test_the_smallest_wilcoxon_p_counts_only_the_pairs_that_differ():
+    row = accuracy(results(KERAS, np.add(KERAS, [0.01, 0.02, 0, 0.03, 0])))
+    assert row["wilcoxon_p"] == row["wilcoxon_p_min"] == 0.25
 
 
 def test_a_difference_that_is_significant_but_within_the_margin_is_equivalent():
@@ -187,7 +295,7 @@ def test_a_row_judged_by_inspection_does_not_count_in_holm_s_correction():
     alone, both = compare(results(KERAS, PYTORCH)), compare(pd.concat([results(KERAS, PYTORCH), noop]))
     tested = both[both["model"] == "resnet20"].reset_index(drop=True)
     pd.testing.assert_frame_equal(tested, alone)
-    assert (both.loc[both["model"] == "noop", "judgement"] == "equivalent").all()
+    assert both.loc[both["model"] == "noop", "judgement"].tolist() == ["equivalent", "descriptive", "equivalent"]
 
 
 def test_a_seed_without_a_partner_is_left_out_and_said():
@@ -250,8 +358,9 @@ def test_equivalence_is_claimed_5_times_in_100_where_the_truth_lies_at_the_margi
 
 
 def test_the_summary_says_who_is_higher_and_how_large_the_effects_are():
-    higher = np.add(KERAS, [0.030, 0.031, 0.029, 0.030, 0.032])
-    table = compare(pd.concat([results(KERAS, higher), results([0.9], [0.8], [42], model="one_pair")]))
+    keras, seeds = [*KERAS, *KERAS], range(10)
+    higher = np.add(keras, [0.030, 0.031, 0.029, 0.030, 0.032] * 2)
+    table = compare(pd.concat([results(keras, higher, seeds), results([0.9], [0.8], [42], model="one_pair")]))
     summary = contrasts.significance_summary(table).set_index(["model", "metric"])
     row = summary.loc["resnet20", "test_accuracy"]
     assert row[["significant", "effect_size", "cliffs_size", "verdict"]].tolist() == [
@@ -261,17 +370,24 @@ def test_the_summary_says_who_is_higher_and_how_large_the_effects_are():
         "PyTorch higher",
     ]
     row = summary.loc["one_pair", "test_accuracy"]
-    assert row[["significant", "effect_size", "cliffs_size", "verdict"]].tolist() == ["", "", "", "undecided"]
+    assert row[["significant", "effect_size", "cliffs_size", "verdict"]].tolist() == [
+        "",
+        "below 10 pairs",
+        "below 10 pairs",
+        "undecided",
+    ]
+    nine = table.assign(n=9).set_index(["model", "metric"], drop=False)
+    assert (contrasts.significance_summary(nine)["effect_size"] == "below 10 pairs").all()
 
 
 @pytest.mark.parametrize(
     ("effect", "size"), [(0.0, "negligible"), (-0.2, "small"), (0.49, "small"), (0.5, "medium"), (-0.8, "large")]
 )
 def test_an_effect_s_size_is_cohen_s(effect, size):
-    base = np.array([0.88, 0.89, 0.90, 0.91, 0.92])
+    base = np.array([0.88, 0.89, 0.90, 0.91, 0.92] * 2)
     shift = effect * base.std(ddof=1)
-    wobble = np.array([1, -1, 0, -1, 1]) * 1e-7
-    table = compare(results(base, base + shift + np.sign(effect) * 1e-5 + wobble))
+    wobble = np.array([1, -1, 0, -1, 1] * 2) * 1e-7
+    table = compare(results(base, base + shift + np.sign(effect) * 1e-5 + wobble, range(10)))
     assert contrasts.significance_summary(table).loc[0, "effect_size"] == size
 
 
@@ -373,9 +489,26 @@ def test_frameworks_that_are_compared_the_other_way_keep_their_names():
     assert row["delta"] == pytest.approx(KERAS.mean() - PYTORCH.mean())
 
 
+def test_patterns_of_exchanges_are_all_that_there_are_or_ten_thousand_that_are_always_the_same():
+    assert sorted(map(tuple, inference.exchanges(3))) == sorted(product([False, True], repeat=3))
+    assert len(inference.exchanges(13)) == 2**13
+    many = inference.exchanges(14)
+    assert many.shape == (10_000, 14)
+    assert not many[0].any()
+    assert many[1:].mean() == pytest.approx(0.5, abs=0.01)
+    assert (many == inference.exchanges(14)).all()
+
+
+def test_the_p_of_a_permutation_test_counts_the_real_pattern_and_those_that_equal_it_but_for_rounding():
+    assert inference.permutation_p(np.array([0.1 + 0.2, 0.3, 0.2, 0.1])) == 2 / 4
+    assert inference.permutation_p(np.array([-0.3, -0.1 - 0.2, -0.4, 0.1])) == 3 / 4
+
+
 def test_a_mean_without_a_spread_has_no_interval():
-    assert inference.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
-    assert np.isnan(inference.mean_interval(np.array([0.5, 0.5]))[1:]).all()
-    assert np.isnan(inference.mean_interval(np.array([]))).all()
+    assert estimates.mean_interval(np.array([0.5, 0.5]))[0] == 0.5
+    assert np.isnan(estimates.mean_interval(np.array([0.5, 0.5]))[1:]).all()
+    assert np.isnan(estimates.mean_interval(np.array([]))).all()
     low, high = stats.ttest_1samp([1, 2, 4], 0).confidence_interval(0.95)
-    assert inference.mean_interval(np.array([1, 2, 4])) == pytest.approx((7 / 3, low, high))
+    assert estimates.mean_interval(np.array([1, 2, 4])) == pytest.approx((7 / 3, low, high))
+    noise = np.array([0.1 + 0.2, 0.3, 0.3])
+    assert np.isnan(estimates.mean_interval(noise)[1:]).all(), "floats that differ by rounding alone have no spread"

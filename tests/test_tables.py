@@ -79,3 +79,21 @@ def test_a_whole_table_has_its_index_plain_headers_and_separated_thousands():
     page = BeautifulSoup(tables.whole(frame).to_html(), "html.parser")
     assert [head.get_text() for head in page("th")] == ["split", "n images", "part of", "ok"]
     assert [cell.get_text() for cell in page("td")] == ["a <b>", "45,000", "0.3333", "yes", "c", "7", "2", "no"]
+
+
+def test_the_numbers_of_checks_are_written_as_those_of_other_tables():
+    style = tables.checked(pd.DataFrame({"limit": [1e-5, 45000.0], "passed": [True, False]}))
+    cells = [cell.get_text() for cell in BeautifulSoup(style.to_html(), "html.parser")("td")]
+    assert cells == ["1e-05", "yes", "45,000", "FAILED"]
+
+
+def test_columns_that_were_left_out_stay_so_beside_hidden_keys():
+    table = pd.DataFrame({"framework": ["keras", "pytorch"], "dataset": "digits", "epoch_best": [1, 2], "loss": 0.5})
+    style = tables.shown(table, ["framework", "dataset", "epoch_best"])
+    assert tables.shared(style) == "All rows: dataset digits."
+    page = BeautifulSoup(style.to_html(), "html.parser")
+    assert [head.get_text() for head in page.find_all("th")] == ["framework", "epoch best"]
+    assert [[cell.get_text() for cell in row.find_all("td")] for row in page.tbody.find_all("tr")] == [
+        ["keras", "1"],
+        ["pytorch", "2"],
+    ]

@@ -1,8 +1,8 @@
 """Many arms against one: their effects with simultaneous intervals, grouped by the study's questions."""
 
 import pandas as pd
-from scipy import stats
 
+from lib.analysis.estimates import Estimate
 from lib.analysis.inference import ALPHA
 from lib.study.study import Matrix
 
@@ -13,6 +13,8 @@ ASKED_NOTHING, NO_QUESTIONS = "without a question", "arms"
 def simultaneous(table: pd.DataFrame) -> pd.DataFrame:
     """Add simultaneous 95 % intervals of `delta` to rows of `contrasts.compare`, those of one metric and one group.
 
+    The metric is one whose margin is on the difference.
+
     They are Bonferroni's t intervals over the m rows with an interval (Dunn 1961, JASA 56), each at the level
     1 - 0.05 / m: all of them contain their true differences with a probability of at least 0.95. This holds for rows
     that share one side, too.
@@ -20,11 +22,9 @@ def simultaneous(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The table with `simultaneous_low` and `simultaneous_high`; NaN where a row has no interval of its own.
     """
-    freedom = table["n"] - 1
-    rows = max(table["ci_low"].notna().sum(), 1)
-    wider = stats.t.isf(ALPHA / (2 * rows), freedom) / stats.t.isf(ALPHA / 2, freedom)
-    reach = wider * (table["ci_high"] - table["ci_low"]) / 2
-    return table.assign(simultaneous_low=table["delta"] - reach, simultaneous_high=table["delta"] + reach)
+    estimate = Estimate(*table[["delta", "se", "freedom"]].to_numpy(dtype=float).T)
+    low, high = estimate.interval(ALPHA / max(table["se"].notna().sum(), 1))
+    return table.assign(simultaneous_low=low, simultaneous_high=high)
 
 
 def by_question(table: pd.DataFrame, study: Matrix) -> pd.DataFrame:

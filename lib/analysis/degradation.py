@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lib.analysis import contrasts
+from lib.analysis import judgements
 from lib.study.models import identity
 from lib.study.study import Study
 
@@ -47,7 +47,7 @@ def comparisons(study: Study, results: pd.DataFrame) -> pd.DataFrame:
         degrade", or "undecided"; empty for the test accuracy, and where the level is not the deeper network.
     """
     models = [one for one in study.comparisons if one.axis == "model"]
-    tables = [contrasts.compare(results, one, (metric,)) for one in models for metric in METRICS]
+    tables = [judgements.judged(study, results, one, METRICS) for one in models]
     table = pd.concat(tables, ignore_index=True)
     return table.assign(verdict=[_verdict(row) for row in table.itertuples()])
 

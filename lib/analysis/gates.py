@@ -5,15 +5,17 @@ import pandas as pd
 from lib.study.study import Study
 
 FRAMEWORK_GAP = 0.05
-"""The largest allowed gap in val accuracy between the two frameworks on one seed: 5 points."""
+"""The largest allowed gap in val accuracy between the two frameworks, on one seed and in the mean: 5 points."""
 
 
 def gates(study: Study, results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return the gates of a study, one per row: `gate`, `threshold`, `found`, `cells concerned` and `passed`.
+    """Return the gates of a study, one per row: `gate`, `threshold`, `found`, `cells concerned`, `passed`, `verdict`.
 
-    `results` and `epochs` are those of the same study. `cells concerned` names the runs that do not pass, and `passed`
-    is NA if there is nothing to judge yet. A study without gates on accuracy has the other gates. A study of one
-    framework has no gate on the gap between two.
+    `results` and `epochs` are those of the same study. `cells concerned` names the runs that do not pass. The verdict
+    is *pass*, *look*, *FAILED*, or *open* if there is nothing to judge yet; `passed` is NA there, and false for *look*.
+    Only the gate on the gap between the frameworks gives *look*: at least one pair is too far apart, but it may be a
+    stray seed. It fails if in a group the mean gap is too wide as well, and all seeds lie on one side. A study without
+    gates on accuracy has the other gates. A study of one framework has no gate on the gap between two.
     """
     named = results.assign(run=_run_names(study, results))
     logs = epochs.assign(run=_run_names(study, epochs))
@@ -24,8 +26,10 @@ def gates(study: Study, results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataF
         _seeds_differ(study, logs),
     ]
     rows += [_frameworks_agree(study, named)] if len(study.frameworks) > 1 else []
-    table = pd.DataFrame(rows, columns=["gate", "threshold", "found", "cells concerned", "passed"])
-    return table.astype({"passed": "boolean"})
+    table = pd.DataFrame(rows, columns=["gate", "threshold", "found", "cells concerned", "verdict"])
+    passed = table["verdict"].map({"pass": True, "look": False, "FAILED": False}).astype("boolean")
+    table.insert(4, "passed", passed)
+    return table
 
 
 def _run_names(study: Study, table: pd.DataFrame) -> list[str]:
@@ -33,8 +37,12 @@ def _run_names(study: Study, table: pd.DataFrame) -> list[str]:
     return [names[keys] for keys in table[study.keys].itertuples(index=False, name=None)]
 
 
-def _gate(gate: str, threshold: str, found: str, concerned: list[str], judged: bool = True) -> tuple:
-    return gate, threshold, found, ", ".join(concerned), not concerned if judged else pd.NA
+def _gate(
+    gate: str, threshold: str, found: str, concerned: list[str], judged: bool = True, failed: bool = True
+) -> tuple[str, ...]:
+    """Return a gate's row; with runs `concerned` it is failed, or else worth a look."""
+    verdict = "pass" if not concerned else "FAILED" if failed else "look"
+    return gate, threshold, found, ", ".join(concerned), verdict if judged else "open"
 
 
 def _complete_logs(study: Study, logs: pd.DataFrame) -> tuple:
@@ -70,8 +78,13 @@ def _seeds_differ(study: Study, logs: pd.DataFrame) -> tuple:
 def _frameworks_agree(study: Study, named: pd.DataFrame) -> tuple:
     keras, pytorch = (named[named["framework"] == framework] for framework in ("keras", "pytorch"))
     pairs = keras.merge(pytorch, on=[key for key in study.keys if key != "framework"], suffixes=("_keras", "_pytorch"))
-    gap = (pairs["acc_best_keras"] - pairs["acc_best_pytorch"]).abs().round(9)
-    apart = pairs.loc[~(gap <= FRAMEWORK_GAP), ["run_keras", "run_pytorch"]].to_numpy().ravel().tolist()
-    found = f"largest gap {100 * gap.max():.1f} points" if len(pairs) else "no pair"
+    gaps = (pairs["acc_best_pytorch"] - pairs["acc_best_keras"]).round(9)
+    group = [key for key in study.keys if key not in ("framework", "seed")]
+    means = gaps.groupby([pairs[key] for key in group], sort=False).agg(["mean", "min", "max"])
+    one_sided = (means["min"] > 0) | (means["max"] < 0)
+    apart = pairs.loc[~(gaps.abs() <= FRAMEWORK_GAP), ["run_keras", "run_pytorch"]].to_numpy().ravel().tolist()
+    widest, mean = 100 * gaps.abs().max(), 100 * means["mean"].abs().max()
+    found = f"largest gap {widest:.1f} points, largest mean gap {mean:.1f}" if len(pairs) else "no pair"
     threshold = f"at most {100 * FRAMEWORK_GAP:.0f} points of val accuracy"
-    return _gate("frameworks agree on each seed", threshold, found, apart, judged=not pairs.empty)
+    failed = ((means["mean"].abs().round(9) > FRAMEWORK_GAP) & one_sided).any()
+    return _gate("frameworks agree on each seed", threshold, found, apart, judged=not pairs.empty, failed=failed)

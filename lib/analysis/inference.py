@@ -1,16 +1,16 @@
 """The statistics of a comparison: intervals, tests, power and labels for effect sizes. The tests are SciPy's."""
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from scipy import special, stats
 
 ALPHA = 0.05
 POWER = 0.8
+
+PATTERNS = 10_000
+"""The largest number of patterns of a permutation test that are all tried; of more, this many are drawn."""
 
 COHEN = {0.2: "negligible", 0.5: "small", 0.8: "medium", np.inf: "large"}
 """Cohen 1988: the size of |d| below each bound. The bounds are meant for a d in units of the runs' own spread: d_av."""
@@ -19,22 +19,40 @@ CLIFF = {0.147: "negligible", 0.33: "small", 0.474: "medium", np.inf: "large"}
 """Romano et al. 2006: the size of |delta| below each bound."""
 
 
-@cache
-def smallest_wilcoxon_p(pairs: int) -> float:
-    """Return the smallest two-sided p of an exact Wilcoxon signed-rank test: all differences have one sign."""
-    return float(stats.wilcoxon(np.arange(1, pairs + 1)).pvalue)
+def wilcoxon_p(differences: np.ndarray) -> float:
+    """Return the exact two-sided p of the Wilcoxon signed-rank test; NaN if all differences are zero.
 
-
-@cache
-def detectable_effect(pairs: int, alpha: float = ALPHA) -> float:
-    """Return the smallest d_z that a two-sided paired t test at `alpha` detects with power 0.8; NaN below two pairs.
-
-    The equation is solved for one side at alpha / 2; the other side is negligible at this power. With both sides,
-    statsmodels' solver silently returns wrong values for few pairs and a small alpha.
+    Zeros are dropped and ties share their mean rank (Wilcoxon 1945). All patterns of signs are counted by the shift
+    algorithm of Streitberg and Roehmel (1986): SciPy's test is not exact with ties or zeros above 13 pairs.
     """
-    if pairs < 2:
+    moved = differences[differences != 0]
+    if not len(moved):
         return np.nan
-    return float(TTestPower().solve_power(nobs=pairs, alpha=alpha / 2, power=POWER, alternative="larger"))
+    ranks = (2 * stats.rankdata(np.abs(moved))).astype(int)  # doubled, so that mean ranks are whole
+    patterns = np.ones(1)  # how many patterns of signs have each sum of positive ranks
+    for rank in ranks:
+        patterns = np.pad(patterns, (0, rank)) + np.pad(patterns, (rank, 0))
+    positive = ranks[moved > 0].sum()
+    tail = min(patterns[: positive + 1].sum(), patterns[positive:].sum())
+    return min(1.0, float(2 * tail / patterns.sum()))
+
+
+def smallest_wilcoxon_p(pairs: int) -> float:
+    """Return the smallest two-sided p of that test: all differences have one sign; NaN without a difference."""
+    return min(1.0, 2.0 ** (1 - pairs)) if pairs else np.nan
+
+
+def noncentrality(freedom: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
+    """Return the difference in standard errors that a two-sided t test at `alpha` detects with power 0.8.
+
+    The equation is solved for one side at alpha / 2; the other side is negligible at this power.
+    """
+    return special.nctdtrinc(freedom, 1 - POWER, stats.t.isf(alpha / 2, freedom))
+
+
+def detectable_effect(pairs: int, alpha: float = ALPHA) -> float:
+    """Return the smallest d_z that a two-sided paired t test at `alpha` detects with power 0.8; NaN below two pairs."""
+    return float(noncentrality(pairs - 1, alpha) / np.sqrt(pairs)) if pairs > 1 else np.nan
 
 
 def design(pairs: Iterable[int], tests: int) -> pd.DataFrame:
@@ -52,28 +70,58 @@ def rounded(values: np.ndarray) -> np.ndarray:
     return np.round(values, 9)
 
 
-def varies(values: np.ndarray) -> bool:
-    """Return whether there are at least two values that differ."""
-    return len(values) > 1 and np.ptp(values) > 0
+def deviation(values: np.ndarray) -> float:
+    """Return the sample standard deviation: 0 for values that are equal but for the noise of floats, NaN for one."""
+    if len(values) < 2:
+        return np.nan
+    return float(np.std(values, ddof=1)) if np.ptp(rounded(values)) > 0 else 0.0
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of the differences and the ends of its 95 % t interval, which are NaN without a spread."""
-    if not len(values):
-        return np.nan, np.nan, np.nan
-    if not varies(values):
-        return float(np.mean(values)), np.nan, np.nan
-    return float(np.mean(values)), *stats.ttest_1samp(values, 0).confidence_interval(1 - ALPHA)
+def exchanges(pairs: int) -> np.ndarray:
+    """Return which pairs exchange their two sides, (patterns, pairs); in the first pattern, the real one, none does.
+
+    These are all patterns, or 10,000 random ones where there are more; they are always the same.
+    """
+    if 2**pairs <= PATTERNS:
+        return (np.arange(2**pairs)[:, None] >> np.arange(pairs)) & 1 == 1
+    drawn = np.random.default_rng(0).integers(0, 2, (PATTERNS, pairs), dtype=bool)
+    drawn[0] = False
+    return drawn
+
+
+def permutation_p(found: np.ndarray) -> float:
+    """Return the share of the values of a statistic (patterns,) that are at least as high as the first, the real one.
+
+    It is exact if the patterns are all that there are, and valid if they are random (Phipson and Smyth 2010).
+    """
+    return float(np.mean(found >= found[0] - 1e-9 * abs(found[0])))
+
+
+def residual_variance(tables: Iterable[np.ndarray]) -> tuple[float, int]:
+    """Return the variance of a run and its degrees of freedom, pooled over tables `(seeds, runs)` on the same seeds.
+
+    It is the residual variance of a two-way layout without interaction: the means of each run and, in each table, of
+    each seed are removed. 0 without a degree of freedom.
+    """
+    squares, freedom = 0.0, 0
+    for runs in tables:
+        left = runs - runs.mean(axis=0) - runs.mean(axis=1, keepdims=True) + runs.mean()
+        squares += float((rounded(left) ** 2).sum())
+        freedom += (runs.shape[0] - 1) * (runs.shape[1] - 1)
+    return squares / freedom if freedom else 0.0, freedom
 
 
 def holm(p_values: pd.Series) -> pd.Series:
-    """Return p values after Holm's correction over those that are not NaN."""
-    tested = p_values.dropna()
-    adjusted = multipletests(tested, method="holm")[1] if len(tested) else []
-    return pd.Series(adjusted, index=tested.index, dtype=float).reindex(p_values.index)
+    """Return p values after Holm's correction (1979) over those that are not NaN.
+
+    statsmodels has it too, and collects all garbage at each call, which takes longer than the whole table.
+    """
+    ordered = p_values.dropna().sort_values()
+    factors = np.arange(len(ordered), 0, -1)
+    return (ordered * factors).cummax().clip(upper=1).reindex(p_values.index)
 
 
-def size(effect: float, bounds: dict[float, str]) -> str:
+def size(effect: float, bounds: Mapping[float, str]) -> str:
     """Return the label of an effect's size, by the bounds of `COHEN` or `CLIFF`; empty for NaN."""
     return "" if np.isnan(effect) else next(word for bound, word in bounds.items() if abs(effect) < bound)
 

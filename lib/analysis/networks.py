@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from lib.analysis.contrasts import METRICS
 from lib.runs import records
+from lib.study.margins import margins
 from lib.study.study import Study
 
 
@@ -44,5 +44,5 @@ def cheapest_of_the_best(networks: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     A network is chosen on val, as an epoch is. The margin is that of test accuracy.
     """
     best = networks.loc[networks["acc_best"].idxmax()]
-    near = networks[networks["acc_best"] >= best["acc_best"] - METRICS["test_accuracy"].margin]
+    near = networks[networks["acc_best"] >= best["acc_best"] - margins().of("accuracy", best["dataset"])]
     return best, near.loc[near["seconds"].idxmin()]

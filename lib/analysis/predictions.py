@@ -1,17 +1,13 @@
-"""The test predictions beyond accuracy: by class, by confidence, and the images on which two runs differ.
+"""The test predictions beyond accuracy: by class and by confidence.
 
 They are computed from the `logits.npz` of the runs with results. Its logits are rounded to float16, so the prediction
 may differ from the run's own where two classes are nearly equal.
 """
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import pdist
 from scipy.special import softmax
 
-from lib.analysis.contrasts import title
 from lib.errors import DataError
 from lib.runs import logits, records
 from lib.runs.logits import Predictions
@@ -20,19 +16,11 @@ from lib.study.study import Comparison, Study
 BINS = 15
 """The number of equal-width bins of confidence, as in Guo et al. 2017."""
 
+DRAWS = 200
+"""The number of perfectly calibrated networks that a run is compared with."""
+
 SHOWN_CLASSES = 10
 """The largest number of classes in a figure."""
-
-
-def kinds(comparison: Comparison) -> tuple[list[str], list[str]]:
-    """Return the kinds of pairs of runs: those within a level, and those across, from `against` to another level."""
-    _, against, others, _ = comparison
-    across = [f"{_across(level, comparison)}, {seed}" for level in others for seed in ("same seed", "other seeds")]
-    return [f"within {title(level)}" for level in (against, *others)], across
-
-
-def _across(level: str, comparison: Comparison) -> str:
-    return "across" if len(comparison.others) == 1 else f"{title(comparison.against)} to {title(level)}"
 
 
 def answers(study: Study) -> pd.DataFrame:
@@ -110,14 +98,33 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> f
     return float(np.abs(gaps).sum() / len(confidence))
 
 
+def calibrated_errors(confidence: np.ndarray) -> np.ndarray:
+    """Return the calibration errors of `DRAWS` perfectly calibrated networks with these confidences `(n,)`.
+
+    Each has hits drawn with the probability of its confidence. The errors are due to chance alone: they are above 0,
+    and the more so the fewer images there are (consistency resampling, Broecker and Smith 2007).
+    """
+    bins = _bin(confidence)
+    order = np.argsort(bins, kind="stable")
+    sure, starts = confidence[order], np.unique(bins[order], return_index=True)[1]
+    hits = np.random.default_rng(0).random((DRAWS, len(sure))) < sure
+    return np.abs(np.add.reduceat(sure - hits, starts, axis=1)).sum(axis=1) / len(sure)
+
+
 def calibration(study: Study, answers: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per entry: the study's keys, `test_accuracy`, mean `confidence`, and the `calibration_error`."""
+    """Return one row per entry, with the errors that a perfectly calibrated network would have by chance.
+
+    Returns:
+        The study's keys, `test_accuracy`, mean `confidence`, the `calibration_error`; the mean of `calibrated_errors`
+        is the `floor`, and 95 % of them lie below `floor_high`.
+    """
     rows = []
     for keys, run in answers.groupby(study.keys):
-        correct = run["label"] == run["prediction"]
-        error = expected_calibration_error(run["confidence"].to_numpy(), correct.to_numpy())
-        rows.append((*keys, correct.mean(), run["confidence"].mean(), error))
-    table = pd.DataFrame(rows, columns=[*study.keys, "test_accuracy", "confidence", "calibration_error"])
+        correct, confidence = run["label"] == run["prediction"], run["confidence"].to_numpy()
+        error, chance = expected_calibration_error(confidence, correct.to_numpy()), calibrated_errors(confidence)
+        rows.append((*keys, correct.mean(), confidence.mean(), error, chance.mean(), np.quantile(chance, 0.95)))
+    found = ["test_accuracy", "confidence", "calibration_error", "floor", "floor_high"]
+    table = pd.DataFrame(rows, columns=[*study.keys, *found])
     return table.astype(answers.dtypes[study.keys].to_dict())
 
 
@@ -132,63 +139,3 @@ def reliability(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 def _bin(confidence: np.ndarray) -> np.ndarray:
     """Number the bins from 0; each includes its upper end, as in the paper."""
     return np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
-
-
-def disagreements(answers: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return the `churn` of each pair of runs of a group, within a level or between `against` and another.
-
-    Churn is the share of the test images for which the two predict different classes (Milani Fard et al. 2016).
-
-    Returns:
-        The group's columns, `comparison` (the kind of pair), `level` and `seed` of the one run, `other_level` and
-        `other_seed` of the other, and `churn`.
-    """
-    axis, against, others, group = comparison
-    rows = []
-    for keys, answered in answers[answers[axis].isin([against, *others])].groupby(group):
-        wide = answered.pivot(index=[axis, "seed"], columns="image", values="prediction")
-        for (one, other), share in zip(combinations(wide.index, 2), pdist(wide, "hamming"), strict=True):
-            if one[0] == other[0] or against in (one[0], other[0]):
-                rows.append((*keys, _kind(one, other, comparison), *one, *other, share))
-    columns = [*group, "comparison", "level", "seed", "other_level", "other_seed", "churn"]
-    within, across = kinds(comparison)
-    types = answers.dtypes[group].to_dict() | {"comparison": pd.CategoricalDtype([*within, *across])}
-    return pd.DataFrame(rows, columns=columns).astype(types)
-
-
-def _kind(one: tuple[str, int], other: tuple[str, int], comparison: Comparison) -> str:
-    (level, seed), (other_level, other_seed) = one, other
-    if level == other_level:
-        return f"within {title(level)}"
-    name = _across(other_level if level == comparison.against else level, comparison)
-    return f"{name}, {'same seed' if seed == other_seed else 'other seeds'}"
-
-
-def churn(disagreements: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return one row per group and kind of pair: the number of pairs, and mean, smallest and largest churn."""
-    return disagreements.groupby([*comparison.group, "comparison"], as_index=False).agg(
-        pairs=("churn", "size"), churn=("churn", "mean"), lowest=("churn", "min"), highest=("churn", "max")
-    )
-
-
-def excess(disagreements: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    """Return one row per group and other level: churn `within` a level (the mean of both), `across`, and `excess`.
-
-    `across` counts pairs with different seeds. Over the seeds, a level predicts each class of an image with some
-    probability. The excess of `across` over `within` is an unbiased estimate of half the squared distance of the two
-    levels' probabilities, averaged over the images (the energy distance of Szekely and Rizzo 2013 for Hamming
-    distances). A group in which a level has fewer than two seeds is left out.
-    """
-    _, against, others, group = comparison
-    rows = []
-    for keys, found in disagreements.groupby(group):
-        means = found.groupby(["level", "other_level", found["seed"] == found["other_seed"]])["churn"].mean()
-        for level in others:
-            pairs = [(against, against, False), (level, level, False)]
-            mixed = [means.get(pair) for pair in ((against, level, False), (level, against, False))]
-            known = [value for value in mixed if value is not None]
-            if known and all(pair in means for pair in pairs):
-                within, across = np.mean([means[pair] for pair in pairs]), known[0]
-                # Nine digits: floating-point noise must not appear as an excess.
-                rows.append((*keys, level, within, across, round(across - within, 9)))
-    return pd.DataFrame(rows, columns=[*group, "level", "within", "across", "excess"])

@@ -87,6 +87,20 @@ def settings_table(cell: Cell) -> pd.DataFrame:
     return pd.DataFrame([(name, str(value)) for name, value in parts.items()], columns=["setting", "value"])
 
 
+def times(study: Study) -> pd.DataFrame:
+    """Return how long finished runs took, without pauses: axes, `runs`, `minutes` a run (mean), and `hours` in all."""
+    rows = {
+        record.run: entry.cell.model_dump(include={"framework", "dataset", "model", "precision"})
+        | {"seconds": record.seconds}
+        for entry, record in records.finished(study)
+    }
+    axes = ["framework", "dataset", "model", "precision"]
+    table = pd.DataFrame(rows.values(), columns=[*axes, "seconds"])
+    grouped = table.groupby(axes, sort=False, as_index=False)["seconds"].agg(["size", "mean", "sum"])
+    found = grouped.rename(columns={"size": "runs"})
+    return found.assign(minutes=found["mean"] / 60, hours=found["sum"] / 3600).drop(columns=["mean", "sum"])
+
+
 def means(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     """Reduce the table of `results` to one row per group and level: `seeds`, means, and their sample deviations."""
     by = [*study.main.group, study.main.axis]

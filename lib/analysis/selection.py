@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib.analysis.inference import mean_interval
+from lib.analysis.estimates import mean_interval
 from lib.study.study import Comparison
 
 SELECTION = ("n", "chosen", "best", "flattery", "low", "high")

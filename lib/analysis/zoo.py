@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from lib.analysis import ablations, contrasts
+from lib.analysis import ablations, judgements
 from lib.analysis.networks import networks
 from lib.study.models import MODELS, Published, find, identity
 from lib.study.study import Comparison, Study
@@ -210,7 +210,7 @@ def comparisons(study: Study, results: pd.DataFrame) -> list[tuple[str, str, pd.
     """
     found = []
     for one in study.comparisons:
-        rows = contrasts.compare(results, one, ("test_accuracy",)).query("n > 0")
+        rows = judgements.judged(study, results, one, ("test_accuracy",)).query("n > 0")
         if one.axis == "arm":
             rows = ablations.by_question(rows, study)
         elif one.axis == "model":

@@ -24,7 +24,7 @@ def draw_ablations(table: pd.DataFrame) -> Figure:
         names += [question, *rows["level"]]
     columns = ["delta", "simultaneous_low", "simultaneous_high"]
     effect, low, high = np.clip(100 * table[columns].to_numpy(dtype=float).T, -100, 100)
-    margin = [100 * bound for bound in metric.bounds]
+    margin = [100 * table[bound].iloc[0] for bound in ("margin_low", "margin_high")]
     figure = Drawing(figsize=(WIDTH, 1.1 + 0.17 * len(names)), layout="constrained")
     axis = figure.subplots()
     axis.axvspan(*margin, color=MARGIN, linewidth=0, label="equivalence margin")

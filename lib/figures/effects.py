@@ -7,36 +7,42 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lib.analysis import contrasts
 from lib.analysis.attribution import GROUP
 from lib.analysis.contrasts import METRICS, sides
-from lib.figures.style import INK, MARGIN, PART, WIDTH, Drawing, centre, name_rows, styled, telling
+from lib.figures.style import INK, MARGIN, PALETTE, PART, WIDTH, Drawing, centre, name_rows, styled, telling
 from lib.study.study import Comparison
 
 
 @styled
-def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> Figure:
-    """Draw a metric's paired differences with their 95 % t intervals, and the equivalence margin as a band.
+def effects(table: pd.DataFrame, results: pd.DataFrame, metric: str, comparison: Comparison) -> Figure:
+    """Draw a metric's differences with the 95 % intervals of the judging test, and the equivalence margin as a band.
 
-    `table` is that of `contrasts.compare`. Accuracy and F1 are in points, a level minus the one it is compared against;
-    a speed is their ratio on a log scale. A row has no interval with fewer than two pairs or without a spread.
+    Every pair of runs of the same seed is a small dot. `table` is that of `contrasts.compare`, of `results`. Accuracy
+    and F1 are in points, a level minus the one it is compared against; a speed is their ratio on a log scale. A row has
+    no interval with fewer than two pairs or without a spread.
     """
     on_ratio = METRICS[metric].on_ratio
-    rows = table[table["metric"] == metric]
+    rows = table[table["metric"] == metric].reset_index(drop=True)
     columns = ["ratio", "ratio_low", "ratio_high"] if on_ratio else ["delta", "ci_low", "ci_high"]
     unit = 1 if on_ratio else 100
     effect, low, high = unit * rows[columns].to_numpy(dtype=float).T
-    margin = [unit * bound for bound in METRICS[metric].bounds]
-    figure = Drawing(figsize=(WIDTH, 1.2 + 0.21 * len(rows)), layout="constrained")
+    lowest, highest = unit * rows[["margin_low", "margin_high"]].to_numpy(dtype=float).T
+    every = contrasts.pairs(results, comparison, metric).merge(rows.reset_index(), on=[*comparison.group, "level"])
+    single = every["second"] / every["first"] if on_ratio else 100 * (every["second"] - every["first"])
+    figure = Drawing(figsize=(WIDTH, 1.2 + 0.25 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    axis.axvspan(*margin, color=MARGIN, linewidth=0, label="equivalence margin")
+    band = {"left": lowest, "height": 1, "color": MARGIN, "linewidth": 0, "label": "equivalence margin"}
+    axis.barh(range(len(rows)), highest - lowest, **band)
     axis.hlines(range(len(rows)), low, high, color=INK, linewidth=1.2, label="95 % t interval")
     axis.plot(effect, range(len(rows)), "o", color=INK, markersize=4, label="mean over the pairs")
+    axis.plot(single, every["index"] + 0.25, "o", color=PALETTE[0], markersize=2.5, alpha=0.8, label="one pair")
     name_rows(axis, [" ".join(names) for names in rows[telling(rows, comparison)].to_numpy()])
-    centre(axis, np.array([*effect, *low, *high, *margin]), on_ratio)
+    centre(axis, np.array([*effect, *single, *low, *high, *lowest, *highest]), on_ratio)
     against, level = sides(comparison)
     scale = f"{level} / {against}," if on_ratio else f"{level} minus {against}, points of"
     axis.set_xlabel(f"← {against} higher        {level} higher →\n{scale} {METRICS[metric].title}")
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(loc="outside upper center", ncols=4)
     return figure
 
 
@@ -45,8 +51,8 @@ def waterfall(effects: pd.DataFrame, on_ratio: bool) -> Figure:
     """Draw the parts of a gap between the frameworks, one panel per model: native gap, causes, and gap of twins.
 
     `effects` is a table of `attribution.effects`. Each bar of a cause starts at the end of the one before it, and
-    subtracts the cause's part; a whisker is its 95 % t interval. An accuracy is in points, PyTorch minus Keras; a speed
-    is the ratio PyTorch / Keras on a log scale.
+    subtracts the cause's part; a whisker is its interval, and those of the parts are simultaneous. An accuracy is in
+    points, PyTorch minus Keras; a speed is the ratio PyTorch / Keras on a log scale.
     """
     groups = list(effects.groupby(GROUP, sort=False))
     heights = [len(rows) for _, rows in groups]
@@ -59,7 +65,7 @@ def waterfall(effects: pd.DataFrame, on_ratio: bool) -> Figure:
     panels[-1].set_xlabel(f"← Keras higher        PyTorch higher →\n{scale}")
     whole = Patch(color=INK, alpha=0.6, lw=0, label="gap, native and aligned")
     part = Patch(color=PART, lw=0, label="part of a cause")
-    reach = Line2D([], [], color=INK, linewidth=1, label="95 % t interval")
+    reach = Line2D([], [], color=INK, linewidth=1, label="95 % interval, simultaneous for parts")
     figure.legend(handles=[whole, part, reach], loc="outside upper center", ncols=3)
     return figure
 

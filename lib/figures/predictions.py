@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from lib.analysis.agreement import kinds
 from lib.analysis.contrasts import title
-from lib.analysis.predictions import class_gaps, kinds, widest
+from lib.analysis.predictions import class_gaps, widest
 from lib.figures.style import INK, PALETTE, WIDTH, Drawing, looks, present, styled
 from lib.study.study import Comparison
 

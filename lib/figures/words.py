@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from lib.analysis.contrasts import METRICS, title
-from lib.figures.style import present
+from lib.analysis.contrasts import METRICS, sides, title
+from lib.figures.style import present, telling
 from lib.study.study import Comparison
 
 
@@ -30,6 +30,20 @@ def means(results: pd.DataFrame, metric: str, precision: str, comparison: Compar
     groups = chosen.groupby([key for key in comparison.group if key != "precision"], sort=False)
     parts = [f"{', '.join(keys)}: {_by_level(rows, metric, comparison, form)}" for keys, rows in groups]
     return caption, f"{of.title.capitalize()} in {precision}, mean of the seeds. " + "; ".join(parts) + "."
+
+
+def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> str:
+    """Return the alternative text of `effects.effects`: the difference of each row, and its verdict."""
+    rows = table[table["metric"] == metric]
+    on_ratio = METRICS[metric].on_ratio
+    against, level = sides(comparison)
+    parts = []
+    for (_, row), names in zip(rows.iterrows(), rows[telling(rows, comparison)].to_numpy(), strict=True):
+        value = f"{row['ratio']:.3f}" if on_ratio else f"{100 * row['delta']:+.2f} points"
+        parts.append(f"{' '.join(names)}: {value}, {row['judgement']}")
+    return (
+        f"{METRICS[metric].title.capitalize()}, {level} {'/' if on_ratio else 'minus'} {against}. {'; '.join(parts)}."
+    )
 
 
 def _last(keys: tuple[str, ...], rows: pd.DataFrame, comparison: Comparison) -> str:

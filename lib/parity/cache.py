@@ -8,12 +8,11 @@ results of the others valid.
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from lib import environment, files, imports, paths
-from lib.errors import DataError
+from lib import environment, imports, kept, paths
 from lib.runs.digests import digest_of, sources_of
 from lib.study.conventions import Framework
 
@@ -39,20 +38,7 @@ class Key(NamedTuple):
 
 def table(key: Key, answer: Callable[[], pd.DataFrame], fresh: bool = False) -> tuple[pd.DataFrame, bool]:
     """Return a result and whether it was in the cache; one that was not, or is damaged, is computed and kept."""
-    digest = _digest(key.model)
-    if not fresh and (kept := _read(key.path, digest)) is not None:
-        return kept, True
-    found = answer()
-    files.write_sealed(key.path, {"digest": digest, "columns": _packed(found)})
-    return found, False
-
-
-def _read(path: Path, digest: str) -> pd.DataFrame | None:
-    try:
-        content = files.read_sealed(path)
-    except (OSError, DataError):
-        return None
-    return _unpacked(content["columns"]) if content.get("digest") == digest else None
+    return kept.table(key.path, _digest(key.model), answer, fresh)
 
 
 @cache
@@ -69,15 +55,3 @@ def sources(model: str) -> dict[str, bytes]:
 def _machine() -> dict[str, str]:
     described = environment.describe()
     return {part: described[part] for part in _MACHINE} | {"gpu_wanted": str(environment.gpu_wanted())}
-
-
-def _packed(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return a table's columns as JSON can hold them; a missing value is None."""
-    return {
-        name: {"type": str(column.dtype), "values": column.astype(object).where(column.notna(), None).tolist()}
-        for name, column in table.items()
-    }
-
-
-def _unpacked(columns: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(column["values"], dtype=column["type"]) for name, column in columns.items()})

@@ -6,7 +6,7 @@ Jupyter shows the PNG and the HTML; the export takes label, caption and alt text
 import base64
 import io
 import re
-from typing import Any
+from typing import Any, Literal, get_args
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -26,6 +26,9 @@ DARK = b"""
 """
 """The style of a drawing on a dark page; a photograph in it is inverted twice."""
 
+Topic = Literal["Accuracy", "Speed", "Implementation"]
+"""What a report's first page answers, in this order."""
+
 
 class Chapter:
     """The output of one notebook; figures and tables are also saved below `report/<study>/`.
@@ -37,16 +40,17 @@ class Chapter:
         self._figures = paths.REPORT / study_name / "figures"
         self._tables = paths.REPORT / study_name / "tables"
 
-    def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
+    def figure(self, fig: Figure, name: str, caption: str, alt: str, width: str = "100%", key: bool = False) -> None:
         """Show a figure, save it as PNG and SVG, and close it.
 
         The caption is Markdown and says what to look for. The alt text is plain text and describes the drawing for
-        readers who cannot see it. `width` is a share of the text's width.
+        readers who cannot see it. `width` is a share of the text's width. The report's first `key` figure is also shown
+        on its first page.
         """
         _require(name, caption=caption, alt=alt)
         png, svg = self.save(fig, name)
         data = {"image/png": base64.b64encode(png).decode(), "image/svg+xml": svg.decode(), "text/plain": alt}
-        _show(data, kind="figure", label=f"fig-{name}", caption=caption, alt=alt, width=width)
+        _show(data, kind="figure", label=f"fig-{name}", caption=caption, alt=alt, width=width, key=key)
 
     def save(self, fig: Figure, name: str) -> tuple[bytes, bytes]:
         """Save a figure as PNG and SVG without showing it, close it, and return both."""
@@ -75,6 +79,18 @@ class Chapter:
     def markdown(self, text: str) -> None:
         """Show prose with computed numbers."""
         display(Markdown(text))
+
+    def finding(self, topic: Topic, text: str) -> None:
+        """Show a finding, which the report's first page and the index of all reports repeat.
+
+        The text is Markdown in one or two sentences, without references, since the index has nothing to refer to.
+        """
+        if topic not in get_args(Topic):
+            raise ChapterError(f"{topic!r} is no topic of a finding; choose from: {', '.join(get_args(Topic))}")
+        if "](#" in text or "[@" in text:
+            raise ChapterError(f"the finding on {topic.lower()} has a reference: make it in the prose beside it")
+        shown = f"**{topic}.** {' '.join(text.split())}"
+        _show({"text/markdown": shown, "text/plain": shown}, kind="finding", topic=topic)
 
 
 def _require(name: str, **texts: str) -> None:

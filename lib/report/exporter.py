@@ -1,6 +1,5 @@
 """The export of an executed notebook: Markdown for pandoc, and its pictures."""
 
-import re
 from typing import Any
 
 import tinycss2
@@ -12,18 +11,21 @@ from nbformat import NotebookNode
 from traitlets import List, default
 from traitlets.config import Config
 
-from lib import paths
 from lib.errors import ChapterError
+from lib.report.pandoc import TEMPLATES, escaped
 
-TEMPLATES = paths.LIB / "report" / "templates"
 HIDDEN_TAGS = {"parameters", "injected-parameters", "setup", "hide"}
 
 
 class ReportOutputs(Preprocessor):
-    """Turn each figure and table of `lib.report.chapter` into a labelled div for the pandoc filter."""
+    """Turn each figure and table of `lib.report.chapter` into a labelled div for the pandoc filter.
+
+    `resources` get the pictures as `outputs`, by file name, and what the first page repeats: `findings`, each with its
+    topic, and `keys`, the key figures.
+    """
 
     def preprocess_cell(self, cell: NotebookNode, resources: dict[str, Any], index: int) -> tuple[NotebookNode, dict]:
-        """Rewrite the outputs of one cell; pictures go to `resources["outputs"]`, by file name."""
+        """Rewrite the outputs of one cell."""
         for output in cell.get("outputs", []):
             if "data" in output:
                 output.data = self._rewritten(output, resources)
@@ -35,9 +37,14 @@ class ReportOutputs(Preprocessor):
             if any(mime.startswith("image/") for mime in output.data):
                 raise ChapterError("a figure is shown without caption and alt text: show it with chapter.figure(...)")
             return output.data
+        if report.kind == "finding":
+            resources.setdefault("findings", []).append((report.topic, output.data["text/markdown"]))
+            return output.data
         if report.kind == "table":
             return {"text/markdown": _table_block(report, output.data["text/html"])}
         resources.setdefault("outputs", {})[f"{report.label}.svg"] = output.data["image/svg+xml"].encode()
+        if report.key:
+            resources.setdefault("keys", []).append(_key_block(report))
         return {"text/markdown": _figure_block(report)}
 
 
@@ -94,8 +101,16 @@ def _refuse_unfinished(cell: NotebookNode) -> None:
 
 
 def _figure_block(report: NotebookNode) -> str:
-    picture = f"![{escaped(report.alt)}]({report.label}.svg)"
-    return _div(f'{{#{report.label} .report-figure width="{report.width}"}}', picture, report.caption)
+    return _div(f'{{#{report.label} .report-figure width="{report.width}"}}', _picture(report), report.caption)
+
+
+def _picture(report: NotebookNode) -> str:
+    return f"![{escaped(report.alt)}]({report.label}.svg)"
+
+
+def _key_block(report: NotebookNode) -> str:
+    caption = f"{report.caption} This is [Figure](#{report.label})."
+    return _div(f'{{.key-figure width="{report.width}"}}', _picture(report), caption)
 
 
 def _table_block(report: NotebookNode, html: str) -> str:
@@ -105,11 +120,6 @@ def _table_block(report: NotebookNode, html: str) -> str:
 
 def _div(attributes: str, content: str, caption: str) -> str:
     return f"::: {attributes}\n{content}\n\n{' '.join(caption.split())}\n:::"
-
-
-def escaped(text: str) -> str:
-    """Return plain text as Markdown on one line, with every special character escaped."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def plain_table(html: str) -> str:

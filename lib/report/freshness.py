@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lib import environment, files, imports, paths
+from lib.commit import commit
 from lib.errors import ChapterError
 from lib.runs import records
 from lib.runs.state import state
@@ -13,9 +15,14 @@ from lib.study.cells import Cell
 from lib.study.models import find
 from lib.study.study import Study
 
-_FIRST_RESULTS_CHAPTER = 30
 _INSTALLED = "lib.doctor.installed"
 """The module that reads the locks."""
+
+_PROVENANCE = "lib.report.provenance"
+"""The module that reads the commit, the citation, and what the other chapters saved."""
+
+CITATION = paths.LIB.parent / "CITATION.cff"
+"""How the project is cited."""
 
 
 def notebook(study: Study, stem: str) -> Path:
@@ -26,6 +33,17 @@ def notebook(study: Study, stem: str) -> Path:
 def outputs(study: Study) -> tuple[Path, Path]:
     """Return the paths of a study's report: the HTML file and the PDF."""
     return paths.REPORT / f"{study.name}.html", paths.REPORT / f"{study.name}.pdf"
+
+
+def first_page(study: Study) -> Path:
+    """Return the path of what the first page of a study's report says, JSON of Markdown texts."""
+    return paths.REPORT / study.name / "title.json"
+
+
+def held(study: Study) -> AbstractContextManager[None]:
+    """Hold a study's report during a block, so that no other process writes it."""
+    refusal = ChapterError(f"another process is writing the report of {study.name}; wait for it, or stop it")
+    return files.held(paths.REPORT / f".{study.name}.lock", refusal)
 
 
 def source(stem: str) -> Path:
@@ -39,33 +57,75 @@ def source(stem: str) -> Path:
 def chapter_digest(study: Study, stem: str) -> str:
     """Return the digest of a chapter's source and imports, the study's parameters, its data, and its runs' results.
 
-    Chapters below 30 read no results, and do not depend on them.
+    A chapter that imports neither `lib.analysis.results` nor `lib.report.provenance` reads no results, and depends
+    neither on them nor on the margins.
     """
-    parts = _code(study, {stem: source(stem).read_bytes()}) | _contents(map(paths.manifest, study.datasets))
-    if int(stem.split("_")[0]) >= _FIRST_RESULTS_CHAPTER:
+    code = _code(study, {stem: source(stem).read_bytes()})
+    parts = code | _contents(map(paths.manifest, study.datasets))
+    if "lib.analysis.results" in code or _PROVENANCE in code:
         parts["results"] = _results(study)
+        parts |= _contents([paths.PARAMS / "margins.yaml"])
+    if _PROVENANCE in parts:
+        parts |= _contents([CITATION]) | {"commit": commit().encode()}
+        parts |= _contents(chapter_stamp(study, other) for other in study.body)
     return _digest(study, parts)
 
 
 def report_digest(study: Study) -> str:
     """Return the digest of a report: its chapters, its runs for the title page, and the export with its templates."""
-    chapters = {stem: chapter_digest(study, stem).encode() for stem in study.chapters}
+    chapters = {stem: chapter_digest(study, stem).encode() for stem in study.contents}
     export = imports.closure(["lib.report.build"], imports.modules())
     templates = _contents((paths.LIB / "report" / "templates").iterdir())
     return _digest(study, chapters | export | templates | {"results": _results(study)})
 
 
-def is_fresh(stamp: Path, digest: str, *products: Path) -> bool:
-    """Return whether all products exist and their stamp has this digest."""
+def chapter_stamp(study: Study, stem: str) -> Path:
+    """Return the path of the stamp of a study's executed chapter."""
+    return notebook(study, stem).with_suffix(".json")
+
+
+def report_stamp(study: Study) -> Path:
+    """Return the path of the stamp of a study's report."""
+    return paths.REPORT / study.name / "report.json"
+
+
+def is_report_fresh(study: Study) -> bool:
+    """Return whether a study's report is there and made from what is there today."""
+    return is_fresh(report_stamp(study), report_digest(study))
+
+
+def is_fresh(stamp: Path, digest: str) -> bool:
+    """Return whether a stamp has this digest, and all the files that it names are there."""
     try:
-        return json.loads(stamp.read_text(encoding="utf-8"))["digest"] == digest and all(p.exists() for p in products)
+        content = json.loads(stamp.read_text(encoding="utf-8"))
+        return content["digest"] == digest and all((paths.REPORT / name).exists() for name in content["files"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 
 
-def mark(stamp: Path, digest: str) -> None:
-    """Write the stamp of products that were made from this digest."""
-    files.write_text(stamp, json.dumps({"digest": digest}) + "\n")
+def mark(stamp: Path, digest: str, made: Iterable[Path]) -> None:
+    """Write the stamp of the files, all in `report/`, that were made from this digest."""
+    names = sorted(path.relative_to(paths.REPORT).as_posix() for path in made)
+    files.write_text(stamp, json.dumps({"digest": digest, "files": names}, indent=1) + "\n")
+
+
+def stamped(stamp: Path) -> list[Path]:
+    """Return the files that a stamp names, or nothing where there is no stamp."""
+    try:
+        return [paths.REPORT / name for name in json.loads(stamp.read_text(encoding="utf-8"))["files"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return []
+
+
+def modules(stem: str) -> set[str]:
+    """Return the names of the modules that a chapter needs."""
+    return set(imports.closure([stem], imports.modules() | {stem: source(stem).read_bytes()})) - {stem}
+
+
+def unprepared(study: Study, stem: str) -> list[str]:
+    """Return the study's datasets that are not prepared, for a chapter that reads their images; nothing for others."""
+    missing = [dataset for dataset in study.datasets if not paths.manifest(dataset).exists()]
+    return missing if missing and "lib.data.store" in modules(stem) else []
 
 
 def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:

@@ -39,6 +39,11 @@ def points_between(difference: float, low: float, high: float) -> str:
     return f"{points(difference)} points{interval}"
 
 
+def ratio_between(ratio: float, low: float, high: float) -> str:
+    """Write a ratio with its 95 % interval, or alone where it has none."""
+    return f"{ratio:.3f}" if np.isnan(low) else f"{ratio:.3f} (95 % {low:.3f} to {high:.3f})"
+
+
 def _small_p(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 
@@ -51,6 +56,10 @@ COLUMNS = {
     "test_accuracy_sd": ("SD", percent),
     "test_macro_f1": ("macro-F1, %", percent),
     "test_macro_f1_sd": ("SD", percent),
+    "keras": ("Keras follows", None),
+    "pytorch": ("PyTorch follows", None),
+    "minutes": ("min a run", "{:.1f}"),
+    "hours": ("h in all", "{:.2f}"),
     "images_per_sec_avg": ("images/s", "{:,.0f}"),
     "images_per_sec_avg_late": ("images/s, late", "{:,.0f}"),
     "speed_ratio": ("speed, AMP / fp32", "{:.2f}"),
@@ -91,11 +100,28 @@ COLUMNS = {
     "ratio": ("ratio", "{:.3f}"),
     "ratio_low": ("95 % from", "{:.3f}"),
     "ratio_high": ("to", "{:.3f}"),
+    "estimate": ("estimate", points),
+    "p": ("p", _small_p),
+    "welch_p": ("Welch", _small_p),
+    "new_low": ("new images, from", points),
+    "new_high": ("to", points),
+    "sd_seeds": ("SD of the seeds", percent),
+    "sd_images": ("of it: images", percent),
+    "sd_training": ("training", percent),
+    "pairs": ("pairs", "{:,.0f}"),
+    "pairs_shared": ("pairs, if shared", "{:,.0f}"),
+    "hours_shared": ("hours, if shared", "{:,.1f}"),
     "forth": ("forth", points),
     "back": ("back", points),
+    "apart": ("forth - back", points),
+    "apart_low": ("95 % from", points),
+    "apart_high": ("to", points),
     "effect": ("part", points),
     "low": ("95 % from", points),
     "high": ("to", points),
+    "log_odds": ("log odds", "{:+.2f}"),
+    "log_odds_low": ("95 % from", "{:+.2f}"),
+    "log_odds_high": ("to", "{:+.2f}"),
     "correlation": ("r", "{:+.2f}"),
     "r_low": ("95 % from", "{:+.2f}"),
     "r_high": ("to", "{:+.2f}"),
@@ -105,6 +131,9 @@ COLUMNS = {
     "wilcoxon_p": ("Wilcoxon", _small_p),
     "tost_p": ("TOST", _small_p),
     "tost_holm_p": ("TOST, Holm", _small_p),
+    "split_p": ("p", _small_p),
+    "rate": ("rate", "{:.3f}"),
+    "error": ("error", "{:.3f}"),
     "detectable": ("detectable", percent),
     "cohens_d_av": ("d_av", "{:+.2f}"),
     "cliffs_delta": ("Cliff's delta", "{:+.2f}"),
@@ -125,7 +154,7 @@ def shared(style: Styler) -> str:
     keys = [key for key in KEYS if key in frame and key not in hidden and frame[key].nunique(dropna=False) == 1]
     if len(frame) < 2 or not keys:
         return ""
-    style.hide(keys, axis="columns")
+    style.hide([*hidden, *keys], axis="columns")  # a call replaces what an earlier one hid
     named = (f"{key.replace('_', ' ')} {frame[key].iloc[0]}" for key in keys)
     return f"All rows: {', '.join(named)}."
 
@@ -147,7 +176,7 @@ def whole(table: pd.DataFrame) -> Styler:
 
 def checked(table: pd.DataFrame) -> Styler:
     """Show a table of checks: a failed check is bold red, one that is not judged is n/a."""
-    style = whole(table).format({"passed": _verdict}, na_rep="n/a")
+    style = whole(table).format(_verdict, subset=["passed"], na_rep="n/a")
     return style.map(lambda passed: "" if pd.isna(passed) or passed else _ALARM, subset=["passed"])
 
 

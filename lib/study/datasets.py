@@ -36,6 +36,7 @@ class Dataset:
     The val images are taken from the train images. `reader` names a function in `lib/data/formats/` as `file.function`.
     The images come from `archive`, from several `files` packed by gzip, from the Python package `library`, or else from
     parquet files only; `hub` is the id on the Hugging Face hub. `class_names` are in the order of the labels.
+    `work` is the key under which the references have the dataset's source.
     """
 
     name: str
@@ -52,11 +53,17 @@ class Dataset:
     library: str | None = None
     hub: str | None = None
     class_names: tuple[str, ...] = ()
+    work: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """An image's height, width and channels."""
         return self.size, self.size, self.channels
+
+    @property
+    def cited(self) -> str:
+        """The title with a citation of the dataset's source, in Markdown."""
+        return f"{self.title} [@{self.work}]" if self.work else self.title
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,6 +77,7 @@ _ROWS = (
     Dataset(
         name="digits",
         title="scikit-learn digits",
+        work="alpaydin1998",
         classes=10,
         size=32,
         channels=3,
@@ -82,6 +90,7 @@ _ROWS = (
     Dataset(
         name="cifar10",
         title="CIFAR-10",
+        work="krizhevsky2009",
         classes=10,
         size=32,
         channels=3,
@@ -111,6 +120,7 @@ _ROWS = (
     Dataset(
         name="cifar100",
         title="CIFAR-100",
+        work="krizhevsky2009",
         classes=100,
         size=32,
         channels=3,
@@ -128,6 +138,7 @@ _ROWS = (
     Dataset(
         name="tiny_imagenet",
         title="Tiny-ImageNet-200",
+        work="le2015",
         classes=200,
         size=64,
         channels=3,
@@ -146,6 +157,7 @@ _ROWS = (
     Dataset(
         name="fashion_mnist",
         title="Fashion-MNIST",
+        work="xiao2017",
         classes=10,
         size=28,
         channels=1,

@@ -12,6 +12,7 @@ from lib.errors import ParameterError
 from lib.study.cells import Cell, same_settings
 from lib.study.conventions import effective
 from lib.study.datasets import DATASETS
+from lib.study.margins import margins
 from lib.study.models import Model, find
 from lib.study.resolution import Layer, resolve, train_layers
 from lib.study.settings import Settings
@@ -35,8 +36,9 @@ def load_study(name: str) -> Study:
     """
     if name not in study_names():
         raise ParameterError(f"no study {name!r} in params/studies; choose from: {', '.join(study_names())}")
+    margins()  # what the runs will be judged by must be right before they start
     study = _read_study(name)
-    _refuse_contradictions(study, _others(name))
+    _refuse_contradictions(study, (other for other in readable_studies() if other.name != name))
     return study
 
 
@@ -49,6 +51,13 @@ def every_study() -> list[Study]:
     return [_read_study(name) for name in study_names()]
 
 
+def readable_studies() -> Iterator[Study]:
+    """Yield every study whose file can be read, in the order of their names, without comparing them."""
+    for name in study_names():
+        with suppress(ParameterError):
+            yield _read_study(name)
+
+
 def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
     """Return the layers of a study's settings, the lowest first."""
     train = paths.PARAMS / "train.yaml"
@@ -57,13 +66,6 @@ def layers(study: Study, dataset: str, model: str, arm: str) -> list[Layer]:
 
 def _file(name: str) -> Path:
     return paths.STUDIES / f"{name}.yaml"
-
-
-def _others(name: str) -> Iterator[Study]:
-    for other in study_names():
-        if other != name:
-            with suppress(ParameterError):
-                yield _read_study(other)
 
 
 def _read_study(name: str) -> Study:

@@ -20,8 +20,22 @@ BASE = "base"
 
 
 def _chapters() -> list[str]:
-    """Return the chapters that a report can have: those in `notebooks/` that do not train."""
-    return sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py") if not path.stem.startswith("20_"))
+    """Return the chapters that a study can list: those in `notebooks/` but the training and those of all reports."""
+    return [stem for stem in _numbered("*") if not stem.startswith("20_") and stem not in (*openings(), *appendices())]
+
+
+def openings() -> tuple[str, ...]:
+    """Return the chapters at the beginning of every report: those in `notebooks/` with the number 00."""
+    return _numbered("00")
+
+
+def appendices() -> tuple[str, ...]:
+    """Return the chapters at the end of every report: those in `notebooks/` whose number is the letter A."""
+    return _numbered("A")
+
+
+def _numbered(number: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob(f"{number}_*.py")))
 
 
 def _model(value: str) -> str:
@@ -203,6 +217,16 @@ class Study(Matrix):
     def cells(self) -> tuple[Cell, ...]:
         """Every cell once, in the study's order."""
         return tuple({entry.cell.name: entry.cell for entry in self.entries}.values())
+
+    @property
+    def body(self) -> tuple[str, ...]:
+        """The chapters of the study's report before the appendices: the openings, and those that it lists."""
+        return (*openings(), *self.chapters)
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """All chapters of the study's report."""
+        return (*self.body, *appendices())
 
     @property
     def keys(self) -> list[str]:

@@ -13,12 +13,14 @@ PROJECT = Path(__file__).parents[2]
 
 
 class Project:
-    """A project in a folder of its own whose `quickstart` has two small chapters, used through the command line."""
+    """A project in a folder of its own whose `quickstart` has two small chapters and no opening, used by commands."""
 
     def __init__(self, root):
         self.root = root
         shutil.copytree(PROJECT / "params", root / "params")
         shutil.copytree(PROJECT / "notebooks", root / "notebooks")
+        for opening in (root / "notebooks").glob("00_*"):
+            opening.unlink()
         for chapter in CHAPTERS.glob("*.py"):
             shutil.copy(chapter, root / "notebooks")
         path = root / "params" / "studies" / "quickstart.yaml"

@@ -1,6 +1,11 @@
+import json
+import re
+
 import nbformat
 import pypdf
 import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_output
 
 from lib import files, paths
 from lib.errors import ChapterError
@@ -10,12 +15,21 @@ from lib.runs import records, status
 from lib.runs.digests import code_digest, inputs_digest
 from lib.runs.records import Record
 from lib.runs.status import Kind
+from lib.study.loading import load_study
 
-from .conftest import chapter_of
+from .conftest import chapter_of, executed
 
 TABLE = "| a |\n|---|\n| 1 |"
 HTML = "<table><thead><tr><th>b</th></tr></thead><tbody><tr><td>2</td></tr></tbody></table>"
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><circle cx="30" cy="30" r="9"/></svg>'
 LABELLED = f"::: {{#tbl-b .report-table}}\n```{{=html}}\n{HTML}\n```\n\nThe caption.\n:::\n\n"
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """A report with the chapters of the test alone."""
+    monkeypatch.setattr("lib.study.study.openings", tuple)
+    monkeypatch.setattr("lib.study.study.appendices", tuple)
 
 
 def write(study, *cells):
@@ -29,6 +43,8 @@ def write(study, *cells):
     [
         ("See [Figure](#fig-nowhere).", "unknown label #fig-nowhere"),
         (LABELLED + LABELLED, "the label #tbl-b is given twice"),
+        ("As shown [@nobody1999].", "nobody1999 not found"),
+        ("As shown [@he2016", "not a citation: \\[@he2016"),
         ("![](picture.svg)", "picture.svg has no alt text"),
         ("H<sub>2</sub>O", "raw HTML in the prose is lost in the PDF"),
         ("$\\frac{a$", "not a formula: "),
@@ -54,6 +70,64 @@ def test_a_table_without_caption_takes_no_number(study):
     build(study)
     text = " ".join(page.extract_text() for page in pypdf.PdfReader(freshness.outputs(study)[1]).pages)
     assert "Table 1. The caption." in " ".join(text.replace("\xa0", " ").split())
+
+
+def test_a_citation_is_author_and_year_and_its_work_stands_among_the_references(study):
+    write(
+        study,
+        "It is so [@he2016; @guo2017], **and [@holm1979]**; `[@code]` is code.",
+        LABELLED.replace("caption", "[@lu2019]"),
+    )
+    build(study)
+    html, pdf = freshness.outputs(study)
+    pages = " ".join(page.extract_text() for page in pypdf.PdfReader(pdf).pages)
+    for text in (re.sub("<[^>]+>", "", html.read_text()), pages):
+        text = " ".join(text.split())
+        assert "It is so (He et al. 2016; Guo et al. 2017), and (Holm 1979); [@code] is code." in text
+        assert "The (Lu et al. 2019)." in text
+        references = text.rpartition("References ")[2]
+        assert [references.count(name) for name in ("He, Kaiming", "Guo, Chuan", "Holm, Sture", "Lu, Lu")] == [1] * 4
+        assert "Cliff" not in references
+
+
+def test_a_report_without_citations_has_no_references(study):
+    write(study, "Nothing is cited.")
+    build(study)
+    assert "References" not in freshness.outputs(study)[0].read_text()
+
+
+def shown(kind, text="", **report):
+    """The output of a chapter's finding or figure."""
+    data = {"text/markdown": text} if kind == "finding" else {"image/svg+xml": SVG, "image/png": ""}
+    return executed("f()", new_output("display_data", data=data, metadata={"report": {"kind": kind} | report}))
+
+
+def figure(name, key):
+    texts = {"caption": f"The dots of {name}.", "alt": f"dots of {name}"}
+    return shown("figure", label=f"fig-{name}", width="50%", key=key, **texts)
+
+
+def test_the_first_page_has_the_findings_by_topic_and_the_first_key_figure_with_its_number(study):
+    write(
+        study,
+        shown("finding", "**Speed.** PyTorch is *faster*.", topic="Speed"),
+        figure("first", key=False),
+        figure("second", key=True),
+        figure("third", key=True),
+        shown("finding", "**Accuracy.** Both are alike.", topic="Accuracy"),
+        "## A section\n\nIts text.",
+    )
+    build(study)
+    html, pdf = freshness.outputs(study)
+    first = " ".join(pypdf.PdfReader(pdf).pages[0].extract_text().replace("\xa0", " ").split())
+    head = BeautifulSoup(html.read_text(encoding="utf-8"), "html.parser").header
+    for text in (first.partition("Contents")[0], " ".join(head.get_text(" ").replace("\xa0", " ").split())):
+        assert re.search(r"Accuracy\. Both are alike\. \W*Speed\. PyTorch is faster ?\.", text)
+        assert re.search(r"The dots of second\. This is Figure 2 ?\.", text)
+        assert "third" not in text
+    assert [image["alt"] for image in head.find_all("img")] == ["dots of second"]
+    assert json.loads(freshness.first_page(study).read_text())["findings"].count("\n") == 2
+    assert "A section" not in first.partition("Contents")[2].partition("1 Title")[0]
 
 
 def finish(cell, finished, code=None, products=None):
@@ -111,6 +185,21 @@ def test_a_failed_run_and_one_made_by_other_code_are_named_with_their_reasons(fi
     assert f"- failed, the loss is \\[nan\\] at step 7 (1): `{failed.name}`" in box
     assert f"other code than today\\'s (1): `{other.name}`" in box
     assert block["runs"] == "5 of 6 runs done"
+
+
+def test_failed_runs_come_first_and_many_reasons_are_counted_only(study):
+    for number, cell in enumerate(study.cells[1:4]):
+        status.write(cell, Kind.FAILED, f"reason {number}")
+    box = title_block(study)["problems"]
+    assert box.index("- failed, reason 2 (1)") < box.index("- missing, never run (3)")
+    large = load_study("stage2")
+    for number, cell in enumerate(large.cells[:9]):
+        status.write(cell, Kind.FAILED, f"reason {number}")
+    box = title_block(large)["problems"]
+    assert "**180 of 180 runs have no results in this report.**" in box
+    assert box.count("\n- ") == 8
+    assert "- and 174 more, for other reasons" in box
+    assert "- not made without images: chapter `01_data`, `02_parity` (`make data DATASET=cifar10` and `make" in box
 
 
 def test_a_study_without_records_has_no_date(study):

@@ -32,7 +32,8 @@ def test_a_figure_is_shown_saved_and_closed(shown, tmp_path):
     figure = draw()
     Chapter("study").figure(figure, "a", "A caption.", "a line", width="60%")
     ((data, report),) = shown
-    assert report == {"kind": "figure", "label": "fig-a", "caption": "A caption.", "alt": "a line", "width": "60%"}
+    texts = {"label": "fig-a", "caption": "A caption.", "alt": "a line"}
+    assert report == {"kind": "figure", **texts, "width": "60%", "key": False}
     assert (tmp_path / "study/figures/a.svg").read_text() == data["image/svg+xml"]
     assert (tmp_path / "study/figures/a.png").read_bytes() == base64.b64decode(data["image/png"])
     assert not plt.fignum_exists(figure.number)
@@ -84,3 +85,23 @@ def test_prose_is_shown_as_markdown(monkeypatch):
     monkeypatch.setattr(module, "display", shown.append)
     Chapter("study").markdown("**1,437** images")
     assert [prose.data for prose in shown] == ["**1,437** images"]
+
+
+def test_a_finding_is_shown_with_its_topic(shown):
+    Chapter("study").finding("Speed", "Both are\nas fast.")
+    text = "**Speed.** Both are as fast."
+    assert shown == [({"text/markdown": text, "text/plain": text}, {"kind": "finding", "topic": "Speed"})]
+
+
+@pytest.mark.parametrize(
+    ("topic", "text", "message"),
+    [
+        ("Memory", "It is small.", "'Memory' is no topic of a finding; choose from: Accuracy, Speed, Implementation"),
+        ("Speed", "See [Figure](#fig-a).", "the finding on speed has a reference"),
+        ("Accuracy", "So is [@he2016].", "the finding on accuracy has a reference"),
+    ],
+)
+def test_a_finding_that_the_first_page_cannot_show_is_refused(shown, topic, text, message):
+    with pytest.raises(ChapterError, match=message):
+        Chapter("study").finding(topic, text)
+    assert shown == []

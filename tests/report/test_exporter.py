@@ -41,10 +41,12 @@ def test_plain_text_stays_verbatim_and_loses_its_terminal_colours():
 
 
 def test_a_figure_brings_its_svg_along_under_its_label():
-    report = {"kind": "figure", "label": "fig-a", "caption": "A\ncaption.", "alt": "a ] b", "width": "50%"}
+    texts = {"label": "fig-a", "caption": "A\ncaption.", "alt": "a ] b"}
+    report = {"kind": "figure", **texts, "width": "50%", "key": False}
     data = {"image/svg+xml": "<svg/>", "image/png": ""}
     markdown, resources = export(executed("f()", new_output("display_data", data=data, metadata={"report": report})))
     assert resources["outputs"] == {"fig-a.svg": b"<svg/>"}
+    assert "keys" not in resources
     assert '::: {#fig-a .report-figure width="50%"}\n![a \\] b](fig-a.svg)\n\nA caption.\n:::' in markdown
 
 

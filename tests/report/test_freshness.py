@@ -5,8 +5,7 @@ import pytest
 
 from lib import files, imports, paths
 from lib.errors import ChapterError
-from lib.report import __main__ as command
-from lib.report import freshness
+from lib.report import freshness, making
 from lib.runs import records, status
 from lib.runs.status import Kind
 from tests.report.test_build import finish
@@ -24,15 +23,15 @@ def executed(study, tmp_path, monkeypatch):
 
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
-    for stem in ("01_data", "30_results"):
-        (notebooks / f"{stem}.py").write_text("# %%")
+    for stem, source in {"01_data": "# %%", "30_results": "# %%\nfrom lib.analysis import results"}.items():
+        (notebooks / f"{stem}.py").write_text(source)
     monkeypatch.setattr(paths, "NOTEBOOKS", notebooks)
     monkeypatch.setattr("lib.execution.execute", execute)
     return done
 
 
 def refresh(study):
-    return [stem for stem in ("01_data", "30_results") if command.refresh(study, stem)]
+    return [stem for stem in ("01_data", "30_results") if making.refresh(study, stem)]
 
 
 def test_a_chapter_is_executed_once(study, executed):
@@ -79,6 +78,31 @@ def test_a_lost_notebook_or_a_damaged_stamp_makes_a_chapter_stale(study, execute
     assert refresh(study) == ["01_data", "30_results"]
 
 
+def test_a_table_that_is_no_longer_shown_is_removed_and_a_lost_one_makes_its_chapter_stale(
+    study, executed, monkeypatch
+):
+    tables = paths.REPORT / study.name / "tables"
+
+    def saving(*names):
+        def execute(source, target, parameters):
+            for path in (target, *(tables / f"{name}.csv" for name in names)):
+                files.write_text(path, "{}")
+
+        monkeypatch.setattr("lib.execution.execute", execute)
+
+    saving("old", "both")
+    assert making.refresh(study, "30_results")
+    saving("both", "new")
+    (tables / "old.csv").unlink()
+    assert making.refresh(study, "30_results")
+    assert {path.stem for path in tables.iterdir()} == {"both", "new"}
+    saving("new")
+    (paths.NOTEBOOKS / "30_results.py").write_text("# %% edited")
+    assert making.refresh(study, "30_results")
+    assert [path.stem for path in tables.iterdir()] == ["new"]
+    assert freshness.stamped(freshness.chapter_stamp(study, "30_results"))[-1] == tables / "new.csv"
+
+
 def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
     refresh(study)
     status.write(study.cells[0], Kind.FAILED, "no")
@@ -89,7 +113,7 @@ def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("lib.execution.execute", fail)
         with pytest.raises(ChapterError):
-            command.refresh(study, "30_results")
+            making.refresh(study, "30_results")
     (records.folder(study.cells[0]) / "status.json").unlink()
     assert refresh(study) == ["30_results"]
 

@@ -1,7 +1,7 @@
 """The whole way, through the command line: two small chapters become one HTML file and one PDF."""
 
 import re
-import time
+import resource
 from html import unescape
 
 import pypdf
@@ -9,7 +9,7 @@ import pytest
 
 CAPTIONS = {
     ("Figure", 1): "Two waves, a quarter of a period apart",
-    ("Table", 1): "All 54 tests, at",
+    ("Table", 1): "All 90 tests, at",
     ("Table", 2): "Twenty columns of numbers.",
     ("Table", 3): "Settings & their share of the gap & more.",
     ("Figure", 2): "Both learn.",
@@ -54,7 +54,7 @@ def test_figures_and_tables_have_the_same_numbers_in_html_and_pdf(text, pages):
 def test_sections_have_the_same_numbers_in_html_and_pdf(text, pages):
     for title in ("1 Data", "1.1 What is hidden and what is not", "2 Results", "2.2 A figure at the end"):
         assert text.count(title) == 2, "once in the contents, once above the text"
-        assert sum(page.count(title) for page in pages) == 2
+        assert sum(page.count(title) for page in pages) == (1 if "." in title else 2), "the PDF's name chapters only"
 
 
 def test_references_name_the_number_also_of_what_comes_later(html, pages):
@@ -83,7 +83,7 @@ def test_prose_holds_computed_numbers(text):
 
 def test_a_long_table_repeats_its_head_on_each_page(pages):
     rows = [page.count("mobilenetv2") for page in pages]
-    assert sum(rows) == 18
+    assert sum(rows) == 30
     assert sum(count > 0 for count in rows) >= 2
     assert all("cohen d" in page for page, count in zip(pages, rows, strict=True) if count)
 
@@ -131,7 +131,12 @@ def test_runs_without_results_are_named_at_the_top(html, pages):
 def test_figures_and_tables_are_saved_beside_the_report(project):
     folder = project.root / "report" / "quickstart"
     assert {path.name for path in (folder / "figures").iterdir()} == {"waves.png", "waves.svg", "bars.png", "bars.svg"}
-    assert {path.name for path in (folder / "tables").iterdir()} == {"long.csv", "wide.csv", "words.csv"}
+    assert {path.name for path in (folder / "tables").iterdir()} == {
+        "long.csv",
+        "wide.csv",
+        "words.csv",
+        "data_digests.csv",
+    }
 
 
 def test_doing_it_again_does_nothing_quickly_and_without_heavy_imports(project):
@@ -142,10 +147,12 @@ sys.argv = ["report", "quickstart"]
 main()
 print(sorted({"nbconvert", "matplotlib", "papermill", "pandas"} & set(sys.modules)))
 """
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = project.python("-c", code)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert answer.stdout.splitlines() == ["report/quickstart.html and .pdf are up to date", "[]"]
-    assert time.perf_counter() - start < 5
+    # Time of the processor, since others may use the machine too.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
 
 
 def test_executing_and_exporting_again_gives_the_same_bytes(project):
@@ -162,4 +169,4 @@ def test_one_chapter_alone_is_executed_when_stale_and_an_unknown_one_is_refused(
     assert answer.stdout == "chapter 01_data of quickstart is up to date\n"
     answer = project.report("quickstart", "--chapter", "32_figures")
     assert answer.returncode == 1
-    assert answer.stderr.strip().endswith("has no chapter '32_figures'; choose from: 01_data, 30_results")
+    assert answer.stderr.strip().endswith("has no chapter '32_figures'; choose from: 01_data, 30_results, A_provenance")

@@ -38,18 +38,31 @@ end
 
 -- Figures ------------------------------------------------------------------------------------------------------------
 
-local function figure(div)
-  local image = div.content[1].content[1]
+-- In a title block, pandoc puts a picture that stands alone into a figure.
+local function image_in(block)
+  local found
+  block:walk({ Image = function(image) found = image end })
+  return found
+end
+
+local function picture(div)
+  local image = image_in(div.content[1])
   local alt = pandoc.utils.stringify(image.caption)
-  local body
   if typst then
-    local picture = "#image(%s, width: %s, alt: %s)"
-    body = pandoc.RawBlock("typst", picture:format(quoted(image.src), div.attributes.width, quoted(alt)))
-  else
-    image.attributes.width = div.attributes.width
-    body = pandoc.Plain(image)
+    local form = "#image(%s, width: %s, alt: %s)"
+    return pandoc.RawBlock("typst", form:format(quoted(image.src), div.attributes.width, quoted(alt)))
   end
-  return pandoc.Figure({ body }, { caption_of(div) }, pandoc.Attr(div.identifier, { "picture" }))
+  image.attributes.width = div.attributes.width
+  return pandoc.Plain(image)
+end
+
+local function figure(div)
+  return pandoc.Figure({ picture(div) }, { caption_of(div) }, pandoc.Attr(div.identifier, { "picture" }))
+end
+
+-- The first page repeats a figure, which keeps its number.
+local function key_figure(div)
+  return pandoc.Div({ picture(div), div.content[2] }, pandoc.Attr("", { "key" }))
 end
 
 -- Tables -------------------------------------------------------------------------------------------------------------
@@ -171,6 +184,7 @@ local function div(element)
     register(element.identifier)
     return (element.classes:includes("report-figure") and figure or report_table)(element)
   end
+  if element.classes:includes("key-figure") then return key_figure(element) end
   if typst and element.classes:includes("problems") then
     return { pandoc.RawBlock("typst", "#problems["), element, pandoc.RawBlock("typst", "]") }
   end

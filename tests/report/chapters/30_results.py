@@ -41,13 +41,13 @@ chapter = Chapter(study_name)
 
 # %%
 rows = pd.MultiIndex.from_product(
-    [["cifar10", "cifar100", "tiny_imagenet"], ["resnet50", "mobilenetv2", "convnext_tiny"], ["fp32", "amp"], range(3)],
+    [["cifar10", "cifar100", "tiny_imagenet"], ["resnet50", "mobilenetv2", "convnext_tiny"], ["fp32", "amp"], range(5)],
     names=["dataset", "model", "precision", "metric"],
 )
 random = np.random.default_rng(42)
-long = pd.DataFrame(random.normal(size=(54, 3)), index=rows, columns=["delta", "p_value", "cohen_d"])
+long = pd.DataFrame(random.normal(size=(90, 3)), index=rows, columns=["delta", "p_value", "cohen_d"])
 long.iloc[-1, 0] = np.nan
-chapter.table(long, "long", "All 54 tests, at $\\alpha = 0.05$.")
+chapter.table(long, "long", "All 90 tests, at $\\alpha = 0.05$.")
 
 # %%
 wide = pd.DataFrame(random.uniform(-99, 99, size=(6, 20)), columns=[f"column_{i:02d}" for i in range(20)])

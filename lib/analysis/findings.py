@@ -1,0 +1,93 @@
+"""What a study found about accuracy and about speed, in a sentence each, for the report's first page."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lib.analysis import contrasts
+from lib.analysis.contrasts import title
+from lib.analysis.estimates import mean_interval
+from lib.analysis.headline import Headline, written
+from lib.study.study import Comparison
+
+_SPEED = "images_per_sec_avg"
+_TIMES = "times as many images a second"
+_NAMED = 3
+_VERDICTS = {
+    "equivalent": "equivalent, within ±{margin:g} points",
+    "different": "different",
+    "undecided": "undecided, whether different or within ±{margin:g} points",
+}
+
+
+def accuracy(found: Headline | None, rows: pd.DataFrame, comparison: Comparison) -> str:
+    """Return the verdict on test accuracy: on the mean of the groups, on the only row, or counted over the rows.
+
+    `rows` are those of `contrasts.compare` for test accuracy, and `found` their headline, where there is one.
+    """
+    against, level = contrasts.sides(comparison)
+    if found:
+        verdict = _VERDICTS[found.judgement].format(margin=100 * found.margin[1])
+        mean = _with_interval(found.mean.value, *found.mean.interval())
+        return f"Over {found.groups} groups {level} minus {against} averages {mean}: {verdict}."
+    if len(rows) == 1:
+        (row,) = rows.itertuples()
+        verdict = _VERDICTS[row.judgement].format(margin=100 * row.margin_high)
+        pairs = f"{row.n} pair{'s' if row.n > 1 else ''}"
+        return f"{level} minus {against}: {_with_interval(row.delta, row.ci_low, row.ci_high)}, {pairs}: {verdict}."
+    named = {name: rows.loc[rows["judgement"] == name] for name in rows["judgement"].unique()}
+    counts = ", ".join(f"{len(those)} {name}{_few(name, those)}" for name, those in named.items())
+    return f"Of {len(rows)} differences to {against}: {counts}."
+
+
+def _few(name: str, rows: pd.DataFrame) -> str:
+    """Return the levels of a few rows that are different, each with its difference."""
+    if name != "different" or len(rows) > _NAMED:
+        return ""
+    shown = (f"{title(row.level)} {written(row.delta, row.metric)}" for row in rows.itertuples())
+    return f" ({', '.join(shown)} points)"
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    mean, low_end, high_end = (written(one, "test_accuracy") for one in (value, low, high))
+    return f"{mean} points" + ("" if np.isnan(low) else f" (95 % {low_end} to {high_end})")
+
+
+def speed(results: pd.DataFrame, comparison: Comparison, unreliable: Mapping[tuple[str, ...], str]) -> str:
+    """Return a sentence on the speeds of a comparison's levels, and whether these times can be relied on.
+
+    `results` is the table of `analysis.results`, with at least one run, and `unreliable` that of `timing.unreliable`.
+    The speeds are those of all epochs, without validation. A ratio is the geometric mean over pairs of the same seed;
+    that of a single group has its 95 % t interval.
+    """
+    if not comparison.others:
+        return f"The runs trained {results[_SPEED].min():,.0f} to {results[_SPEED].max():,.0f} images a second."
+    found = contrasts.pairs(results, comparison, _SPEED).dropna()
+    if found.empty:
+        return "No pair of runs has finished yet, so no speeds are compared."
+    groups = found.groupby([*comparison.group, "level"], sort=False).ngroups
+    doubt = (
+        "" if not unreliable else f" Not to be relied on in {len(unreliable)} of {groups} groups: {_first(unreliable)}."
+    )
+    return _ratios(found, comparison) + doubt
+
+
+def _first(unreliable: Mapping[tuple[str, ...], str]) -> str:
+    return next(iter(unreliable.values()))
+
+
+def _ratios(found: pd.DataFrame, comparison: Comparison) -> str:
+    logs, against = np.log(found["second"] / found["first"]), title(comparison.against)
+    groups = logs.groupby([found[key] for key in [*comparison.group, "level"]], sort=False).mean()
+    levels = groups.groupby("level", sort=False).mean()
+    first = f"{title(levels.index[0])} trained {np.exp(levels.iloc[0]):.2f} {_TIMES} as {against}"
+    if len(levels) > 1:
+        ends = [f"{np.exp(levels[level]):.2f} ({title(level)})" for level in (levels.idxmin(), levels.idxmax())]
+        return f"Against {against}, the {len(levels)} other {comparison.axis}s trained {' to '.join(ends)} {_TIMES}."
+    if len(groups) > 1:
+        low, high = np.exp([groups.min(), groups.max()])
+        return f"{first}, in the geometric mean of {len(groups)} groups; single groups from {low:.2f} to {high:.2f}."
+    _, low, high = np.exp(mean_interval(logs.to_numpy()))
+    interval = "" if np.isnan(low) else f"95 % {low:.2f} to {high:.2f}, "
+    return f"{first} ({interval}{len(logs)} pair{'s' if len(logs) > 1 else ''} of runs)."

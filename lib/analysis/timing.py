@@ -1,0 +1,85 @@
+"""How long runs took, and which speeds can be compared: those of runs that had one machine to themselves."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from lib.runs import records
+from lib.runs.records import Record
+from lib.study.study import Comparison, Study
+
+SCATTER = 0.05
+"""The largest standard deviation of log speed between the seeds of a level: as much as the margin of a speed.
+
+Speeds of one setting on an idle machine differ far less. Where they scatter more, something else took time.
+"""
+
+_MACHINE = ("system", "cpu", "gpu", "driver")
+
+
+def unreliable(study: Study, results: pd.DataFrame, comparison: Comparison) -> dict[tuple[str, ...], str]:
+    """Return why the speeds of a comparison's group and level cannot be judged, for those that cannot.
+
+    `results` is the table of `analysis.results` of the same study. A machine is known by its description in the record.
+    Runs of other studies are not seen.
+    """
+    found = list(records.finished(study))
+    crowded = _crowded({record.run: record for _, record in found}.values())
+    rows = [study.row(entry) | {"machine": _machine(one), "crowded": one.run in crowded} for entry, one in found]
+    columns = [*study.keys, "machine", "crowded"]
+    runs = results.merge(pd.DataFrame(rows, columns=columns), on=study.keys)
+    axis, against, others, group = comparison
+    reasons = {}
+    for keys, of_group in runs.groupby(group, sort=False):
+        for level in others:
+            if reason := _reason(of_group[of_group[axis].isin([against, level])], axis):
+                reasons[*keys, level] = reason
+    return reasons
+
+
+def pair_hours(study: Study, comparison: Comparison) -> dict[tuple[str, ...], float]:
+    """Return the hours of one pair, both runs, by group and level: the means of the finished runs, without pauses."""
+    rows = [study.row(entry) | {"hours": one.seconds / 3600} for entry, one in records.finished(study)]
+    table = pd.DataFrame(rows, columns=[*study.keys, "hours"])
+    axis, against, others, group = comparison
+    mean = table.groupby([*group, axis], sort=False)["hours"].mean().unstack(axis)
+    sums = {level: mean[against] + mean[level] for level in others if {against, level} <= set(mean)}
+    return {(*_tuple(keys), level): hours for level, both in sums.items() for keys, hours in both.dropna().items()}
+
+
+def _tuple(keys: tuple[str, ...] | str) -> tuple[str, ...]:
+    return keys if isinstance(keys, tuple) else (keys,)
+
+
+def _reason(runs: pd.DataFrame, axis: str) -> str:
+    if runs["machine"].nunique() > 1:
+        return "the runs were made on different machines"
+    if runs["crowded"].any():
+        return "runs were made at the same time on one machine"
+    scatter = np.log(runs["images_per_sec_avg"]).groupby(runs[axis]).std().max()
+    return f"the seeds' speeds scatter by {scatter:.1%}, above {SCATTER:.0%}" if scatter > SCATTER else ""
+
+
+def _machine(record: Record) -> str:
+    return ", ".join(record.environment.get(part, "not recorded") for part in _MACHINE)
+
+
+def _crowded(found: Iterable[Record]) -> set[str]:
+    """Return the runs that worked at the same time as another one on a machine of the same description.
+
+    Two runs that overlap for longer than both paused must have worked side by side at some time.
+    """
+    found = list(found)
+    start, end = (np.array([_seconds(getattr(one, name)) for one in found]) for name in ("started", "finished"))
+    pause = end - start - np.array([one.seconds for one in found])
+    machine = np.array([_machine(one) for one in found])
+    overlap = np.minimum(end, end[:, None]) - np.maximum(start, start[:, None])
+    beside = (overlap > np.maximum(pause + pause[:, None], 0)) & (machine == machine[:, None])
+    np.fill_diagonal(beside, val=False)
+    return {one.run for one, company in zip(found, beside.any(axis=1), strict=True) if company}
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()

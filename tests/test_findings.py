@@ -1,0 +1,100 @@
+"""The sentences of the first page: accuracy by its verdict, speed by ratios, whatever a study compares."""
+
+import pandas as pd
+import pytest
+
+from lib.analysis import contrasts, findings, headline
+from lib.study.study import Comparison
+
+FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), ["dataset", "model"])
+ARMS = Comparison("arm", "base", ("adamw", "step"), ["dataset", "model"])
+
+
+def runs(comparison, *values):
+    """Results of one dataset; `values` are level, model, and the speed of each seed."""
+    rows = [
+        {"dataset": "digits", "model": model, comparison.axis: level, "seed": seed, "images_per_sec_avg": speed}
+        for level, model, *found in values
+        for seed, speed in enumerate(found)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("pytorch", "end"),
+    [
+        ((190.0, 210.0), "trained 2.00 times as many images a second as Keras (95 % 1.06 to 3.77, 2 pairs of runs)."),
+        ((300.0, 300.0), "trained 3.00 times as many images a second as Keras (2 pairs of runs)."),
+        ((150.0,), "trained 1.50 times as many images a second as Keras (1 pair of runs)."),
+        ((), "No pair of runs has finished yet, so no speeds are compared."),
+    ],
+)
+def test_one_group_has_its_ratio_with_interval_and_number_of_pairs(pytorch, end):
+    found = runs(FRAMEWORKS, ("keras", "a", 100.0, 100.0), ("pytorch", "a", *pytorch))
+    assert end in findings.speed(found, FRAMEWORKS, {})
+
+
+def test_several_groups_have_the_mean_of_their_means_and_its_range():
+    first, second = [("keras", "a", 100.0, 100.0), ("pytorch", "a", 200.0, 200.0)], ("keras", "b", 100.0)
+    found = runs(FRAMEWORKS, *first, second, ("pytorch", "b", 50.0))
+    assert findings.speed(found, FRAMEWORKS, {}) == (
+        "PyTorch trained 1.00 times as many images a second as Keras, in the geometric mean of 2 groups; single groups "
+        "from 0.50 to 2.00."
+    )
+
+
+def test_several_levels_have_the_slowest_and_the_fastest():
+    found = runs(ARMS, ("base", "a", 100.0), ("adamw", "a", 50.0), ("step", "a", 110.0))
+    assert findings.speed(found, ARMS, {}) == (
+        "Against base, the 2 other arms trained 0.50 (adamw) to 1.10 (step) times as many images a second."
+    )
+
+
+def test_a_study_that_compares_nothing_has_the_range_of_its_runs():
+    alone = Comparison("framework", "keras", (), ["dataset", "model"])
+    found = runs(alone, ("keras", "a", 1000.4, 2000.0))
+    assert findings.speed(found, alone, {}) == "The runs trained 1,000 to 2,000 images a second."
+
+
+def test_speeds_that_cannot_be_relied_on_say_why():
+    found = runs(FRAMEWORKS, ("keras", "a", 100.0), ("pytorch", "a", 150.0))
+    text = findings.speed(found, FRAMEWORKS, {("digits", "a", "pytorch"): "the runs were made on different machines"})
+    assert text.endswith("Not to be relied on in 1 of 1 groups: the runs were made on different machines.")
+
+
+def accuracies(comparison, *values):
+    found = runs(comparison, *values).rename(columns={"images_per_sec_avg": "test_accuracy"})
+    return found, headline.chosen(contrasts.compare(found, comparison, ["test_accuracy"]), "pytorch", "test_accuracy")
+
+
+def test_the_accuracy_of_a_single_group_is_its_row():
+    _, rows = accuracies(FRAMEWORKS, ("keras", "a", 0.90, 0.90, 0.91), ("pytorch", "a", 0.95, 0.96, 0.95))
+    text = findings.accuracy(None, rows, FRAMEWORKS)
+    assert text == "PyTorch minus Keras: +5.00 points (95 % +2.52 to +7.48), 3 pairs: different."
+
+
+def test_the_accuracy_of_several_groups_is_their_headline():
+    values = [
+        (level, model, *(start + gap + step for step in (0.0, 0.001, 0.002)))
+        for level, gap in (("keras", 0.0), ("pytorch", 0.0005))
+        for model, start in (("a", 0.9), ("b", 0.8), ("c", 0.7))
+    ]
+    found, rows = accuracies(FRAMEWORKS, *values)
+    table = contrasts.compare(found, FRAMEWORKS, ["test_accuracy"], native={("digits", one) for one in "abc"})
+    text = findings.accuracy(headline.headline(table, found, FRAMEWORKS, "pytorch"), rows, FRAMEWORKS)
+    assert text.startswith("Over 3 groups PyTorch minus Keras averages +0.05 points (95 % ")
+    assert text.endswith(": equivalent, within ±0.5 points.")
+
+
+def test_the_accuracies_of_arms_are_counted_and_the_different_ones_named():
+    rows = pd.DataFrame(
+        {
+            "level": ["adamw", "step"],
+            "delta": [-0.05, 0.001],
+            "metric": "test_accuracy",
+            "judgement": ["different", "undecided"],
+        }
+    )
+    assert findings.accuracy(None, rows, ARMS) == (
+        "Of 2 differences to base: 1 different (adamw -5.00 points), 1 undecided."
+    )

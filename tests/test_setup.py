@@ -1,0 +1,72 @@
+"""The chapter on how the networks were trained: its tables hold what the studies state."""
+
+import pytest
+
+from lib.analysis import setup
+from lib.study.loading import load_study
+
+
+def values(study):
+    return {(row.setting, getattr(row, "for")): row.value for _, row in setup.settings(study).iterrows()}
+
+
+def test_settings_of_all_runs_stand_once_and_others_with_their_runs():
+    found = values(load_study("stage2"))
+    assert found["batch size", "all runs"] == "256"
+    assert found["optimizer: weight decay", "all runs"] == "0.0001"
+    assert {key[1] for key in found if key[0] == "epochs"} == {"cifar10", "cifar100", "tiny_imagenet"}
+
+
+def test_what_is_off_is_named_and_not_in_the_table():
+    study = load_study("quickstart")
+    names = {setting for setting, _ in values(study)}
+    assert "mixing: mixup" in setup.off(study)
+    assert not names & set(setup.off(study))
+    assert "augmentation: flip" in names  # a file turns it off
+
+
+@pytest.mark.parametrize("name", ["stage2", "fashion-ablations", "zoo"])
+def test_every_setting_with_an_effect_is_in_the_table_or_off(name):
+    study = load_study(name)
+    first = next(iter(study.entries)).cell.settings
+    shown = {setting for setting, _ in values(study)} | set(setup.off(study))
+    assert {setup.named(key) for key in setup.flat(first.model_dump(exclude=setup.WITHOUT_EFFECT))} <= shown
+
+
+def test_arms_say_what_they_change():
+    table = setup.arms(load_study("fashion-ablations")).set_index("arm").changes
+    assert table["base"] == table["noop"] == "nothing"
+    assert table["no-momentum"] == "optimizer: momentum 0"
+    assert setup.arms(load_study("quickstart")).empty
+
+
+def test_native_runs_follow_their_own_conventions_and_aligned_ones_the_reference():
+    native, aligned = (setup.conventions(load_study(name)) for name in ("stage2", "paired"))
+    assert (native.keras == "Keras").all()
+    assert (native.pytorch == "PyTorch").all()
+    assert (aligned.keras == aligned.pytorch).all()
+    assert list(native.convention) == list(aligned.convention)
+    assert setup.conventions(load_study("degradation")).empty
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("quickstart", "are native: the frameworks differ in 3 conventions"),
+        ("paired", "are aligned in every convention"),
+        ("attribution", "go from native to aligned"),
+    ],
+)
+def test_the_implementation_is_said_as_the_runs_were(name, said):
+    assert said in setup.implementation(load_study(name))
+    assert not setup.implementation(load_study("degradation"))
+
+
+def test_the_commands_prepare_every_dataset():
+    assert setup.commands(load_study("stage1")).splitlines() == [
+        "make env",
+        "make data DATASET=cifar10",
+        "make data DATASET=cifar100",
+        "make sweep STUDY=stage1",
+        "make report STUDY=stage1",
+    ]
