@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data models parity plan settings cost sweep status tensorboard report archive verify rehearsal in-rehearsal lab test test-all lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan settings cost sweep status accept prune tensorboard report archive verify rehearsal in-rehearsal lab test test-all test-slurm lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,9 +70,12 @@ parity: env ## compare the two implementations: [MODEL=resnet50] [RUNG=gradients
 models: env ## list the models with their sizes, and check that each builds and trains: [MODEL=resnest50d]
 	@$(RUN) -m lib.bench.models $(MODEL)
 
-plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [RERUN=code], or the resolved settings: OPTIONS=--settings
-	@$(RUN) -m lib.sweep plan $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
-	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY) --rerun "$(RERUN)")
+# Some of a study's runs, and which of them a sweep makes again.
+SOME = --only "$(ONLY)" --rerun "$(RERUN)" $(if $(RETRY_FAILED),--retry-failed)
+
+plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [ONLY="framework=keras seed=42"] [RERUN=code] [RETRY_FAILED=1], or the resolved settings: OPTIONS=--settings
+	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY) $(SOME))
+	@$(RUN) -m lib.sweep plan $(STUDY) $(SOME) $(OPTIONS)
 	@$(if $(OPTIONS),,$(RUN) -m lib.analysis.settling $(STUDY))
 
 settings: env ## list every setting with its choices and its default
@@ -81,11 +84,17 @@ settings: env ## list every setting with its choices and its default
 cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)
 
-sweep: env ## train the pending runs: STUDY=stage1 [RERUN=code] [OPTIONS="for Snakemake"]
-	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) --rerun "$(RERUN)" $(OPTIONS)
+sweep: env ## train the pending runs: STUDY=stage1 [ONLY="framework=keras seed=42"] [JOBS=2] [RERUN=code] [RETRY_FAILED=1] [FAIL_FAST=1] [PROFILE=slurm] [OPTIONS="for Snakemake"]
+	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) $(SOME) $(JOBS:%=--at-once %) $(if $(FAIL_FAST),--fail-fast) $(PROFILE:%=--profile %) $(OPTIONS)
 
-status: env ## show the state of each run: STUDY=stage1
-	@$(RUN) -m lib.sweep status $(STUDY)
+status: env ## show the state of each run, and how far it is: STUDY=stage1 [ONLY="framework=keras seed=42"] [OPTIONS=--json]
+	@$(RUN) -m lib.sweep status $(STUDY) --only "$(ONLY)" $(OPTIONS)
+
+accept: env ## declare runs made by other code equivalent, which the report then says: STUDY=stage1 [ONLY="model=resnet20"] REASON="why"
+	@$(RUN) -m lib.sweep accept $(STUDY) --only "$(ONLY)" --reason "$(REASON)"
+
+prune: env ## list what no run needs: runs that no study names, unfinished trainings of done runs [YES=1 removes it]
+	@$(RUN) -m lib.sweep.pruning $(if $(YES),--yes)
 
 tensorboard: env ## show the event files of a study's runs in a browser: STUDY=stage1 [OPTIONS="--port 6007"]
 	@exec $(RUN) -m lib.sweep.tensorboard $(STUDY) $(OPTIONS)
@@ -123,6 +132,9 @@ test: env ## lint, then the tests
 test-all: env ## lint, then all tests, including those that take many minutes
 	@$(MAKE) lint
 	$(PYTEST) -m "thorough or not thorough"
+
+test-slurm: env ## set up a real SLURM on this machine, train across two nodes of which one dies, and take it down
+	PAIRED_TEST_SLURM=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -s tests/test_slurm.py
 
 lint: env ## run ruff: style and format
 	$(BIN)/ruff check .

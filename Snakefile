@@ -4,16 +4,18 @@
 #   snakemake --cores all --forceall --config study=stage1
 # The declared output of a job is an empty file, and not the record: Snakemake removes the output of a job that failed or
 # was killed.
-# On a cluster the same file runs through an executor plugin: make sweep STUDY=stage2 OPTIONS="--executor slurm --jobs 8"
+# On a cluster the same file runs through an executor plugin: make sweep STUDY=stage2 PROFILE=slurm
 
 import sys
 
 from lib import processes
-from lib.runs.state import pending
+from lib.runs.state import Choice, pending, states
 from lib.study.loading import load_study
 
 study = load_study(config["study"])
 rerun = config.get("rerun") or ""
+over = config.get("over", "executed/.over/by-hand")
+at_once = config.get("at_once", 1)
 
 
 # Without this, Snakemake waits for the running jobs, which may take hours.
@@ -23,15 +25,15 @@ onstart:
 
 rule all:
     input:
-        [f"executed/.over/{cell.name}" for cell, _ in pending(study, rerun)],
+        [f"{over}/{cell.name}" for cell, _ in pending(states(study.cells), Choice(rerun))],
 
 
-# A run takes the whole machine: of two trainings at once, each would falsify the other's times.
+# A run takes a slot of its machine, and waits for one: of two trainings in one slot, each would falsify the other's
+# times. `at_once` is the number of slots; 0 on a cluster, whose scheduler divides the machines.
 rule train:
     output:
-        touch("executed/.over/{run}"),
+        touch(over + "/{run}"),
     params:
-        command=processes.bound([sys.executable, "-m", "lib.sweep.cell", study.name]),
-    threads: workflow.cores
+        command=processes.bound([sys.executable, "-m", "lib.sweep.cell", study.name, f"--at-once={at_once}"]),
     shell:
         "exec {params.command:q} {wildcards.run} --rerun={rerun:q}"

@@ -7,8 +7,12 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from lib.errors import TrainingError
+
+AT_ONCE = "PAIRED_AT_ONCE"
+"""The environment variable that tells a run how many runs may share its machine."""
 
 _PACKAGES = ("tensorflow", "keras", "torch", "torchvision", "numpy", "scikit-learn")
 
@@ -60,7 +64,38 @@ def _cuda_version(number: int) -> str:
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(core_numbers())
+
+
+def core_numbers() -> list[int]:
+    """Return the numbers of the cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def slot() -> dict[str, str]:
+    """Return what this process has of its machine: `threads`, and `slots`, how many runs may be made at the same time.
+
+    Both are "not set" in a process that no sweep started.
+    """
+    variables = {"threads": "OMP_NUM_THREADS", "slots": AT_ONCE}
+    return {name: os.environ.get(variable, "not set") for name, variable in variables.items()}
+
+
+class Gpu(NamedTuple):
+    """A GPU: its number in the order of the bus, and the name that it has on every machine and in every container."""
+
+    index: str
+    uuid: str
+
+
+def visible_gpus() -> list[Gpu]:
+    """Return the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, in its order; all where it is not set."""
+    found = [Gpu(*line.split(", ")) for line in nvidia_all("index,uuid")] if shutil.which("nvidia-smi") else []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return found
+    wanted = [name.strip() for name in visible.split(",") if name.strip()]
+    return [gpu for name in wanted for gpu in found if name in gpu]
 
 
 def gpu_wanted() -> bool:

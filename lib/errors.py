@@ -21,7 +21,15 @@ class DataError(UserError):
 
 
 class TrainingError(UserError):
-    """Training cannot continue: non-finite loss or hardware failure."""
+    """Training cannot continue."""
+
+
+class OutOfMemory(TrainingError):
+    """A training needs more memory than there is."""
+
+
+class NonFinite(TrainingError):
+    """A loss is not a finite number."""
 
 
 class ParityError(UserError):
@@ -29,7 +37,14 @@ class ParityError(UserError):
 
 
 class ChapterError(UserError):
-    """A notebook raised an error, its kernel died, or it cannot be exported."""
+    """A notebook raised an error, its kernel died, or it cannot be exported.
+
+    `cause` is the name of the error that a cell of the notebook raised, or of the signal that ended its kernel.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def described(error: BaseException) -> str:

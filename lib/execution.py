@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,13 +14,19 @@ from jupyter_client import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
-from traitlets import Dict
+from traitlets import Callable, Dict
 from traitlets.config import Config
 
+from lib import files, processes
 from lib.errors import ChapterError, UserError
 from lib.processes import bound
 
-_OURS = {error.__name__ for error in UserError.__subclasses__()}
+
+def _names(error: type[UserError]) -> set[str]:
+    return {error.__name__}.union(*map(_names, error.__subclasses__()))
+
+
+_OURS = _names(UserError)
 
 
 class TruthfulEngine(NBClientEngine):
@@ -40,31 +47,44 @@ class TruthfulEngine(NBClientEngine):
             raise
 
 
-def _told(error: PapermillExecutionError, notebook: Path) -> str:
-    """Return the error of a notebook's cell in the form of `lib.errors.described`."""
+def _told(error: PapermillExecutionError, notebook: Path) -> tuple[str, str]:
+    """Return the error of a notebook's cell in the form of `lib.errors.described`, and its name."""
     name = error.ename
     if name == "CellExecutionError":  # IPython could not show the error, and printed its name
         cells = nbformat.read(notebook, as_version=4).cells
         failed = next(cell for cell in cells if cell.metadata.get("papermill", {}).get("exception"))
         name = "".join(output.get("text", "") for output in failed.outputs).strip().rpartition("\n")[2]
     if name == "MemoryError":
-        return "out of memory"
-    return error.evalue if name in _OURS else f"{name}: {error.evalue}".removesuffix(": ")
+        return "out of memory", name
+    return error.evalue if name in _OURS else f"{name}: {error.evalue}".removesuffix(": "), name
+
+
+def _death(process: subprocess.Popen, kills: int) -> tuple[str, str]:
+    """Return how a kernel died, in words, and the name of the cause; `kills` is the system's count before."""
+    code = process.poll()
+    if code is None or code >= 0:
+        return f"with exit code {code}", ""
+    name = signal.Signals(-code).name
+    if -code == signal.SIGKILL and processes.out_of_memory_kills() > kills:
+        return "the system killed it, out of memory", MemoryError.__name__
+    return f"killed by {name}", name
 
 
 class KernelManager(AsyncKernelManager):
     """A kernel that ends with this process and writes its stderr into a file beside its sockets.
 
-    `environment` is added to its environment variables. The file is shown where the kernel died; stderr of the
-    notebook's cells is part of their outputs.
+    `environment` is added to its environment variables, and `on_start` gets its process. The file is shown where
+    the kernel died; stderr of the notebook's cells is part of their outputs.
     """
 
     environment = Dict().tag(config=True)
+    on_start = Callable(id).tag(config=True)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
         kw["env"] = kw["env"] | self.environment
         with _stderr_beside(self.connection_file).open("wb") as stderr:
             await super()._async_launch_kernel(bound(kernel_cmd, signal.SIGKILL), stderr=stderr, **kw)
+        self.on_start(self.provisioner.process)
 
 
 def _stderr_beside(connection_file: str) -> Path:
@@ -87,12 +107,15 @@ def execute(
     sockets in a folder of its own, since TCP ports can collide where several kernels start at once.
 
     Raises:
-        ChapterError: a cell raised an error, whose message it has, or the kernel died.
+        ChapterError: a cell raised an error, whose message and name it has, or the kernel died.
     """
+    kernels: list[subprocess.Popen] = []
+    kills = processes.out_of_memory_kills()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as sockets:
         connection = f"{sockets}/kernel.json"
         options = {"transport": "ipc", "connection_file": connection, "environment": environment or {}}
+        options["on_start"] = kernels.append
         try:
             papermill.execute_notebook(
                 jupytext.read(source),
@@ -109,7 +132,8 @@ def execute(
                 config=Config(KernelManager=options),
             )
         except PapermillExecutionError as error:
-            raise ChapterError(f"{source.name}: {_told(error, target)}") from None
+            message, name = _told(error, target)
+            raise ChapterError(f"{source.name}: {message}", name) from None
         except KeyboardInterrupt:
             # The cell's task ends too, and asyncio would log that its exception was never retrieved.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -118,5 +142,17 @@ def execute(
             if "Kernel died" not in str(error):
                 raise
             last_words = _stderr_beside(connection).read_text(errors="replace").strip().splitlines()[-1:]
+            how, cause = _death(kernels[-1], kills) if kernels else ("before it began", "")
             why = "".join(f": {line}" for line in last_words)
-            raise ChapterError(f"{source.name}: the kernel died (killed, or out of memory){why}") from None
+            raise ChapterError(f"{source.name}: the kernel died ({how}){why}", cause) from None
+
+
+def mark(notebook: Path, state: str, error: str) -> None:
+    """Say in an executed notebook's metadata and in a last cell how its run ended, if the notebook can be read."""
+    try:
+        content = nbformat.read(notebook, as_version=4)
+    except (OSError, nbformat.reader.NotJSONError):
+        return
+    content.metadata["paired_seeds"] = {"state": state, "error": error}
+    content.cells.append(nbformat.v4.new_markdown_cell(f"**This run has no result: {state}.** {error}".rstrip()))
+    files.write_text(notebook, nbformat.writes(content))

@@ -15,19 +15,21 @@ from lib.errors import DataError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` when the block ends well, and is removed when it fails.
 
     The temporary name keeps the suffix, by which several libraries choose the format. It is the same each time, so that
-    the next process overwrites what a killed one left.
+    the next process overwrites what a killed one left. A file that is not `durable` may be lost in a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
     try:
         yield temporary
-        sync(temporary)
+        if durable:
+            sync(temporary)
         temporary.replace(path)
-        sync(path.parent)
+        if durable:
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,13 +44,13 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def held(path: Path, refusal: Exception, seconds: float = 0) -> Iterator[None]:
+def held(path: Path, refusal: Exception, seconds: float = 0, mode: int = 0o644) -> Iterator[None]:
     """Hold a lock file during the block, or raise `refusal` where another process holds it for longer than `seconds`.
 
     The operating system releases it when the process ends, even if it is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    lock = FileLock(path, mode=mode)
     try:
         lock.acquire(timeout=seconds)
     except Timeout:
@@ -86,9 +88,9 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Write a small text file whole or not at all."""
-    with replacing(path) as temporary:
+    with replacing(path, durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

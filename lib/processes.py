@@ -8,12 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import psutil
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals with which a user, a terminal or a shutdown ends a process."""
+
+_KILL_COUNTERS = tuple(
+    Path(path) for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat")
+)
+"""Where Linux counts the processes that it ended for want of memory, the container's own count first."""
 
 _PR_SET_PDEATHSIG = 1
 """From Linux's `sys/prctl.h`."""
@@ -32,6 +38,19 @@ def interrupt_on_signals(before: Callable[[], None] = lambda: None) -> None:
     for ending in _ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:
             signal.signal(ending, interrupt)
+
+
+def out_of_memory_kills() -> int:
+    """Return how many processes the system has ended for want of memory, in this container where it counts them.
+
+    Source: Linux's documentation of `memory.events` (cgroup v2), `memory.oom_control` (cgroup v1) and `/proc/vmstat`.
+    """
+    for path in _KILL_COUNTERS:
+        if path.exists():
+            counts = dict(line.split(maxsplit=1) for line in path.read_text().splitlines())
+            if "oom_kill" in counts:
+                return int(counts["oom_kill"])
+    return 0
 
 
 def terminate_children() -> None:

@@ -26,6 +26,7 @@ from lib.analysis import environments, findings, gates, results, timing
 from lib.analysis.contrasts import title
 from lib.report.chapter import Chapter
 from lib.report.tables import percent, shown
+from lib.runs.state import WITH_RESULTS
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -34,13 +35,14 @@ chapter = Chapter(study_name)
 # ## Which runs have results?
 #
 # A run is *done* if its record exists and was made from the current settings and data. A run *by other code* has valid
-# results, but the code has changed since; it is kept and listed. A *stale* run was made from other settings or other
-# data and is left out, as are failed, interrupted, running and missing runs.
+# results, but the code has changed since; it is kept and listed. An *accepted* run is one that a person declared
+# equivalent to one of today's code, with the reason. A *stale* run was made from other settings or other data and is
+# left out, as are runs that failed (for whatever reason), interrupted, running and missing runs.
 
 # %%
 study = load_study(study_name)
 found, states = results.results(study), results.states(study)
-absent = int((~states.state.isin(["done", "other code"])).sum())
+absent = int((~states.state.isin(WITH_RESULTS)).sum())
 
 # %%
 counts = states.groupby("state", sort=False).agg(runs=("run", "size"), example=("reason", "first")).reset_index()

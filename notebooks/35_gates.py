@@ -27,6 +27,8 @@ from lib.analysis import gates, results
 from lib.report.chapter import Chapter
 from lib.report.tables import shown
 from lib.runs.records import read_record
+from lib.runs.state import WITH_RESULTS
+from lib.runs.status import FAILURES
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -97,7 +99,7 @@ failed, doubtful, still_open = (
 )
 broken = failures.state[failures.gate.isin(judged.gate[judged.verdict == "FAILED"])]
 answers = {
-    "No": broken.isin(["done", "other code", "failed"]).any(),
+    "No": broken.isin([*WITH_RESULTS, *FAILURES]).any(),
     "Not yet": bool(failed) or found.empty,
     "Look first": bool(doubtful),
     "Yes, as far as can be judged": bool(still_open),
@@ -106,7 +108,7 @@ answer = next((answer for answer, holds in answers.items() if holds), "Yes")
 
 # %%
 sentences = [f"**{answer}.** {(judged.verdict == 'pass').sum()} of {len(judged)} gates pass ([Table](#tbl-gates))."]
-sentences += [f"{states.state.isin(['done', 'other code']).sum()} of {len(states)} runs have results."]
+sentences += [f"{states.state.isin(WITH_RESULTS).sum()} of {len(states)} runs have results."]
 sentences += [f"Failed: {failed}."] if failed else []
 sentences += [f"Look at: {doubtful}."] if doubtful else []
 sentences += [f"Open, with nothing to compare: {still_open}."] if still_open else []

@@ -14,7 +14,7 @@ atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 for name in ("params", "notebooks"):
     shutil.copytree(PROJECT / name, SCRATCH / name)
 shutil.copy(PROJECT / "Snakefile", SCRATCH)
-os.environ |= {"PAIRED_ROOT": str(SCRATCH), "MPLBACKEND": "agg"}
+os.environ |= {"PAIRED_ROOT": str(SCRATCH), "PAIRED_SLOTS": str(SCRATCH / "slots"), "MPLBACKEND": "agg"}
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Sweep:
     """`make sweep` of one study, with all processes that it starts."""
 
-    def __init__(self, study):
+    def __init__(self, study, *variables):
         self.mark = uuid.uuid4().hex
-        command = ["make", "sweep", f"STUDY={study}", "ENV=conda", f"CONDA_PREFIX={sys.prefix}"]
+        command = ["make", "sweep", f"STUDY={study}", "ENV=conda", f"CONDA_PREFIX={sys.prefix}", *variables]
         # As from a terminal: a signal that the tests were started to ignore must not be ignored here.
         restored = [signal.signal(ending, signal.SIG_DFL) for ending in ENDINGS]
         self.make = subprocess.Popen(

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from lib.errors import ChapterError
-from lib.execution import execute
+from lib.execution import execute, mark
 
 CHAPTER = """
 # %% tags=["parameters"]
@@ -73,7 +73,7 @@ def test_an_error_without_words_has_its_name(chapter, tmp_path, last, told):
 def test_a_kernel_that_dies_before_it_answers_is_one_error(chapter, tmp_path, monkeypatch):
     """As a kernel does that is not given the memory to start."""
     monkeypatch.setattr("lib.execution.bound", lambda command, ending: [sys.executable, "-c", "raise SystemExit(3)"])
-    with pytest.raises(ChapterError, match=r"^chapter.py: the kernel died \(killed, or out of memory\)"):
+    with pytest.raises(ChapterError, match=r"^chapter.py: the kernel died \(with exit code 3\)"):
         execute(chapter(), tmp_path / "out.ipynb", {})
 
 
@@ -97,10 +97,55 @@ def test_a_kernel_does_not_outlive_the_process_that_started_it(chapter, tmp_path
     pytest.fail("the kernel is still there")
 
 
+KILLED = "\nos.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize(
+    "counter", ["low 0\noom_kill {}\noom_group_kill 0\n", "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"]
+)
+def test_a_kernel_that_the_system_killed_for_want_of_memory_is_told_so(chapter, tmp_path, monkeypatch, counter):
+    """The system's counter rises, as it does then; a file without the count, or none, is passed over."""
+    events, empty = tmp_path / "events", tmp_path / "empty"
+    events.write_text(counter.format(7))
+    empty.write_text("low 0\n")
+    monkeypatch.setattr("lib.processes._KILL_COUNTERS", (tmp_path / "absent", empty, events))
+    kill = f"import os, pathlib, signal\npathlib.Path({str(events)!r}).write_text({counter.format(8)!r}){KILLED}"
+    with pytest.raises(ChapterError, match=r"the kernel died \(the system killed it, out of memory\)") as caught:
+        execute(chapter(kill), tmp_path / "out.ipynb", {})
+    assert caught.value.cause == "MemoryError"
+
+
+@pytest.mark.parametrize(
+    ("last", "cause"),
+    [("1 / 0", "ZeroDivisionError"), ("from lib.errors import NonFinite\nraise NonFinite('nan')", "NonFinite")],
+)
+def test_the_error_that_ended_a_notebook_is_known_by_its_name(chapter, tmp_path, last, cause):
+    with pytest.raises(ChapterError) as caught:
+        execute(chapter(last), tmp_path / "out.ipynb", {})
+    assert caught.value.cause == cause
+
+
+def test_a_notebook_is_marked_with_the_end_of_its_run(chapter, tmp_path):
+    target = tmp_path / "out.ipynb"
+    with pytest.raises(ChapterError):
+        execute(chapter("1 / 0"), target, {})
+    mark(target, "failed", "division by zero")
+    content = nbformat.read(target, 4)
+    nbformat.validate(content)
+    assert content.metadata.paired_seeds == {"state": "failed", "error": "division by zero"}
+    assert content.cells[-1].source == "**This run has no result: failed.** division by zero"
+    target.write_text('{"cells')
+    mark(target, "failed", "division by zero")
+    mark(tmp_path / "absent.ipynb", "failed", "division by zero")
+    assert target.read_text() == '{"cells'
+    assert not (tmp_path / "absent.ipynb").exists()
+
+
 def test_a_killed_kernel_leaves_a_notebook_that_says_so(chapter, tmp_path):
     target = tmp_path / "out.ipynb"
-    with pytest.raises(ChapterError, match="the kernel died"):
-        execute(chapter("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"), target, {})
+    with pytest.raises(ChapterError, match=r"the kernel died \(killed by SIGKILL\)") as caught:
+        execute(chapter(f"import os, signal{KILLED}"), target, {})
+    assert caught.value.cause == "SIGKILL"
     killed = [cell for cell in nbformat.read(target, 4).cells if cell.metadata.papermill.get("exception")]
     assert [cell.metadata.papermill.status for cell in killed] == ["failed"]
     assert "SIGKILL" in killed[0].source

@@ -18,7 +18,8 @@ from lib.errors import DataError
 from lib.execution import execute
 from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
 from lib.report.chapter import Chapter
-from lib.runs import logits, records, state
+from lib.runs import logits, records, status
+from lib.runs.status import Kind
 from lib.study.loading import load_study
 from lib.study.study import Comparison
 from tests.invented import IMAGES, LABELS, finish, logits_of
@@ -116,7 +117,7 @@ def test_the_answers_are_those_of_the_runs_that_have_results_in_the_study_s_orde
     first, second, unfinished, *_ = study.cells
     finish(second)
     finish(first)
-    state.write_status(unfinished, "failed", "the loss became nan")
+    status.write(unfinished, Kind.FAILED, "the loss became nan")
     table = predictions.answers(study)
     assert list(table.columns) == ANSWERS
     assert table["framework"].drop_duplicates().tolist() == [first.framework, second.framework]

@@ -100,6 +100,7 @@ def test_the_command_says_that_several_devices_were_timed_on_one(timed, tiny_stu
 def test_the_command_measures_and_names_recipe_epochs_hours_and_disk(fresh, tiny_study, monkeypatch, capsys):
     name = tiny_study("planned", frameworks=["pytorch"], models=["resnet20", "resnet_20"])
     monkeypatch.setattr("sys.argv", ["preflight", name])
+    monkeypatch.setattr(preflight, "free_gib", lambda: 7.0)
     preflight.main()
     printed = capsys.readouterr().out
     lines = {line.split()[1]: line.split() for line in printed.splitlines() if line.startswith(" digits")}
@@ -125,7 +126,7 @@ def test_arms_with_other_epochs_are_named(timed, tiny_study, monkeypatch, capsys
 def test_only_the_pending_runs_are_estimated(timed, tiny_study, monkeypatch, capsys):
     study = load_study(tiny_study("planned", frameworks=["pytorch"], seeds=[1, 2, 3]))
     left = [(study.cells[2], None)]
-    monkeypatch.setattr(preflight, "pending", lambda _, rerun: left if rerun else [])
+    monkeypatch.setattr(preflight, "pending", lambda _, choice: left if choice.rerun else [])
     monkeypatch.setattr("sys.argv", ["preflight", study.name])
     preflight.main()
     assert capsys.readouterr().out == ""

@@ -9,8 +9,9 @@ from lib import files, paths
 from lib.analysis import contrasts, environments, gates, judgements, results
 from lib.errors import DataError
 from lib.report.chapter import Chapter
-from lib.runs import records, state
+from lib.runs import records, status
 from lib.runs.log import COLUMNS
+from lib.runs.status import Kind
 from lib.study.loading import load_study
 from tests.invented import STEPS, finish, log_of
 
@@ -81,7 +82,7 @@ def test_only_runs_that_are_done_have_results(study):
     finish(done)
     finish(other_code, code_digest="older code")
     finish(stale, inputs_digest="other settings")
-    state.write_status(failed, "failed", "the loss became nan")
+    status.write(failed, Kind.FAILED, "the loss became nan")
     table = results.results(study)
     assert table["framework"].tolist() == [done.framework, other_code.framework]
     assert len(results.epochs(study)) == 2 * done.settings.epochs
@@ -89,7 +90,7 @@ def test_only_runs_that_are_done_have_results(study):
 
 
 def test_every_cell_has_a_state_with_its_reason(study):
-    state.write_status(study.cells[1], "failed", "the loss became nan")
+    status.write(study.cells[1], Kind.FAILED, "the loss became nan")
     table = results.states(study)
     assert table["run"].tolist() == [cell.name for cell in study.cells]
     assert table.loc[1].tolist() == [study.cells[1].name, "failed", "the loss became nan"]

@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 from lib import files, imports, paths
-from lib.errors import ChapterError, DataError, TrainingError
-from lib.runs import digests, log, logits, records
+from lib.errors import ChapterError, DataError, ParameterError, TrainingError
+from lib.report.build import title_block
+from lib.runs import acceptance, digests, estimates, log, logits, records, status
 from lib.runs import state as runs
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
 from lib.runs.records import Record
-from lib.runs.state import Kind
+from lib.runs.status import Kind
 from lib.study.loading import load_study
 from lib.study.models import MODELS
 from lib.study.settings import AdamW, Constant, Regularisation, Tracking
-from lib.sweep.plan import time_left
+from lib.sweep import plan
+from lib.sweep.accepting import _user, accept
 
 
 @pytest.fixture
@@ -63,6 +65,11 @@ def write_record(cell, **changes):
     )
 
 
+def pending(**choice):
+    """The cells of the quick start that a sweep would run."""
+    return [cell for cell, _ in runs.pending(runs.states(load_study("quickstart").cells), runs.Choice(**choice))]
+
+
 def with_settings(cell, **settings):
     return cell.model_copy(update={"settings": cell.settings.model_copy(update=settings)})
 
@@ -70,7 +77,7 @@ def with_settings(cell, **settings):
 def test_a_whole_record_of_another_version_is_stale_and_not_unreadable(cell):
     files.write_sealed(records.folder(cell) / "record.json", {"run": cell.name, "field": "of another version"})
     assert runs.state(cell) == (Kind.STALE, "its record was written by another version of this project")
-    assert cell in [one for one, _ in runs.pending(load_study("quickstart"))]
+    assert cell in pending()
 
 
 def test_a_run_from_another_default_is_stale(cell):
@@ -99,13 +106,26 @@ def test_a_run_with_its_record_is_done(cell):
 def test_the_time_left_is_the_mean_of_the_runs_of_the_same_kind_without_their_pauses(cell):
     study = load_study("quickstart")
     unknown = "how long is not known before a first record; make plan measures a few steps"
-    assert time_left(study, study.cells) == unknown
+    assert str(plan.times(study, study.cells)) == unknown
     first, second, third = (cell for cell in study.cells if cell.framework == "keras")
     write_record(first, working_seconds=60.0)
     write_record(second, working_seconds=80.0)
-    assert time_left(study, [third]) == "about 1 min 10 s"
-    assert time_left(study, [third, third]) == "about 2 min 20 s"
-    assert time_left(study, study.cells) == "about 3 min 30 s, and 3 runs of a kind that has no record yet"
+    assert str(plan.times(study, [third])) == "about 1 min 10 s"
+    assert str(plan.times(study, [third, first])) == "about 2 min 20 s"
+    assert str(plan.times(study, study.cells)) == "about 3 min 30 s, and 3 runs of a kind that has no record yet"
+
+
+def test_a_kind_without_a_record_takes_the_estimate_times_what_others_took_against_theirs(cell):
+    study = load_study("quickstart")
+    keras, pytorch = ([one for one in study.cells if one.framework == name] for name in ("keras", "pytorch"))
+    estimates.write({cell.name: 100.0 for cell in study.cells})
+    assert str(plan.times(study, [pytorch[0]])) == "about 1 min 40 s, 1 of the runs by timed steps alone"
+    write_record(keras[0], working_seconds=150.0)
+    assert plan.times(study, [keras[1], pytorch[0]]) == ({keras[1].name: 150.0, pytorch[0].name: 150.0}, 2, 1, True)
+    write_record(pytorch[1], working_seconds=80.0)
+    assert plan.times(study, [pytorch[0]]).seconds == {pytorch[0].name: 80.0}
+    (paths.EXECUTED / ".estimates.json").write_text("{")
+    assert estimates.read() == {}
 
 
 def test_a_changed_setting_makes_a_run_stale_and_is_named(cell):
@@ -132,6 +152,39 @@ def test_a_run_made_by_other_code_is_shown_as_such_and_kept(cell):
     assert records.matching_record(cell, "content") is not None
 
 
+def test_an_accepted_run_is_done_for_the_code_that_it_was_accepted_for_and_no_other(cell, monkeypatch, capsys):
+    write_record(cell, code_digest="other")
+    kept = (records.folder(cell) / "record.json").read_bytes()
+    monkeypatch.setattr("lib.sweep.accepting.now", lambda: "2026-02-01T00:00:00+00:00")
+    monkeypatch.setattr("lib.sweep.accepting._user", lambda: "A. Person")
+    accept(list(load_study("quickstart").cells), "only a  message\nchanged")
+    assert "1 runs accepted; 5 were not made by other code" in capsys.readouterr().out
+    told = "made by other code than today's, accepted by A. Person on 2026-02-01T00:00:00+00:00: only a message changed"
+    assert runs.state(cell) == (Kind.ACCEPTED, told)
+    assert cell not in pending(rerun="code")
+    assert [entry.cell for entry, _ in records.finished(load_study("quickstart"))] == [cell]
+    assert told in title_block(load_study("quickstart"))["problems"].replace("\\", "")
+    assert (records.folder(cell) / "record.json").read_bytes() == kept
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.runs.acceptance.code_digest", lambda cell: "a third")
+        assert runs.state(cell).kind == Kind.OTHER_CODE
+    path = acceptance.path(cell)
+    path.write_text(path.read_text().replace("A. Person", "B. Person"))
+    assert runs.state(cell).kind == Kind.OTHER_CODE
+    accept([cell], "again")
+    write_record(cell, code_digest="yet another")
+    assert runs.state(cell).kind == Kind.OTHER_CODE
+    write_record(cell)
+    runs.tidy(cell)
+    assert not path.exists()
+
+
+def test_an_acceptance_needs_a_reason_and_has_a_name(cell):
+    with pytest.raises(ParameterError, match="why are the runs equivalent"):
+        accept([cell], " ")
+    assert _user()
+
+
 def test_a_record_that_cannot_be_read_is_neither_done_nor_run_over(cell):
     write_record(cell)
     path = records.folder(cell) / "record.json"
@@ -139,7 +192,7 @@ def test_a_record_that_cannot_be_read_is_neither_done_nor_run_over(cell):
     kind, reason = runs.state(cell)
     assert kind == Kind.UNREADABLE
     assert "remove it to run the cell again" in reason
-    assert cell not in [cell for cell, _ in runs.pending(load_study("quickstart"))]
+    assert cell not in pending()
 
 
 def test_a_record_of_an_earlier_version_can_still_be_read(cell):
@@ -153,30 +206,65 @@ def test_a_record_of_an_earlier_version_can_still_be_read(cell):
 
 
 def test_a_run_on_another_machine_is_running_as_long_as_it_gives_signs(cell):
-    runs.write_status(cell, "running")
-    status = records.folder(cell) / "status.json"
-    status.write_text(status.read_text().replace(platform.node(), "elsewhere"))
+    status.write(cell, Kind.RUNNING)
+    file = status.path(cell)
+    file.write_text(file.read_text().replace(platform.node(), "elsewhere"))
     assert runs.state(cell).kind == Kind.RUNNING
     assert f"on elsewhere, as process {os.getpid()} (executed/{cell.name}/status.json)" in runs.state(cell).reason
     with pytest.raises(ChapterError, match=f"{cell.name} is running, since .* on elsewhere"), runs.claimed(cell):
         pass
-    os.utime(status, (0, 0))
+    os.utime(file, (0, 0))
     assert runs.state(cell).kind == Kind.INTERRUPTED
-    runs.touch_status(cell)
+    status.touch(cell)
     assert runs.state(cell).kind == Kind.RUNNING
 
 
+def test_a_run_that_fails_three_times_in_a_row_is_not_tried_again_by_itself(cell, monkeypatch):
+    def fail():
+        status.write(cell, Kind.RUNNING)
+        status.write(cell, Kind.NOT_FINITE, "the loss became nan")
+
+    fail()
+    fail()
+    status.write(cell, Kind.RUNNING)
+    status.write(cell, Kind.INTERRUPTED)
+    fail()
+    fail()
+    assert cell in pending()
+    fail()
+    reason = "the loss became nan; failed 3 times in a row: RETRY_FAILED=1 tries it again"
+    assert runs.state(cell) == (Kind.NOT_FINITE, reason)
+    assert cell not in pending()
+    assert cell in pending(retry=True)
+    files.write_sealed(paths.DATA / "digits.json", {"digest": "other"})
+    assert cell in pending()
+    fail()
+    assert cell in pending()
+
+
+def test_a_status_keeps_the_last_lines_of_the_console(cell):
+    status.write(cell, Kind.RUNNING)
+    status.console(cell).write_text("".join(f"line {number}\n" for number in range(30)))
+    status.write(cell, Kind.FAILED, "no")
+    assert status.read(cell).last_lines == [f"line {number}" for number in range(20, 30)]
+
+
 def test_a_failed_run_keeps_its_reason(cell):
-    runs.write_status(cell, "failed", "the loss became nan")
+    status.write(cell, Kind.FAILED, "the loss became nan")
     assert runs.state(cell) == (Kind.FAILED, "the loss became nan")
 
 
 @pytest.mark.parametrize(
-    ("ending", "told"), [("failed", "failed: the loss became nan"), ("interrupted", "was interrupted")]
+    ("ending", "told"),
+    [
+        (Kind.FAILED, "failed: the loss became nan"),
+        (Kind.NOT_FINITE, "failed, not finite: the loss became nan"),
+        (Kind.INTERRUPTED, "was interrupted"),
+    ],
 )
 def test_a_rerun_that_did_not_finish_keeps_the_result_and_is_named(cell, ending, told):
     write_record(cell, code_digest="other")
-    runs.write_status(cell, ending, "the loss became nan" if ending == "failed" else "")
+    status.write(cell, ending, "" if ending == Kind.INTERRUPTED else "the loss became nan")
     reason = f"made by other code than today's; the new training {told}"
     for _ in range(2):
         assert runs.state(cell) == (Kind.OTHER_CODE, reason)
@@ -189,14 +277,14 @@ def test_a_rerun_that_did_not_finish_keeps_the_result_and_is_named(cell, ending,
 
 def test_the_status_of_the_training_that_made_a_record_says_nothing_of_a_later_one(cell):
     """As a process leaves it that was killed after its record was written; the code was edited since."""
-    runs.write_status(cell, "running")
+    status.write(cell, Kind.RUNNING)
     write_record(cell, code_digest="other", finished="2999-01-01T00:00:00+00:00")
     assert runs.state(cell) == (Kind.OTHER_CODE, "made by other code than today's")
 
 
 def test_a_run_that_a_process_holds_is_running_and_can_be_held_by_no_other(cell):
     with runs.claimed(cell):
-        runs.write_status(cell, "running")
+        status.write(cell, Kind.RUNNING)
         assert runs.state(cell).kind == Kind.RUNNING
         with (
             pytest.raises(ChapterError, match=f"{cell.name} is running, since .*process {os.getpid()}"),
@@ -210,12 +298,12 @@ def test_a_run_that_a_process_holds_is_running_and_can_be_held_by_no_other(cell)
 
 @pytest.mark.parametrize("pid", [1, 0, -1, 2**70, "a zombie"])
 def test_a_process_id_that_now_belongs_to_another_process_or_to_none_keeps_no_run_running(cell, pid):
-    runs.write_status(cell, "running")
-    status = records.folder(cell) / "status.json"
+    status.write(cell, Kind.RUNNING)
+    file = status.path(cell)
     with subprocess.Popen(["true"]) as child:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         number = child.pid if pid == "a zombie" else pid
-        status.write_text(status.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {number}'))
+        file.write_text(file.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {number}'))
         assert runs.state(cell).kind in (Kind.INTERRUPTED, Kind.MISSING)
         write_record(cell)
         assert runs.state(cell).kind == Kind.DONE

@@ -10,18 +10,20 @@ import time
 import nbformat
 import pandas as pd
 import pytest
-from filelock import FileLock
 
-import lib.sweep.__main__
 import lib.sweep.cell
 from lib import paths
 from lib.clock import now
 from lib.data.use import replaced
 from lib.environment import cores
 from lib.errors import ChapterError, DataError, UserError
-from lib.runs import records, state
-from lib.runs.state import Kind, pending
+from lib.runs import records, state, status
+from lib.runs.digests import inputs_digest
+from lib.runs.state import pending, states
+from lib.runs.status import Kind
 from lib.study.loading import load_study
+from lib.sweep import __main__ as sweeps
+from lib.sweep import ending
 
 pytestmark = pytest.mark.usefixtures("digits")
 
@@ -96,13 +98,47 @@ def test_a_failed_run_is_told_in_one_line_and_does_not_stop_the_others(swept, ti
     for cell in load_study(name).cells:
         assert f"error: {cell.name} failed: 20_train_pytorch.py: {cell.name}: train_loss became nan" in result.stderr
         kind, reason = state.state(cell)
-        assert kind == Kind.FAILED
+        assert kind == Kind.NOT_FINITE
         assert "lower `optimizer.learning_rate`" in reason
         assert records.read_record(cell) is None
         notebook = nbformat.read(records.folder(cell) / "notebook.ipynb", 4)
         outputs = [output for part in notebook.cells for output in part.get("outputs", [])]
         assert any(output.output_type == "error" for output in outputs)
-    assert "2 failed" in run("lib.sweep", "status", name).stdout
+        assert notebook.metadata.paired_seeds.state == "not finite"
+        assert notebook.cells[-1].source.startswith("**This run has no result: not finite.**")
+        assert status.read(cell).last_lines[-1].startswith(f"not finite: {cell.name} failed: ")
+    assert "2 not finite" in run("lib.sweep", "status", name).stdout
+
+
+def test_a_run_that_takes_too_long_is_ended_and_more_time_makes_no_other_run(tiny_study):
+    name = tiny_study("slow", frameworks=["pytorch"], settings={"epochs": 400, "max_hours": 10 / 3600})
+    (cell,) = load_study(name).cells
+    result = run("lib.sweep.cell", name, cell.name)
+    assert result.returncode == 1
+    told = f"{cell.name} failed: took longer than max_hours: 0.00277778 (10 s)"
+    assert result.stderr.endswith(f"error: {told}\n")
+    assert state.state(cell) == (Kind.TIMED_OUT, told)
+    assert nbformat.read(records.folder(cell) / "notebook.ipynb", 4).metadata.paired_seeds.state == "timed out"
+    more = cell.settings.model_copy(update={"max_hours": 1.0})
+    assert inputs_digest(cell.model_copy(update={"settings": more}), "x") == inputs_digest(cell, "x")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ChapterError("no", "OutOfMemory"), Kind.OUT_OF_MEMORY),
+        (ChapterError("no", "ResourceExhaustedError"), Kind.OUT_OF_MEMORY),
+        (MemoryError(), Kind.OUT_OF_MEMORY),
+        (ChapterError("out of memory", "ValueError"), Kind.FAILED),
+        (ChapterError("no", "NonFinite"), Kind.NOT_FINITE),
+        (ChapterError("no", "SIGKILL"), Kind.INTERRUPTED),
+        (ChapterError("no", "SIGSEGV"), Kind.FAILED),
+        (KeyboardInterrupt(), Kind.INTERRUPTED),
+        (OSError(28, "No space left on device"), Kind.FAILED),
+    ],
+)
+def test_the_error_that_ended_a_run_decides_the_kind_of_its_end(error, kind):
+    assert ending.kind(error) == kind
 
 
 @pytest.fixture(scope="module")
@@ -135,17 +171,25 @@ def test_a_stopped_run_goes_on_from_its_last_whole_epoch_and_ends_the_same(whole
     assert log_without_times(cell) == log_without_times(whole)
 
 
-def test_a_run_that_runs_already_is_refused(swept, tiny_study):
+@pytest.mark.parametrize("command", [("lib.sweep.cell", "busy", "{run}"), ("lib.sweep", "run", "busy")])
+def test_a_run_that_another_process_trains_is_waited_for_and_its_failure_told(swept, tiny_study, command):
     name = tiny_study("busy", frameworks=["pytorch"])
     cell = load_study(name).cells[0]
     with state.claimed(cell):
-        state.write_status(cell, "running")
-        for command in (("lib.sweep.cell", name, cell.name), ("lib.sweep", "run", name)):
-            result = run(*command)
-            assert result.returncode == 1
-            assert f"{cell.name} is running" in result.stderr
-            assert f"as process {os.getpid()} (executed/{cell.name}/status.json)" in result.stderr
-        assert pending(load_study(name)) == []
+        status.write(cell, Kind.RUNNING)
+        begun = [sys.executable, "-W", "ignore", "-m", *(word.format(run=cell.name) for word in command)]
+        with subprocess.Popen(begun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            told = next(line for line in process.stdout if "waiting for its end" in line)
+            status.write(cell, Kind.NOT_FINITE, "the loss became nan")
+            _, errors = process.communicate()
+    assert f"{cell.name} is running, since" in told
+    assert f"as process {os.getpid()} (executed/{cell.name}/status.json)" in told
+    assert process.returncode == 1
+    assert "error: the loss became nan (in another process)\n" in errors
+    assert records.read_record(cell) is None
+    with state.claimed(cell):
+        status.write(cell, Kind.RUNNING)
+        assert pending(states(load_study(name).cells)) == []
 
 
 def test_a_done_run_is_left_as_it_is(swept):
@@ -272,18 +316,12 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(tiny_study):
     assert result.stderr == ""
 
 
-def test_two_sweeps_at_once_are_refused(tiny_study):
-    with FileLock(paths.EXECUTED / ".sweep.lock"):
-        result = run("lib.sweep", "run", tiny_study("second"))
-    assert result.returncode == 1
-    assert result.stderr == "error: another sweep is running in this project; wait for it, or stop it\n"
-
-
 @pytest.mark.usefixtures("swept")
 def test_a_changed_setting_is_named_as_the_reason_to_run_again(tiny_study):
     changed = load_study(tiny_study(settings={"optimizer": {"weight_decay": 0.0}}))
-    assert [reason for _, (_, reason) in pending(changed)] == ["changed: optimizer.weight_decay 0.0001 -> 0.0"] * 2
-    assert pending(load_study(tiny_study())) == []
+    reason = "changed: optimizer.weight_decay 0.0001 -> 0.0"
+    assert [one.reason for _, one in pending(states(changed.cells))] == [reason] * 2
+    assert pending(states(load_study(tiny_study()).cells)) == []
 
 
 def test_the_plan_names_each_run_its_reason_and_the_time(tiny_study):
@@ -358,10 +396,11 @@ def test_a_sweep_uses_its_stores_as_long_as_its_runs_train(tiny_study, monkeypat
             pass
         raise ChapterError("ran")
 
-    monkeypatch.setattr("lib.sweep.__main__._run", runs)
+    monkeypatch.setattr("lib.sweep.running.jobs.run", runs)
     monkeypatch.setattr("lib.doctor.examination.require", lambda: None)
-    with pytest.raises(ChapterError, match="ran"):
-        lib.sweep.__main__.run(study, "", [])
+    monkeypatch.setattr("sys.argv", ["sweep", "run", study.name])
+    with pytest.raises(SystemExit, match="ran"):
+        sweeps.main()
 
 
 @pytest.mark.parametrize("arguments", [("lib.sweep", "run", "nothing"), ("lib.sweep.cell", "tiny", "nothing")])

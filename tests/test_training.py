@@ -11,10 +11,10 @@ import pytest
 
 from lib import files, paths
 from lib.errors import DataError, ParameterError, TrainingError
-from lib.progress import Progress
-from lib.runs import layers, records, state
+from lib.runs import layers, live, records, state
 from lib.runs import log as epoch_log
 from lib.runs.digests import code_digest
+from lib.runs.live import Progress
 from lib.runs.logits import Predictions
 from lib.runs.state import Kind
 from lib.study.loading import load_study
@@ -182,9 +182,35 @@ def test_every_epoch_is_seeded_from_the_seed_and_its_number(cell):
     assert learner.seeds == [(42, 1), (42, 2), (42, 3), (42, 4)]
 
 
+def test_the_progress_is_read_by_others_and_its_speed_is_that_of_this_attempt(cell, monkeypatch):
+    """Resumed after one of the epochs: what an earlier attempt made does not count."""
+    clock = iter([0.0, 4.0, 6.0, 8.0])
+    monkeypatch.setattr(live.time, "monotonic", lambda: next(clock))
+    epochs, images = cell.settings.epochs, cell.settings.batch_size
+    progress = Progress(cell, 1, 4)
+    progress.step()
+    assert live.read(cell) is None  # not before five seconds are over
+    progress.step()
+    found = live.read(cell)
+    assert (found.epoch, found.epochs, found.step, found.steps) == (1, epochs, 2, 4)
+    assert found.images_per_second == pytest.approx(2 * images / 6)
+    assert found.seconds_left == pytest.approx(12 * (epochs - 1.5))
+    progress.epoch("")
+    assert live.read(cell).epoch == 2
+    assert live.read(cell).seconds_left == pytest.approx(8 * (epochs - 2))
+
+
+def test_a_full_disk_ends_no_training_for_its_display(cell, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(live.files, "write_text", full)
+    Progress(cell, 0, 1).epoch("")
+
+
 def test_the_clock_is_between_two_synchronisations_and_without_validation(cell):
     learner = CountingLearner([0.5])
-    training._train_epoch(cell, learner, 1, Progress("run", 0, 1, 4))
+    training._train_epoch(cell, learner, 1, Progress(cell, 0, 4))
     assert learner.calls == ["synchronize", "step", "step", "step", "step", "synchronize"]
 
 
@@ -238,8 +264,8 @@ def test_a_stopped_run_loses_only_the_epoch_it_was_in(cell, stop_in_epoch):
     assert log.skipped_steps == 4
 
 
-WRITES_AN_EPOCH, WRITES_TO_FINISH, MOVES = 4, 5, 5
-"""Log, weights, state, and what names both; weights, logits, result, log, record; the four products, the record."""
+WRITES_AN_EPOCH, WRITES_TO_FINISH, MOVES = 5, 5, 5
+"""Log, weights, state, what names both, progress; weights, logits, result, log, record; four products, the record."""
 
 STAGED = 4 * WRITES_AN_EPOCH + WRITES_TO_FINISH
 
@@ -277,7 +303,7 @@ def test_whatever_file_a_run_was_writing_when_it_was_killed_no_whole_epoch_is_lo
     assert killed_at(monkeypatch, write, lambda: run(cell, CountingLearner(LEARNING)))
     done = records.read_record(cell) is not None
     assert done == (write > STAGED)
-    whole = min((write - 1) // WRITES_AN_EPOCH, 4)
+    whole = min(write // WRITES_AN_EPOCH, 4)  # the last of an epoch's writes is for the display alone
     learner = CountingLearner(LEARNING)
     record = run(cell, learner)
     assert learner.seeds == ([] if done else [(42, epoch) for epoch in range(whole + 1, 5)])
@@ -318,7 +344,7 @@ def test_a_rerun_killed_at_any_write_leaves_the_old_result_whole_or_the_new_one(
     assert whole_result(cell) == left
     learner = CountingLearner(LEARNING)
     record = again(cell, learner)
-    assert len(learner.seeds) == max(4 - (write - 1) // WRITES_AN_EPOCH, 0)
+    assert len(learner.seeds) == max(4 - write // WRITES_AN_EPOCH, 0)
     assert (record.code_digest, record.epoch_best, record.test_accuracy) == (code_digest(cell), 4, 0.8)
     assert whole_result(cell)[0] == record
     assert state.state(cell).kind == Kind.DONE

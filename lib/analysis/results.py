@@ -68,7 +68,7 @@ def with_train_accuracy(results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataF
 
 def states(study: Study) -> pd.DataFrame:
     """Return the state of each cell of the study: `run`, `state` and `reason`, in the study's order."""
-    rows = [(cell.name, str(one.kind), one.reason) for cell, one in state.states(study)]
+    rows = [(cell.name, str(one.kind), one.reason) for cell, one in state.states(study.cells)]
     return pd.DataFrame(rows, columns=["run", "state", "reason"])
 
 

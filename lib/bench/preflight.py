@@ -18,18 +18,21 @@ from tqdm import tqdm
 
 from lib import environment, files, imports, paths
 from lib.bench.cost import TRAINING_PASSES, resume_gib, run_gib, seconds, size, stores_gib
+from lib.bench.disk import free_gib, require_room
 from lib.bench.printing import print_table
 from lib.clock import duration
-from lib.errors import DataError, ParameterError, one_line
+from lib.errors import DataError, ParameterError, UserError, one_line
 from lib.pytorch.learner import PyTorchLearner, make_deterministic
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import average, optimizer
+from lib.runs import estimates
 from lib.runs.digests import code, digest_of
-from lib.runs.state import pending
+from lib.runs.state import Choice, pending, states
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import find
+from lib.study.selection import selected
 from lib.study.settings import Settings
 from lib.study.study import BASE, Study
 from lib.training.learner import evaluation_batch
@@ -56,6 +59,8 @@ class Times(NamedTuple):
 def estimate(study: Study, cells: Sequence[Cell]) -> pd.DataFrame:
     """Return the cost of cells of a study on this machine, one row per dataset, model, recipe and number of epochs.
 
+    The seconds of each run are kept, for the plan of a sweep.
+
     Returns:
         `dataset`, `model`, `recipe`, `epochs`, `arms` that have them, `runs`, `ms` of an update, `seconds_per_run`,
         `seconds`, and `gib` of the finished runs. Where arms differ in cost, a row has their means and sums. An
@@ -64,16 +69,17 @@ def estimate(study: Study, cells: Sequence[Cell]) -> pd.DataFrame:
     Raises:
         ParameterError: a micro-batch does not fit into the GPU's memory.
     """
-    # Keras' runs are taken to cost what PyTorch's do.
-    cells = [cell.model_copy(update={"framework": "pytorch"}) for cell in cells]
-    known = times(cells)
-    rows = []
-    for cell in cells:
+    timed_cells = [cell.model_copy(update={"framework": "pytorch"}) for cell in cells]  # what Keras' are taken to cost
+    known = times(timed_cells)
+    rows, kept = [], {}
+    for cell, run in zip(timed_cells, cells, strict=True):
         timed = known[_key(cell)]
         step = timed.step(cell.settings)
         recipe = study.recipe(find(cell.model)) or "none"
         costs = (1000 * step, seconds(cell, step, timed.image / TRAINING_PASSES), run_gib(cell))
         rows.append((cell.dataset, cell.model, recipe, cell.settings.epochs, cell.arm or BASE, *costs))
+        kept[run.name] = costs[1]
+    estimates.write(kept)
     by = ["dataset", "model", "recipe", "epochs"]
     return (
         pd.DataFrame(rows, columns=[*by, "arm", "ms", "seconds", "gib"])
@@ -192,12 +198,19 @@ def main() -> None:
     """Read the command line and print the estimate, or nothing where no run is pending."""
     parser = argparse.ArgumentParser(prog="python -m lib.bench.preflight", description="Estimate a study's cost here.")
     parser.add_argument("study", help="a file's stem in params/studies")
+    parser.add_argument("--only", default="", help='some of the runs, such as "framework=keras seed=42,123"')
+    parser.add_argument("--retry-failed", action="store_true", help="also the runs that failed three times in a row")
     parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also the runs made by other code")
     arguments = parser.parse_args()
     with one_line():
         study = load_study(arguments.study)
-        if cells := [cell for cell, _ in pending(study, arguments.rerun)]:
+        found = states(selected(study, arguments.only))
+        if cells := [cell for cell, _ in pending(found, Choice(arguments.rerun, arguments.retry_failed))]:
             report(study, cells, estimate(study, cells))
+            try:
+                require_room(study.name, cells, 1)
+            except UserError as problem:
+                print(f"a sweep would be refused: {problem}")
 
 
 def report(study: Study, cells: Sequence[Cell], table: pd.DataFrame) -> None:
@@ -211,7 +224,7 @@ def report(study: Study, cells: Sequence[Cell], table: pd.DataFrame) -> None:
         f"{runs}, one after another: about {duration(table.seconds.sum())} of training on {where}, "
         f"from {STEPS} steps of each network\n"
         f"disk: {table.gib.sum():.1f} GiB for the runs, {stores_gib(study):.1f} GiB for the data, and "
-        f"{resume_gib(cells):.1f} GiB for each run that is under way or was stopped"
+        f"{resume_gib(cells):.1f} GiB for each run that is under way or was stopped; {free_gib():,.1f} GiB are free"
     )
     if any(cell.settings.devices > 1 for cell in cells):
         print("a run on several devices was timed on one, without the exchange of gradients")

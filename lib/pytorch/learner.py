@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 
 from lib import environment
 from lib.data.store import Store
-from lib.errors import TrainingError
+from lib.errors import OutOfMemory
 from lib.pytorch.compilation import compiled
 from lib.pytorch.data import PlainImages, drawn_from, evaluation_loader, part_of, start_workers, training_loader
 from lib.pytorch.devices import ranks, require_one_batch
@@ -221,7 +221,7 @@ class PyTorchLearner:
         try:
             return measure(self._evaluated, self._on_device(batch), labels.to(self._device))
         except torch.OutOfMemoryError:
-            raise TrainingError(
+            raise OutOfMemory(
                 f"{self._cell.name}: {images} images are too many to measure at once: lower `measurements.layer_images`"
             ) from None
         finally:

@@ -26,7 +26,8 @@ from lib.commit import commit
 from lib.errors import ChapterError, DataError, one_line
 from lib.report import freshness
 from lib.runs import records
-from lib.runs.state import Kind, state
+from lib.runs.state import state
+from lib.runs.status import Kind
 from lib.study.loading import load_study
 from lib.study.study import Study
 

@@ -24,7 +24,8 @@ from lib.report.chapter import Topic
 from lib.report.exporter import ChapterExporter
 from lib.report.pandoc import TEMPLATES, escaped, pandoc
 from lib.runs import records
-from lib.runs.state import WITH_RESULTS, Kind, State, state
+from lib.runs.state import WITH_RESULTS, State, state
+from lib.runs.status import FAILURES, Kind
 from lib.study.study import Study
 
 _NAMED_RUNS = 12
@@ -122,7 +123,7 @@ def _missing_chapters(study: Study) -> list[str]:
 
 
 def _problems(states: dict[str, State], absent: int, chapters: list[str]) -> str:
-    """Return a box with the runs without results and those made by other code, by reason; empty without such runs.
+    """Return a box with the runs without results and those of other code, accepted or not, by reason; or nothing.
 
     Runs that failed come first, those that never ran after all others without results, then missing `chapters`.
     """
@@ -132,7 +133,7 @@ def _problems(states: dict[str, State], absent: int, chapters: list[str]) -> str
             groups[found].append(name)
     if not groups:
         return ""
-    order = {Kind.FAILED: 0, Kind.MISSING: 2} | dict.fromkeys(WITH_RESULTS, 3)
+    order = dict.fromkeys(FAILURES, 0) | {Kind.MISSING: 2} | dict.fromkeys(WITH_RESULTS, 3)
     ordered = sorted(groups.items(), key=lambda group: order.get(group[0].kind, 1))
     opening = f"{absent} of {len(states)} runs have no results in this report." if absent else "Mixed code."
     lines = [

@@ -3,28 +3,22 @@
 A run has a result if, and only if, its record is there and names the inputs that the cell has today.
 """
 
-import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Literal, NamedTuple
-
-from pydantic import ValidationError
+from typing import Any, NamedTuple
 
 from lib import files
-from lib.clock import now
 from lib.errors import ChapterError, DataError
-from lib.runs import records
+from lib.runs import acceptance, records, status
 from lib.runs.digests import code_digest, dataset_digest, made_from
 from lib.runs.records import Record
+from lib.runs.status import FAILURES, Kind, Status
 from lib.study.cells import Cell
 from lib.study.nested import flat
 from lib.study.settings import WITHOUT_EFFECT
-from lib.study.strict import Strict
-from lib.study.study import Study
 
 _SILENCE_SECONDS = 600
 """A run on another machine counts as interrupted after this time without a sign."""
@@ -33,30 +27,7 @@ _LOCK_SECONDS = 1
 """The wait for a run's lock, since a process that checks the lock shares it for an instant."""
 
 
-class Status(Strict):
-    """The status of an unfinished training."""
-
-    state: Literal["running", "failed", "interrupted"]
-    host: str
-    pid: int
-    since: str
-    error: str = ""
-
-
-class Kind(StrEnum):
-    """The kinds of states of a run; the first two have results."""
-
-    DONE = "done"
-    OTHER_CODE = "other code"
-    UNREADABLE = "unreadable"
-    STALE = "stale"
-    MISSING = "missing"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    RUNNING = "running"
-
-
-WITH_RESULTS = (Kind.DONE, Kind.OTHER_CODE)
+WITH_RESULTS = (Kind.DONE, Kind.ACCEPTED, Kind.OTHER_CODE)
 """The kinds of runs at rest that an analysis reads."""
 
 
@@ -67,31 +38,34 @@ class State(NamedTuple):
     reason: str
 
 
+class RunIsHeld(ChapterError):
+    """Another process trains the run."""
+
+
+class Choice(NamedTuple):
+    """What a sweep runs again: runs made by other code, if `rerun` is "code", and with `retry` those given up."""
+
+    rerun: str = ""
+    retry: bool = False
+
+
+NOTHING_AGAIN = Choice()
+
+
 @contextmanager
 def claimed(cell: Cell) -> Iterator[None]:
     """Hold the cell's run for this process until it ends, and complete the moves that a killed process left.
 
     Raises:
-        ChapterError: another process holds it.
+        RunIsHeld: another process holds it.
     """
     found = state(cell)
     if found.kind == Kind.RUNNING:
-        raise ChapterError(f"{cell.name} is running, {found.reason}; wait for it, or stop it")
-    refusal = ChapterError(f"{cell.name} is running: another process has just started it")
+        raise RunIsHeld(f"{cell.name} is running, {found.reason}; wait for it, or stop it")
+    refusal = RunIsHeld(f"{cell.name} is running: another process has just started it")
     with files.held(_lock(cell), refusal, _LOCK_SECONDS):
         records.settle(cell)
         yield
-
-
-def write_status(cell: Cell, state: Literal["running", "failed", "interrupted"], error: str = "") -> None:
-    """Write the status of the cell's training, for this process on this machine."""
-    status = Status(state=state, host=platform.node(), pid=os.getpid(), since=now(), error=error)
-    files.write_text(_status_path(cell), status.model_dump_json(indent=2) + "\n")
-
-
-def touch_status(cell: Cell) -> None:
-    """Show other machines that the run goes on."""
-    _status_path(cell).touch()
 
 
 def tidy(cell: Cell) -> None:
@@ -103,56 +77,67 @@ def tidy(cell: Cell) -> None:
     records.settle(cell)
     done = at_rest(cell).kind == Kind.DONE
     if done:
-        _status_path(cell).unlink(missing_ok=True)
+        for path in (status.path(cell), acceptance.path(cell)):
+            path.unlink(missing_ok=True)
     if done or (records.read_record(cell) and not _resumable(cell)):
         records.drop_unfinished(cell)
 
 
 def state(cell: Cell) -> State:
     """Return the state of a cell's run, with the reason."""
-    status = _read_status(cell)
-    if status and status.state == "running" and _alive(cell, status):
+    found = status.read(cell)
+    if found and found.state == Kind.RUNNING and _alive(cell, found):
         return State(
             Kind.RUNNING,
-            f"since {status.since} on {status.host}, as process {status.pid} (executed/{cell.name}/status.json)",
+            f"since {found.since} on {found.host}, as process {found.pid} (executed/{cell.name}/status.json)",
         )
     return at_rest(cell)
 
 
-def states(study: Study) -> list[tuple[Cell, State]]:
-    """Return the state of each run of a study."""
-    return [(cell, state(cell)) for cell in study.cells]
+def states(cells: Iterable[Cell]) -> list[tuple[Cell, State]]:
+    """Return the state of each run."""
+    return [(cell, state(cell)) for cell in cells]
 
 
-def pending(study: Study, rerun: str = "") -> list[tuple[Cell, State]]:
-    """Return the cells that a sweep would run, with the reason; `rerun="code"` adds those made by other code."""
+def pending(found: Iterable[tuple[Cell, State]], choice: Choice = NOTHING_AGAIN) -> list[tuple[Cell, State]]:
+    """Return the runs, of these with their states, that a sweep would make."""
     keep = {*WITH_RESULTS, Kind.RUNNING, Kind.UNREADABLE}
-    if rerun == "code":
+    if choice.rerun == "code":
         keep.remove(Kind.OTHER_CODE)
-    return [(cell, found) for cell, found in states(study) if found.kind not in keep]
+    left = [(cell, one) for cell, one in found if one.kind not in keep]
+    return [(cell, one) for cell, one in left if choice.retry or not status.given_up(cell)]
 
 
 def at_rest(cell: Cell) -> State:
     """Return the state of a run that no other process holds."""
-    status, record = _read_status(cell), records.read_record(cell)
+    found, record = status.read(cell), records.read_record(cell)
     if record:
-        return _judged(cell, record, status)
+        return _judged(cell, record, found)
     if records.is_of_another_version(cell):
         return State(Kind.STALE, "its record was written by another version of this project")
     if (records.folder(cell) / "record.json").exists():
         return State(Kind.UNREADABLE, "record.json is damaged; remove it to run the cell again")
-    if not status:
+    if not found:
         return State(Kind.MISSING, "never run")
-    if status.state == "failed":
-        return State(Kind.FAILED, status.error)
-    return State(Kind.INTERRUPTED, f"begun {status.since} and stopped; it goes on from its last whole epoch")
+    if found.state in FAILURES:
+        return State(found.state, _told(cell, found))
+    why = found.error or f"begun {found.since} and stopped"
+    return State(Kind.INTERRUPTED, f"{why}; it goes on from its last whole epoch")
 
 
-def _judged(cell: Cell, record: Record, status: Status | None) -> State:
+def _told(cell: Cell, ended: Status) -> str:
+    """Return why a training failed, and whether it will be tried again."""
+    if not status.given_up(cell):
+        return ended.error
+    return f"{ended.error}; failed {ended.failures} times in a row: RETRY_FAILED=1 tries it again"
+
+
+def _judged(cell: Cell, record: Record, ended: Status | None) -> State:
     kind, reason = _compared(cell, record)
-    if kind == Kind.DONE or status is None or status.since <= record.finished:
+    if kind == Kind.DONE or ended is None or ended.since <= record.finished:
         return State(kind, reason)
-    ending = f"failed: {status.error}" if status.state == "failed" else "was interrupted"
+    verb = "failed" if ended.state == Kind.FAILED else f"failed, {ended.state}"
+    ending = f"{verb}: {_told(cell, ended)}" if ended.state in FAILURES else "was interrupted"
     return State(kind, f"{reason}; the new training {ending}")
 
 
@@ -165,6 +150,8 @@ def _compared(cell: Cell, record: Record) -> State:
         changed = _changed_settings(cell, record.cell)
         return State(Kind.STALE, f"changed: {changed}" if changed else "the dataset's content changed")
     if record.code_digest != code_digest(cell):
+        if accepted := acceptance.read(cell, record):
+            return State(Kind.ACCEPTED, f"made by other code than today's, {accepted}")
         return State(Kind.OTHER_CODE, "made by other code than today's")
     return State(Kind.DONE, f"finished {record.finished}")
 
@@ -175,28 +162,23 @@ def _changed_settings(today: Cell, then: Cell) -> str:
     return ", ".join(f"{key} {old.get(key, 'absent')} -> {new.get(key, 'absent')}" for key in keys)
 
 
-def _resumable(cell: Cell) -> bool:
-    """Return whether an unfinished training was begun from the inputs and the code of today."""
+def seconds_so_far(cell: Cell) -> float:
+    """Return the seconds of an unfinished training that its next attempt goes on from, without pauses."""
+    progress = _resumable(cell)
+    return progress["log"]["seconds"] if progress else 0.0
+
+
+def _resumable(cell: Cell) -> dict[str, Any] | None:
+    """Return the state of an unfinished training if it was begun from the inputs and the code of today."""
     dataset = dataset_digest(cell.dataset)
     try:
         progress = files.read_sealed(records.unfinished(cell) / "progress.json")
     except (OSError, DataError):
-        return False
-    return dataset is None or progress["made_from"] == made_from(cell, dataset)
-
-
-def _status_path(cell: Cell) -> Path:
-    return records.folder(cell) / "status.json"
-
-
-def _read_status(cell: Cell) -> Status | None:
-    try:
-        return Status.model_validate_json(_status_path(cell).read_bytes())
-    except (OSError, ValidationError):
         return None
+    return progress if dataset is None or progress["made_from"] == made_from(cell, dataset) else None
 
 
-def _alive(cell: Cell, status: Status) -> bool:
+def _alive(cell: Cell, running: Status) -> bool:
     """Return whether a process holds the run.
 
     A process id proves nothing, since it may have been reused. The lock of another machine may be invisible on a shared
@@ -204,9 +186,9 @@ def _alive(cell: Cell, status: Status) -> bool:
     """
     if files.is_held(_lock(cell)):
         return True
-    if status.host == platform.node():
+    if running.host == platform.node():
         return False
-    return time.time() - _status_path(cell).stat().st_mtime < _SILENCE_SECONDS
+    return time.time() - status.path(cell).stat().st_mtime < _SILENCE_SECONDS
 
 
 def _lock(cell: Cell) -> Path:

@@ -42,6 +42,15 @@ def load_study(name: str) -> Study:
     return study
 
 
+def every_study() -> list[Study]:
+    """Load all studies, each by itself.
+
+    Raises:
+        ParameterError: one of them cannot be read.
+    """
+    return [_read_study(name) for name in study_names()]
+
+
 def readable_studies() -> Iterator[Study]:
     """Yield every study whose file can be read, in the order of their names, without comparing them."""
     for name in study_names():

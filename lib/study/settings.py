@@ -239,15 +239,15 @@ class Tracking(Strict):
     wandb: bool = False
 
 
-WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "tracking"})
+WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "tracking", "max_hours"})
 """Settings that do not change results. A run that did run out of memory says so in its record."""
 
 
 class Settings(Strict):
     """The settings of one cell.
 
-    With `compile`, the network is compiled by `torch.compile`, or trained as it is where that does not work. A run on
-    several `devices` trains an equal part of each micro-batch on every one of them: GPUs, or processes without a GPU.
+    With `compile`, `torch.compile` compiles the network, if it can. Each of several `devices` (GPUs, processes)
+    trains an equal part of a micro-batch. A sweep ends a run whose attempts together take longer than `max_hours`.
     """
 
     pytorch_only: ClassVar = frozenset({"compile"})
@@ -269,6 +269,7 @@ class Settings(Strict):
     tf32: bool
     num_workers: Annotated[int, Field(ge=0)]
     on_oom: Literal["fail", "accumulate"] = "fail"
+    max_hours: Positive | None = None
     tracking: Tracking = Tracking()
 
     @model_validator(mode="after")

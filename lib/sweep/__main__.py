@@ -1,109 +1,48 @@
-"""Plan, run and watch a study's runs: `python -m lib.sweep {plan,run,status} STUDY`.
+"""Plan, run, watch and accept a study's runs: `python -m lib.sweep {plan,run,status,accept} STUDY`.
 
 Only the records decide which runs are pending. Snakemake runs them.
 """
 
 import argparse
-import os
-import shutil
-import subprocess
-import sys
 from collections import Counter
-from contextlib import ExitStack, suppress
 
-from lib import errors, files, paths, processes
-from lib.data.use import used
-from lib.doctor import examination
-from lib.errors import ChapterError, DataError, ParameterError, UserError
-from lib.runs import tracking
-from lib.runs.records import folder
-from lib.runs.state import WITH_RESULTS, Kind, State, claimed, pending, states, tidy
+from lib import errors
+from lib.errors import DataError, ParameterError
+from lib.runs.state import Choice, State, pending, states
+from lib.runs.status import FAILURES, Kind
 from lib.study.cells import Cell
 from lib.study.loading import load_study
+from lib.study.selection import selected
 from lib.study.study import Study
-from lib.sweep.plan import require_data, time_left
+from lib.sweep import running, showing
+from lib.sweep.accepting import accept
+from lib.sweep.plan import require_data, times
+from lib.sweep.running import Manner
 from lib.sweep.settings import settings_text
+from lib.sweep.watching import Watch
+
+_NOT_DONE = (Kind.RUNNING, Kind.UNREADABLE, *FAILURES)
 
 
-def plan(study: Study, rerun: str) -> list[Cell]:
-    """Print which runs are pending and why, and which are neither pending nor done; return the pending cells."""
-    todo, found = pending(study, rerun), states(study)
-    print(f"{study.name}: {len(study.cells)} runs ({_counts(found)}); {len(todo)} to run")
-    _print([*todo, *((cell, state) for cell, state in found if state.kind in (Kind.RUNNING, Kind.UNREADABLE))])
-    return [cell for cell, _ in todo]
-
-
-def require_packages(cells: list[Cell]) -> None:
-    """Refuse to run cells without the package that their tracking asks for; `ParameterError` says how to install it."""
-    for cell in cells:
-        tracking.require(cell)
-
-
-def status(study: Study) -> None:
-    """Print the state of each run."""
-    found = states(study)
-    _print(found)
-    print(_counts(found))
-
-
-def run(study: Study, rerun: str, options: list[str]) -> None:
-    """Run the pending cells through Snakemake, which is not started where none is pending.
-
-    Raises:
-        DataError: a dataset of the study has no store, or it is being replaced.
-        ParameterError: the study's `tracking` needs a package that is not installed.
-        UserError: another sweep or a run is under way; `make doctor` says NO; or runs did not finish, after all others
-            were run.
-    """
-    refusal = UserError("another sweep is running in this project; wait for it, or stop it")
-    with files.held(paths.EXECUTED / ".sweep.lock", refusal), ExitStack() as stack:
-        for dataset in study.datasets:
-            stack.enter_context(used(dataset))
-        require_data(study.datasets)
-        _refuse_company(study)
-        for cell in study.cells:
-            with suppress(ChapterError):  # a run that was started by hand meanwhile
-                _tidy(cell)
-        todo = plan(study, rerun)
-        require_packages(todo)
-        if todo:
-            print(f"one after another: {time_left(study, todo)}", flush=True)
-            if not any(option.startswith("--executor") for option in options):
-                examination.require()  # on a cluster each run examines its own machine
-            _run(study, todo, rerun, options)
-    unfinished = {cell for cell, state in states(study) if state.kind not in WITH_RESULTS}
-    unfinished |= {cell for cell, _ in pending(study, rerun)}
-    if unfinished:
-        raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
-
-
-def _tidy(cell: Cell) -> None:
-    if folder(cell).exists():
-        with claimed(cell):
-            tidy(cell)
-
-
-def _refuse_company(study: Study) -> None:
-    """Refuse to sweep beside a training: each would falsify the other's times."""
-    for cell, state in states(study):
-        if state.kind == Kind.RUNNING:
-            raise UserError(f"{cell.name} is running, {state.reason}; wait for it, or stop it")
-
-
-def _run(study: Study, cells: list[Cell], rerun: str, options: list[str]) -> None:
-    """Run the cells through Snakemake, in a process group that ends with this call."""
-    over = paths.EXECUTED / ".over"
-    shutil.rmtree(over, ignore_errors=True)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
-    command += ["--directory", str(paths.ROOT), "--config", f"study={study.name}", f"rerun={rerun}"]
-    command += ["--cores", "all", "--keep-going", "--quiet", "host", "rules", "--nolock", *options]
-    command += ["--", *(str((over / cell.name).relative_to(paths.ROOT)) for cell in cells)]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    snakemake = subprocess.Popen(processes.bound(command), env=environment, start_new_session=True)
+def plan(study: Study, found: list[tuple[Cell, State]], choice: Choice) -> None:
+    """Print which runs are pending and why, and why a sweep would be refused."""
+    todo = pending(found, choice)
+    show_pending(study, found, todo)
+    needed = times(study, [cell for cell, _ in todo])
+    if needed.by_results:
+        print(f"by the results so far, one after another: {needed}")
     try:
-        snakemake.wait()
-    finally:
-        processes.end_group(snakemake)
+        require_data(study.datasets)
+        running.require_packages(cell for cell, _ in todo)
+    except (DataError, ParameterError) as problem:
+        print(f"a sweep would be refused: {problem}")
+
+
+def show_pending(study: Study, found: list[tuple[Cell, State]], todo: list[tuple[Cell, State]]) -> None:
+    """Print which runs are pending and why, and which are neither pending nor done."""
+    names = {cell.name for cell, _ in todo}
+    print(f"{study.name}: {len(found)} runs ({_counts(found)}); {len(todo)} to run")
+    _print([*todo, *((cell, one) for cell, one in found if one.kind in _NOT_DONE and cell.name not in names)])
 
 
 def _counts(found: list[tuple[Cell, State]]) -> str:
@@ -115,32 +54,54 @@ def _print(found: list[tuple[Cell, State]]) -> None:
     """Print one line per run; names are never cut."""
     width = max((len(cell.name) for cell, _ in found), default=0)
     for cell, (kind, reason) in found:
-        print(f"  {cell.name:{width}}  {kind:11}  {reason}", flush=True)
+        print(f"  {cell.name:{width}}  {kind:13}  {reason}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    description = "Plan, run, watch or accept a study's runs. A run takes other options too, for Snakemake."
+    parser = argparse.ArgumentParser(prog="python -m lib.sweep", description=description, allow_abbrev=False)
+    parser.add_argument("action", choices=["plan", "run", "status", "accept"])
+    parser.add_argument("study_name", metavar="study", help="a file's stem in params/studies")
+    parser.add_argument("--only", default="", help='some of the runs, such as "framework=keras seed=42,123"')
+    parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also the runs made by other code")
+    parser.add_argument("--retry-failed", action="store_true", help="also the runs that failed three times in a row")
+    parser.add_argument("--fail-fast", action="store_true", help="run: start no more runs after the first failure")
+    parser.add_argument("--at-once", type=int, help="run: so many runs at a time, each on a part of the machine")
+    parser.add_argument("--profile", default="", help="run: on a cluster, by a folder of params/profiles")
+    parser.add_argument("--reason", default="", help="accept: why the runs made by other code are equivalent")
+    parser.add_argument("--settings", action="store_true", help="plan: print the resolved settings instead")
+    parser.add_argument("--json", action="store_true", help="status: JSON, for scripts")
+    return parser
 
 
 def main() -> None:
-    """Read the command line, and plan, run or show the states."""
-    parser = argparse.ArgumentParser(prog="python -m lib.sweep", description="Plan, run or watch a study's runs.")
-    parser.add_argument("action", choices=["plan", "run", "status"])
-    parser.add_argument("study_name", metavar="study", help="a file's stem in params/studies")
-    parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also the runs made by other code")
-    parser.add_argument("--settings", action="store_true", help="plan: print the resolved settings instead")
-    arguments, options = parser.parse_known_args()
+    """Read the command line, and plan, run, show or accept."""
+    arguments, options = _parser().parse_known_args()
+    choice = Choice(arguments.rerun, arguments.retry_failed)
     with errors.one_line():
+        if options and arguments.action != "run":
+            raise ParameterError(f"{arguments.action} has no option {options[0]}")
         study = load_study(arguments.study_name)
+        cells = selected(study, arguments.only)
         if arguments.action == "status":
-            status(study)
+            watch = Watch(study, cells)
+            print(showing.as_json(watch.look())) if arguments.json else showing.show(watch)
+        elif arguments.action == "accept":
+            accept(cells, arguments.reason)
         elif arguments.action == "plan" and arguments.settings:
             print(settings_text(study))
         elif arguments.action == "plan":
-            todo = plan(study, arguments.rerun)
-            try:
-                require_data(study.datasets)
-                require_packages(todo)
-            except (DataError, ParameterError) as problem:
-                print(f"a sweep would be refused: {problem}")
+            plan(study, states(cells), choice)
         else:
-            run(study, arguments.rerun, options)
+            with running.using_data(study):
+                running.tidy_all(cells)
+                found = states(cells)
+                todo = pending(found, choice)
+                show_pending(study, found, todo)
+                if todo:
+                    print(f"one after another: {times(study, [cell for cell, _ in todo])}", flush=True)
+                manner = Manner(choice, arguments.at_once, arguments.fail_fast, arguments.profile)
+                running.run(study, found, manner, options)
 
 
 if __name__ == "__main__":

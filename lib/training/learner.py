@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from lib.errors import ParameterError, TrainingError
+from lib.errors import OutOfMemory, ParameterError
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
 from lib.study.settings import Settings
@@ -104,12 +104,12 @@ def the_network_fits(cell: Cell, out_of_memory: type[Exception]) -> Iterator[Non
     """Name the cause where memory runs out while the block builds or loads a network, before any micro-batch.
 
     Raises:
-        TrainingError: memory ran out.
+        OutOfMemory: memory ran out.
     """
     try:
         yield
     except out_of_memory:
-        raise TrainingError(
+        raise OutOfMemory(
             f"{cell.name}: out of memory before a step was made: the network alone does not fit; "
             "`nvidia-smi` says what else is on the GPU"
         ) from None

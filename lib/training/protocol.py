@@ -12,11 +12,11 @@ from pathlib import Path
 
 from lib import environment, files
 from lib.clock import now
-from lib.errors import TrainingError
-from lib.progress import Progress
+from lib.errors import NonFinite, OutOfMemory, TrainingError
 from lib.runs import layers, logits, records, tracking
 from lib.runs import log as epoch_log
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
+from lib.runs.live import Progress
 from lib.runs.logits import Predictions
 from lib.runs.records import Record
 from lib.study.cells import Cell
@@ -37,7 +37,9 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str, rerun: str = "") -> L
     settings allow it, the run begins again with micro-batches of half the size.
 
     Raises:
-        TrainingError: the loss is not finite, memory ran out, or the code was edited after it was loaded.
+        NonFinite: a loss is not finite.
+        OutOfMemory: memory ran out.
+        TrainingError: the code was edited after it was loaded.
         ParameterError: the cell's `tracking` needs a package that is not installed.
     """
     records.settle(cell)
@@ -60,7 +62,7 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str, rerun: str = "") -> L
 
 
 def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
-    progress = Progress(cell.name, len(log.rows), cell.settings.epochs, learner.steps_per_epoch)
+    progress = Progress(cell, len(log.rows), learner.steps_per_epoch)
     tracking.begin(cell, log.rows)
     if not log.rows:
         _measure_layers(cell, learner, log, epoch=0)
@@ -92,15 +94,15 @@ def _summary(row: dict[str, float], skipped: int) -> str:
 
 
 def _more_micro_batches(cell: Cell, parts: int) -> int:
-    """Return twice as many micro-batches an update; `TrainingError` where that is not allowed, or not possible."""
+    """Return twice as many micro-batches an update; `OutOfMemory` where that is not allowed, or not possible."""
     batch, devices, more = cell.settings.batch_size, cell.settings.devices, 2 * parts
     problem = f"{cell.name}: out of memory with {batch // parts // devices} images at a time"
     if batch % (more * devices):
-        raise TrainingError(f"{problem}, and these cannot be halved: lower `batch_size`")
+        raise OutOfMemory(f"{problem}, and these cannot be halved: lower `batch_size`")
     if devices > 1:
-        raise TrainingError(f"{problem} on each device: set `accumulation_steps: {more}` for all runs alike")
+        raise OutOfMemory(f"{problem} on each device: set `accumulation_steps: {more}` for all runs alike")
     if cell.settings.on_oom == "fail":
-        raise TrainingError(f"{problem}: set `on_oom: accumulate`, or `accumulation_steps: {more}` for all runs alike")
+        raise OutOfMemory(f"{problem}: set `on_oom: accumulate`, or `accumulation_steps: {more}` for all runs alike")
     print(f"{problem}: beginning again with {more} micro-batches of {batch // more}", flush=True)
     return more
 
@@ -148,7 +150,7 @@ def _score(predictions: Predictions, classes: int) -> dict[str, float]:
 def _refuse_non_finite(cell: Cell, row: dict[str, float]) -> None:
     for name in ("train_loss", "val_loss"):
         if not math.isfinite(row[name]):
-            raise TrainingError(
+            raise NonFinite(
                 f"{cell.name}: {name} became {row[name]} in epoch {row['epoch']} at learning rate "
                 f"{row['learning_rate']:.4g}: lower `optimizer.learning_rate`, or warm up for longer"
             )
@@ -161,7 +163,8 @@ def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
     and not trained, the results of its record are returned.
 
     Raises:
-        TrainingError: the weights were damaged since they were written, or the test loss is not finite.
+        NonFinite: the test loss is not finite.
+        TrainingError: the weights were damaged since they were written.
     """
     if log.record:
         return {name: getattr(log.record, name) for name in TEST_RESULTS}
@@ -176,7 +179,7 @@ def test(cell: Cell, learner: Learner, log: Log) -> dict[str, float]:
     result = {f"test_{name}": value for name, value in _score(predictions, learner.classes).items()}
     result |= {"test_images": len(predictions.labels)}
     if not math.isfinite(result["test_loss"]):
-        raise TrainingError(f"{cell.name}: test_loss is {result['test_loss']} with the weights of the best epoch")
+        raise NonFinite(f"{cell.name}: test_loss is {result['test_loss']} with the weights of the best epoch")
     logits.write(best.with_name("logits.npz"), predictions)
     content = result | {"epoch_best": log.best["epoch"], "checkpoint": best.name}
     files.write_text(best.with_name("test.json"), json.dumps(content, indent=2) + "\n")
@@ -200,7 +203,7 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
         cell=cell,
         inputs_digest=inputs_digest(cell, dataset_digest),
         code_digest=code_digest(cell),
-        environment=environment.describe() | learner.describe(),
+        environment=environment.describe() | environment.slot() | learner.describe(),
         started=log.started,
         finished=now(),
         parameters=learner.parameters,

@@ -10,8 +10,8 @@ import pandas as pd
 from lib import files
 from lib.clock import now
 from lib.errors import DataError
+from lib.runs import live, records
 from lib.runs import log as epoch_log
-from lib.runs import records
 from lib.runs.digests import made_from
 from lib.runs.records import Record
 from lib.study.cells import Cell
@@ -130,7 +130,7 @@ class Resume:
             checksum = files.sha256(temporary)
         content = {"made_from": self._made_from, "state": state.name, "checksum": checksum, "log": asdict(log)}
         files.write_sealed(progress, content)
-        for older in set(self._folder.iterdir()) - {state, weights, progress, epochs}:
+        for older in set(self._folder.iterdir()) - {state, weights, progress, epochs, live.path(self._cell)}:
             older.unlink()
 
     def drop(self) -> None:

@@ -11,9 +11,10 @@ from lib import files, paths
 from lib.errors import ChapterError
 from lib.report import freshness
 from lib.report.build import build, title_block
-from lib.runs import records, state
+from lib.runs import records, status
 from lib.runs.digests import code_digest, inputs_digest
 from lib.runs.records import Record
+from lib.runs.status import Kind
 from lib.study.loading import load_study
 
 from .conftest import chapter_of, executed
@@ -176,7 +177,7 @@ def test_a_whole_study_has_no_box_and_the_date_of_its_newest_run(finished):
 def test_a_failed_run_and_one_made_by_other_code_are_named_with_their_reasons(finished):
     failed, other = finished.cells[:2]
     (records.folder(failed) / "record.json").unlink()
-    state.write_status(failed, "failed", "the loss is [nan]\nat step 7")
+    status.write(failed, Kind.FAILED, "the loss is [nan]\nat step 7")
     finish(other, "2026-02-01T10:00:00+00:00", code="another")
     block = title_block(finished)
     box = block["problems"]
@@ -188,12 +189,12 @@ def test_a_failed_run_and_one_made_by_other_code_are_named_with_their_reasons(fi
 
 def test_failed_runs_come_first_and_many_reasons_are_counted_only(study):
     for number, cell in enumerate(study.cells[1:4]):
-        state.write_status(cell, "failed", f"reason {number}")
+        status.write(cell, Kind.FAILED, f"reason {number}")
     box = title_block(study)["problems"]
     assert box.index("- failed, reason 2 (1)") < box.index("- missing, never run (3)")
     large = load_study("stage2")
     for number, cell in enumerate(large.cells[:9]):
-        state.write_status(cell, "failed", f"reason {number}")
+        status.write(cell, Kind.FAILED, f"reason {number}")
     box = title_block(large)["problems"]
     assert "**180 of 180 runs have no results in this report.**" in box
     assert box.count("\n- ") == 8

@@ -6,8 +6,8 @@ import pytest
 from lib import files, imports, paths
 from lib.errors import ChapterError
 from lib.report import freshness, making
-from lib.runs import records
-from lib.runs import state as runs
+from lib.runs import records, status
+from lib.runs.status import Kind
 from tests.report.test_build import finish
 
 
@@ -42,7 +42,7 @@ def test_a_chapter_is_executed_once(study, executed):
 
 def test_a_new_result_concerns_the_chapters_that_read_results(study, executed):
     refresh(study)
-    runs.write_status(study.cells[0], "failed", "no")
+    status.write(study.cells[0], Kind.FAILED, "no")
     assert refresh(study) == ["30_results"]
 
 
@@ -105,7 +105,7 @@ def test_a_table_that_is_no_longer_shown_is_removed_and_a_lost_one_makes_its_cha
 
 def test_a_chapter_that_failed_stays_stale(study, executed, monkeypatch):
     refresh(study)
-    runs.write_status(study.cells[0], "failed", "no")
+    status.write(study.cells[0], Kind.FAILED, "no")
 
     def fail(source, target, parameters):
         raise ChapterError("no")

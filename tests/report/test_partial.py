@@ -15,13 +15,14 @@ prepare("digits")
 """
 
 RUN = """
-from lib.runs import state
+from lib.runs import status
+from lib.runs.status import Kind
 from lib.study.loading import load_study
 from tests.invented import finish
 *cells, failed, _ = load_study("quickstart").cells
 for cell in cells:
     finish(cell, accuracy=0.9 + cell.seed / 10_000)
-state.write_status(failed, "failed", "the loss is nan at step 7")
+status.write(failed, Kind.FAILED, "the loss is nan at step 7")
 """
 
 

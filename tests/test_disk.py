@@ -1,0 +1,46 @@
+"""Room on the disk, which a sweep requires before it starts."""
+
+from collections import namedtuple
+
+import pytest
+
+from lib import paths
+from lib.bench import cost, disk, preflight
+from lib.errors import UserError
+from lib.study.loading import load_study
+from lib.sweep import running
+
+Usage = namedtuple("Usage", "free")
+
+
+def room(monkeypatch, gib):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: Usage(gib * 2**30))
+
+
+def test_room_is_counted_for_all_runs_and_for_the_states_of_those_that_train(monkeypatch):
+    cells = load_study("stage2").cells
+    kept, state = disk.runs_gib(cells), cost.resume_gib(cells)
+    assert kept == pytest.approx(sum(cost.run_gib(cell) for cell in cells), rel=0.1)
+    room(monkeypatch, kept + 2 * state + 0.01)
+    disk.require_room("stage2", cells, 2)
+    with pytest.raises(
+        UserError, match=rf"^stage2 needs {kept + 3 * state:.1f} GiB in .*executed: {kept:.1f} GiB for 180 runs"
+    ):
+        disk.require_room("stage2", cells, 3)
+
+
+def test_a_sweep_without_room_is_refused_and_told_what_to_do(tiny_study):
+    study = load_study(tiny_study("roomless", frameworks=["pytorch"]))
+    with pytest.raises(UserError, match="^roomless needs .*iB are free. `make prune` lists what no run needs"):
+        running._require_room(study, study.cells, 10**9)
+
+
+def test_the_plan_says_that_a_sweep_would_be_refused(tiny_study, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path)
+    monkeypatch.setattr(preflight, "_measure", lambda _: preflight.Times(0.5, 2.0))
+    monkeypatch.setattr("sys.argv", ["preflight", tiny_study("roomless", frameworks=["pytorch"])])
+    room(monkeypatch, 0)
+    preflight.main()
+    told = capsys.readouterr().out.splitlines()
+    assert told[-2].endswith("was stopped; 0.0 GiB are free")
+    assert told[-1].startswith("a sweep would be refused: roomless needs 6.")
