@@ -37,7 +37,7 @@ from lib.analysis import (
     settling,
     timing,
 )
-from lib.analysis.contrasts import COMPARED, METRICS, sides
+from lib.analysis.contrasts import COMPARED, sides
 from lib.analysis.inference import ALPHA
 from lib.analysis.predictions import answers
 from lib.analysis.results import results
@@ -45,7 +45,7 @@ from lib.figures import effects, words
 from lib.figures.ablations import draw_ablations
 from lib.figures.forest import forest
 from lib.report.chapter import Chapter, to_figures, to_tables
-from lib.report.tables import between, percent, points, shown
+from lib.report.tables import percent, shown
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -99,11 +99,7 @@ for suffix, one, level in levels:
         caption = "Every group, the same drawn to the mean, and the mean with its interval; the band is the margin."
         alt = f"Forest of the difference of {level} and {against}, one row a group, above the mean of all."
         chapter.markdown(
-            f"{to_figures(f'forest{name}')} shows each group as measured, and drawn to the mean by as much as its own "
-            "noise suggests. The drawn rows are nearer to the truth on average; no verdict uses them. Each row of "
-            f"{to_tables(f'headline{name}')} answers its own question: the mean is the effect of *these* groups, the "
-            "signs of all pairs ask about a difference *anywhere*, and random effects and the signs of clusters about "
-            "*other* networks and datasets like these."
+            f"{to_figures(f'forest{name}')} has every group, {to_tables(f'headline{name}')} the tests of all."
         )
         chapter.figure(forest(headline.shrunken(accuracy[suffix, level]), head, one), f"forest{name}", caption, alt)
         asked = headline.answers(head)
@@ -225,6 +221,12 @@ for suffix, table in published.items() if pairs else ():
 # %% [markdown] tags=["detail"]
 # ## The tests
 #
+# Each method for all groups answers a question of its own. The mean over the groups is the effect of *these* groups,
+# and its interval is for new seeds. The signs of all pairs ask whether there is a difference *anywhere*: without one,
+# each difference could as well have the other sign. Random effects and the signs of whole clusters ask about *other*
+# networks and datasets like these. In a forest each group is drawn as measured, and again nearer to the mean, by as
+# much as its own noise suggests. The drawn rows are nearer to the truth on average; no verdict uses them.
+#
 # The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
 # frameworks share only their settings. Pairing them would cost half the degrees of freedom, so Welch's test judges
 # them. With a shared pairing both frameworks start from the same weights, or from the same quantiles of different
@@ -293,9 +295,7 @@ for suffix, one, level in levels:
     if head and head.judgement == "undecided":
         price = sum(hours[suffix].get((*keys, level), 0) for keys in used[one.group].itertuples(index=False, name=None))
         need = settling.settling_the_mean(head, int(used.n.min()), (used.test == "Welch").any(), price)
-        chapter.markdown(
-            f"The mean over {head.groups} groups: {need.pairs:.0f} pairs in each, {need.hours:,.1f} hours."
-        )
+        chapter.markdown(settling.mean_sentence(head, need))
 
 # %%
 if pairs:
@@ -379,14 +379,9 @@ for suffix, table in tables.items() if pairs else ():
 # ## What was found
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
-    rows, (against, level) = tables[suffix][tables[suffix].metric == metric], sides(compared[suffix])
-    counts = ", ".join(f"{count} {judgement}" for judgement, count in rows.judgement.value_counts().items())
-    if METRICS[metric].on_ratio:
-        ends = f"{level} / {against} {between(rows.ratio, '{:.3f}'.format)}"
-    else:
-        ends = f"{level} minus {against} {between(rows.delta, points)} points"
-    chapter.markdown(f"- **{METRICS[metric].title}**: {counts}; {ends}.")
+for suffix, one in compared.items() if pairs else ():
+    for metric in COMPARED:
+        chapter.markdown(findings.counted(tables[suffix][tables[suffix].metric == metric], one))
 
 # %%
 for suffix, table in tables.items() if pairs else ():

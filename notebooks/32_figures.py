@@ -16,6 +16,8 @@
 #
 # A loss that jumps, a learning rate that departs from its schedule or a seed that departs from the others is visible in
 # a curve only.
+#
+# The final numbers as bars are in the appendix.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -43,14 +45,16 @@ if found.empty:
 #
 # A line is the mean over the seeds. The train loss is that of the augmented images during the epoch; accuracy and
 # macro-F1 are measured on the val split after it. Learning rates of the same schedule coincide. A curve that departs
-# from the others indicates a fault.
+# from the others indicates a fault. Do the two sides end at the same height? Each group of runs that are compared has a
+# figure with every seed as a thin line; of more than four groups these are in the folder `figures` beside the report
+# alone, and here they stand side by side.
 
 # %%
 groups = logs.groupby(comparison.group, sort=False)
 few = groups.ngroups <= 4
 if few and len(logs):
     shown = to_figures(*(f"curves_{'_'.join(keys)}" for keys in groups.groups))
-    chapter.markdown(f"{shown}: a thin line is a seed. Do the two sides end at the same height?")
+    chapter.markdown(f"{shown}: a thin line is a seed.")
 for keys, group in groups:
     drawn, name = training.curves(group, comparison), f"curves_{'_'.join(keys)}"
     if few:
@@ -62,7 +66,7 @@ for keys, group in groups:
 drawn = [] if few else training.side_by_side(logs, comparison)
 if drawn:
     shown = to_figures(*(f"courses_{place + 1}" for place in range(len(drawn))))
-    chapter.markdown(f"{shown} have a panel for each group. The folder `figures` has each group with all its seeds.")
+    chapter.markdown(f"{shown}: a panel for each group.")
 for place, group in enumerate(drawn):
     chapter.figure(training.draw_small(group, comparison), f"courses_{place + 1}", *words.curves(group, comparison))
 
@@ -75,7 +79,7 @@ for place, group in enumerate(drawn):
 # %%
 precisions = list(found.precision.unique())
 if precisions:
-    chapter.markdown(f"{to_figures(*(f'accuracy_{one}' for one in precisions))}: do the bars overlap?")
+    chapter.markdown(f"{to_figures(*(f'accuracy_{one}' for one in precisions))}: do they overlap?")
 for precision in found.precision.unique():
     drawn = training.means(found, "test_accuracy", precision, comparison)
     texts = words.means(found, "test_accuracy", precision, comparison)
@@ -91,7 +95,7 @@ for precision in found.precision.unique():
 # %%
 chapter.markdown(environments.libraries_note(study))
 if precisions:
-    chapter.markdown(f"{to_figures(*(f'throughput_{one}' for one in precisions))}: is one side faster with every seed?")
+    chapter.markdown(f"{to_figures(*(f'throughput_{one}' for one in precisions))}: is one side always faster?")
 for precision in found.precision.unique():
     drawn = training.means(found, "images_per_sec_avg", precision, comparison)
     texts = words.means(found, "images_per_sec_avg", precision, comparison)

@@ -67,7 +67,8 @@ if found.empty:
 # Accuracy has a price. Multiply-adds are counted for one image, and seconds are those of a late epoch, without
 # validation. A network that is more accurate by less than the margin is not worth more time: of several networks near
 # the best, the quickest would be chosen, and on val accuracy, since test images choose nothing. Networks with a
-# `width`, the channels of their first stage, keep the shape of the whole when they are made smaller.
+# `width`, the channels of their first stage, keep the shape of the whole when they are made smaller. Means are over the
+# seeds, and deviations between them are in points.
 
 # %%
 table = networks(study, found)
@@ -123,8 +124,9 @@ for against, rows in effects.items():
 # %% [markdown]
 # ## Which clothes are confused
 #
-# Shirts, T-shirts, pullovers and coats have much the same outline. A map shows how the images of each true class are
-# divided among the predicted classes, all seeds together.
+# Shirts, T-shirts, pullovers and coats have much the same outline. The left map shows how the base divides the images
+# of each true class among the classes that it predicts, all seeds together. The right one is the level with the lowest
+# mean accuracy, and the map below is their difference: blue is less, red is more.
 
 # %%
 answered = answers(study)
@@ -134,7 +136,7 @@ if len(levels) > 1 and main.against in levels:
     base, other = (confusion.confusion(main_answers[level], names) for level in (main.against, worst))
     caption = f"Confusion of {main.against} and of {worst}, the least accurate, and their difference."
     alt = "Heat maps of true against predicted classes."
-    chapter.markdown("In the lower map of [Figure](#fig-confusion), the difference, blue is less and red is more.")
+    chapter.markdown("[Figure](#fig-confusion): where does the worst arm err more?")
     chapter.figure(draw_confusions(base, other, (main.against, worst)), "confusion", caption, alt)
 
 # %%
@@ -145,13 +147,13 @@ if main.against in levels:
     caption = f"The classes that {main.against} confuses most, with the share of the true class."
     chapter.table(shown(frequent, list(frequent.columns)), "confused_pairs", caption)
 
+# %% [markdown]
+# On some images the largest number of seeds make the same mistake. Are they mislabelled, or too small to tell? Each has
+# its true class first, then the predicted one, and the number of seeds that err in this way.
+
 # %%
 if main.against in levels:
-    chapter.markdown(
-        "[Figure](#fig-mistakes) has the images on which the largest number of seeds make the same mistake. Are they "
-        "mislabelled, or too small to tell? Each has its true class first, then the predicted one, and the number of "
-        "seeds that err in this way."
-    )
+    chapter.markdown("[Figure](#fig-mistakes): is each of these images what its class says?")
     wrong = confusion.mistakes(main_answers[main.against], names).head(15)
     images = open_store(dataset.name).test_images[wrong.image.to_numpy()]
     caption = f"Test images that {main.against} misclassifies."
@@ -165,7 +167,7 @@ if main.against in levels:
 # It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer [@sokar2023]. For activations
 # that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are measured behind
 # batch normalisation and activation, with the statistics of these images. A dead unit has no gradient and costs time
-# for nothing; whether it returns to life is a matter of the layers before it.
+# for nothing; whether it returns to life is a matter of the layers before it, whose weights still change.
 
 # %%
 layers = neurons.measured(study)

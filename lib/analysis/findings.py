@@ -41,6 +41,18 @@ def accuracy(found: Headline | None, rows: pd.DataFrame, comparison: Comparison)
     return f"Of {len(rows)} differences to {against}: {counts}."
 
 
+def counted(rows: pd.DataFrame, comparison: Comparison) -> str:
+    """Return a line on the rows of one metric of `contrasts.compare`: the verdicts, and the span of the differences."""
+    metric = contrasts.METRICS[rows["metric"].iloc[0]]
+    against, level = contrasts.sides(comparison)
+    counts = ", ".join(f"{count} {judgement}" for judgement, count in rows["judgement"].value_counts().items())
+    values, form = (rows["ratio"], "{:.3f}") if metric.on_ratio else (100 * rows["delta"], "{:+.2f}")
+    low, high = form.format(values.min()), form.format(values.max())
+    span = low if low == high else f"from {low} to {high}"
+    what = f"{level} / {against} {span}" if metric.on_ratio else f"{level} minus {against} {span} points"
+    return f"- **{metric.title}**: {counts}; {what}."
+
+
 def _few(name: str, rows: pd.DataFrame) -> str:
     """Return the levels of a few rows that are different, each with its difference."""
     if name != "different" or len(rows) > _NAMED:

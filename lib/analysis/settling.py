@@ -81,6 +81,13 @@ def settling_the_mean(found: Headline, n: int, apart: bool, hours: float) -> pd.
     return pd.Series(_priced(*wanted, n, hours), index=list(COLUMNS))
 
 
+def mean_sentence(found: Headline, need: pd.Series) -> str:
+    """Return what `settling_the_mean` found as a sentence."""
+    return (
+        f"The mean over {found.groups} groups takes {need['pairs']:.0f} pairs in each, {need['hours']:,.1f} hours more."
+    )
+
+
 def _wanted(
     value: float, se: float, freedom: float, n: int, margin: float, level: float, apart: bool
 ) -> tuple[str, float, float]:

@@ -1,6 +1,6 @@
 """The report's tables: headings and formats of their columns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import numpy as np
@@ -26,12 +26,6 @@ def rounded(value: float) -> str:
 def span(counts: pd.Series) -> str:
     """Write the one count that all have, or the least and the largest: 3, or 2 to 3."""
     return " to ".join(f"{count}" for count in sorted({counts.min(), counts.max()}))
-
-
-def between(values: pd.Series, form: Callable[[float], str]) -> str:
-    """Write the one value that all have, or from the least to the largest: +0.20, or from +0.10 to +0.30."""
-    low, high = form(values.min()), form(values.max())
-    return low if low == high else f"from {low} to {high}"
 
 
 def named(row: tuple, columns: Sequence[str]) -> str:

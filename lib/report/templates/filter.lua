@@ -114,12 +114,14 @@ local function style_for_typst(cell)
   end
 end
 
-local minus = { Str = function(str) return pandoc.Str((str.text:gsub("^%-(%.?%d)", "−%1"))) end }
+local function minus(str)
+  return pandoc.Str((str.text:gsub("^([(*]?)%-(%.?%d)", "%1−%2")))
+end
 
 local function dress(cell)
   local text = text_of(cell)
   cell.alignment = cell.col_span > 1 and pandoc.AlignCenter or pandoc.AlignDefault
-  if is_number(text) then cell.contents = cell.contents:walk(minus) end
+  if is_number(text) then cell.contents = cell.contents:walk({ Str = minus }) end
   local wordy = pandoc.text.len(text) > wordy_length and text:find(" ")
   if typst then
     style_for_typst(cell)
@@ -235,6 +237,7 @@ end
 -- Pandoc does not recognise an unclosed formula and would print its source.
 local function text(element)
   if element.text:find("%$") and element.text:find("\\%a") then fail("not a formula: %s", element.text) end
+  return minus(element)
 end
 
 -- PDF/UA requires an alternative text for each formula: its TeX source.

@@ -32,7 +32,8 @@ chapter = Chapter(study_name)
 # %% [markdown]
 # ## What was found in the long table
 #
-# Each row of [Table](#tbl-long) is one test; a dash is a value that does not exist. [Figure](#fig-bars) sums it up.
+# Each row of [Table](#tbl-long) is one test; a dash is a value that does not exist. [Figure](#fig-bars) sums it up, and
+# [Table](#tbl-words) says why.
 #
 # | symbol | meaning |
 # |:--|:--|
