@@ -167,7 +167,7 @@ if main.against in levels:
 # It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer [@sokar2023]. For activations
 # that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are measured behind
 # batch normalisation and activation, with the statistics of these images. A dead unit has no gradient and costs time
-# for nothing; whether it returns to life is a matter of the layers before it, whose weights still change.
+# for nothing; whether it returns to life is a matter of the layers before it, whose weights still change in training.
 
 # %%
 layers = neurons.measured(study)
