@@ -63,7 +63,7 @@ for keys, group in groups:
         chapter.save(drawn, name)
 
 # %%
-drawn = [] if few else training.side_by_side(logs, comparison)
+drawn = [] if few else list(training.side_by_side(logs, comparison))
 if drawn:
     shown = to_figures(*(f"courses_{place + 1}" for place in range(len(drawn))))
     chapter.markdown(f"{shown}: a panel for each group.")
