@@ -74,7 +74,7 @@ if found.empty:
 table = networks(study, found)
 caption = "What each network reaches, means over the seeds, and what it costs; SD in points."
 if len(table):
-    chapter.markdown("[Table](#tbl-networks): is the most accurate network worth its time?")
+    chapter.markdown("[Table](#tbl-networks): is the best network worth its time?")
     chapter.table(shown(table, list(table.columns)), "networks", caption)
 
 # %%

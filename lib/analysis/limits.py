@@ -16,7 +16,7 @@ def _machines(study: Study) -> str:
     found = environments.environments(study)
     if found.empty:
         return ""
-    devices = found[["cpu", "gpu"]].drop_duplicates()
+    devices = found.reindex(columns=["cpu", "gpu"], fill_value="not recorded").drop_duplicates()
     named = "; ".join(row.cpu if row.gpu == "none" else f"{row.gpu} with {row.cpu}" for row in devices.itertuples())
     kinds = "one kind of machine" if len(devices) == 1 else f"{len(devices)} kinds of machine"
     return f"**Machines**: {kinds} ({named}). Speeds on others can be in another order."

@@ -30,7 +30,7 @@ def effects(table: pd.DataFrame, results: pd.DataFrame, metric: str, comparison:
     lowest, highest = unit * rows[["margin_low", "margin_high"]].to_numpy(dtype=float).T
     every = contrasts.pairs(results, comparison, metric).merge(rows.reset_index(), on=[*comparison.group, "level"])
     single = every["second"] / every["first"] if on_ratio else 100 * (every["second"] - every["first"])
-    figure = Drawing(figsize=(WIDTH, 1.2 + 0.25 * len(rows)), layout="constrained")
+    figure = Drawing(figsize=(WIDTH, 1.2 + 0.17 * len(rows)), layout="constrained")
     axis = figure.subplots()
     band = {"left": lowest, "height": 1, "color": MARGIN, "linewidth": 0, "label": "equivalence margin"}
     axis.barh(range(len(rows)), highest - lowest, **band)

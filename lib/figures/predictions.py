@@ -23,7 +23,7 @@ def draw_classes(classes: pd.DataFrame, comparison: Comparison) -> Figure:
 
     A line reaches from the lowest seed to the highest. A panel has the classes of `widest`.
     """
-    figure, panels = _panels(classes, comparison, height=2.3)
+    figure, panels = _panels(classes, comparison, height=1.85)
     looking = looks(comparison)
     for axis, group in panels:
         shown = widest(class_gaps(group, comparison))["class"].drop_duplicates().tolist()
@@ -49,7 +49,7 @@ def draw_reliability(curves: pd.DataFrame, comparison: Comparison) -> Figure:
     A dot's area is its bin's share of the images; the curve joins the bins with at least 1 % of them. Below the
     diagonal a network is overconfident.
     """
-    figure, panels = _panels(curves, comparison, height=2.1)
+    figure, panels = _panels(curves, comparison, height=1.85)
     looking = looks(comparison)
     for axis, group in panels:
         axis.axline((0, 0), slope=1, color=INK, linewidth=0.8)

@@ -100,7 +100,7 @@ def means(results: pd.DataFrame, metric: str, precision: str, comparison: Compar
     chosen = results[results["precision"] == precision]
     looking, on_ratio = looks(comparison), METRICS[metric].on_ratio
     groups = list(chosen.groupby([key for key in comparison.group if key != "precision"], sort=False))
-    figure = Drawing(figsize=(WIDTH, 1.1 + 0.21 * len(looking) * len(groups)), layout="constrained")
+    figure = Drawing(figsize=(WIDTH, 1.1 + 0.17 * len(looking) * len(groups)), layout="constrained")
     axis = figure.subplots()
     step = 0.76 / len(looking)
     for place, (_, runs) in enumerate(groups):

@@ -125,7 +125,8 @@ def _missing_chapters(study: Study) -> list[str]:
 def _problems(states: dict[str, State], absent: int, chapters: list[str]) -> str:
     """Return a box with the runs without results and those of other code, accepted or not, by reason; or nothing.
 
-    Runs that failed come first, those that never ran after all others without results, then missing `chapters`.
+    Runs that failed come first, those that never ran after all others without results, then missing `chapters`. Runs
+    without results are named, the others counted.
     """
     groups = defaultdict(list)
     for name, found in states.items():
@@ -141,7 +142,8 @@ def _problems(states: dict[str, State], absent: int, chapters: list[str]) -> str
         else "Runs were made by other code: `RERUN=code` repeats them, `make accept` says that they are equivalent."
     )
     lines = [
-        f"- {kind}, {escaped(why)} ({len(names)}): {_some(names)}" for (kind, why), names in ordered[:_NAMED_REASONS]
+        f"- {kind}, {escaped(why)} ({len(names)}){'' if kind in WITH_RESULTS else f': {_some(names)}'}"
+        for (kind, why), names in ordered[:_NAMED_REASONS]
     ]
     if left := sum(len(names) for _, names in ordered[_NAMED_REASONS:]):
         lines.append(f"- and {left} more, for other reasons")
