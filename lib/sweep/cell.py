@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TextIO
 
 from lib import errors, files, paths
+from lib.data.store import open_store
 from lib.data.use import used
 from lib.doctor import examination
-from lib.errors import ChapterError, described
+from lib.errors import ChapterError, DataError, described
 from lib.execution import execute, mark
 from lib.runs import records, state, status
 from lib.runs.digests import EXPECTED_CODE, code_digest
@@ -106,17 +107,18 @@ def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None
 
 def _train(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
     examination.require()
+    open_store(cell.dataset)
     with files.replacing(records.folder(cell) / "doctor.json") as temporary:
         shutil.copyfile(examination.result(), temporary)
     old = records.read_record(cell)
     status.write(cell, Kind.RUNNING)
     try:
-        with _signs_of_life(cell):
+        with _signs_of_life(cell), _on_the_same_data(cell):
             _execute(study_name, cell, rerun, given)
         if records.read_record(cell) == old:
             raise ChapterError(f"{cell.name} failed: its notebook ended without a record")
     except BaseException as error:
-        if records.read_record(cell) == old:
+        if records.read_record(cell) in (old, None):
             with suppress(OSError):  # a full disk must not hide why the run ended
                 ending.note(cell, error)
                 mark(_notebook(cell), ending.kind(error), ending.reason(error))
@@ -138,6 +140,23 @@ def _execute(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> 
 
 def _notebook(cell: Cell) -> Path:
     return records.folder(cell) / "notebook.ipynb"
+
+
+@contextmanager
+def _on_the_same_data(cell: Cell) -> Iterator[None]:
+    """Remove what the block trains if the store is damaged at its end: the images may have been others.
+
+    Raises:
+        ChapterError: the store is damaged.
+    """
+    try:
+        yield
+    finally:
+        try:
+            open_store(cell.dataset)
+        except DataError as problem:
+            records.drop(cell)
+            raise ChapterError(f"{cell.name} failed: {problem}") from None
 
 
 @contextmanager
