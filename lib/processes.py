@@ -25,15 +25,20 @@ _PR_SET_PDEATHSIG = 1
 """From Linux's `sys/prctl.h`."""
 
 
-def interrupt_on_signals(before: Callable[[], None] = lambda: None) -> None:
+def interrupt_on_signals(before: Callable[[], None] = lambda: None, once: bool = False) -> None:
     """Make SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, after calling `before`.
 
-    A signal that was ignored at the process's start stays ignored: `nohup` does so with SIGHUP.
+    With `once` only the first does: a later one would cut off what a program does to end in order. A signal that was
+    ignored at the process's start stays ignored: `nohup` does so with SIGHUP.
     """
+    interrupted = False
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
         before()
-        raise KeyboardInterrupt
+        if not (once and interrupted):
+            interrupted = True
+            raise KeyboardInterrupt
 
     for ending in _ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:

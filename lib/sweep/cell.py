@@ -86,7 +86,7 @@ def _wait(cell: Cell) -> None:
         time.sleep(_LOOK_SECONDS)
         found = state.state(cell)
     if told and found.kind in FAILURES:
-        raise ChapterError(f"{found.reason} (in another process)")
+        raise ChapterError(f"{cell.name} failed: {found.reason} (in another process)")
 
 
 def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
@@ -116,12 +116,14 @@ def _train(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> No
         with _signs_of_life(cell), _on_the_same_data(cell):
             _execute(study_name, cell, rerun, given)
         if records.read_record(cell) == old:
-            raise ChapterError(f"{cell.name} failed: its notebook ended without a record")
+            raise ChapterError("its notebook ended without a record")
     except BaseException as error:
         if records.read_record(cell) in (old, None):
             with suppress(OSError):  # a full disk must not hide why the run ended
                 ending.note(cell, error)
                 mark(_notebook(cell), ending.kind(error), ending.reason(error))
+            if isinstance(error, ChapterError):
+                raise ChapterError(f"{cell.name} failed: {error}", error.cause) from None
             raise
         print(f"{cell.name}: after its record was written: {described(error)}", file=sys.stderr)
 
@@ -135,7 +137,7 @@ def _execute(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> 
             with ending.limited(cell):
                 execute(source, _notebook(cell), parameters, Tee(sys.stdout, log), environment)
         except ChapterError as error:
-            raise ChapterError(f"{cell.name} failed: {error}", error.cause) from None
+            raise ChapterError(str(error).replace(f"{cell.name}: ", ""), error.cause) from None
 
 
 def _notebook(cell: Cell) -> Path:
@@ -156,7 +158,7 @@ def _on_the_same_data(cell: Cell) -> Iterator[None]:
             open_store(cell.dataset)
         except DataError as problem:
             records.drop(cell)
-            raise ChapterError(f"{cell.name} failed: {problem}") from None
+            raise ChapterError(str(problem)) from None
 
 
 @contextmanager
