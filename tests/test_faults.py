@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,8 @@ import pytest
 
 from lib import files, paths
 from lib.data.preparation import prepare
+from lib.data.store import open_store
+from lib.errors import DataError
 from lib.runs import records, state, status
 from lib.runs.digests import dataset_digest
 from lib.runs.state import Kind
@@ -33,11 +34,14 @@ def disk(digits):
     places = (paths.EXECUTED, paths.ROOT / ".snakemake")
     for place in places:
         place.mkdir(exist_ok=True)
+    examined = {path: path.read_bytes() for path in paths.EXECUTED.glob("doctor-*.json")}
     mount = ["mount", "-t", "tmpfs", "-o", f"size={faults.ROOM}", "tmpfs", places[0]]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     if mounted:
         (paths.EXECUTED / ".notes").mkdir()
         subprocess.run(["mount", "--bind", paths.EXECUTED / ".notes", places[1]], check=True)
+        for path, content in examined.items():
+            path.write_bytes(content)
     yield mounted
     if mounted:
         subprocess.run(["umount", *reversed(places)], check=True)
@@ -138,7 +142,13 @@ def test_faults_at_random_moments_change_no_result_and_leave_no_process(faultles
         if disk or fault != "disk full":
             trial.suffer(fault)
     trial.finish()
-    print(f"{sum(trial.count.values())} faults: {dict(trial.count)}")
+    for fault, kinds in trial.suffered.items():
+        print(f"{fault}: {', '.join(kinds)}")
+    print(f"{len(trial.suffered)} faults in {trial.sweeps} sweeps")
+
+
+PATIENCE = {"disk full": 20, "store damaged": 120}
+"""For how many seconds a sweep goes on with a fault that lasts, before it is ended."""
 
 
 class Trial:
@@ -146,7 +156,7 @@ class Trial:
 
     def __init__(self, study, faultless, chance):
         self.study, self.faultless, self.chance = study, faultless, chance
-        self.sweep, self.count = None, Counter()
+        self.sweep, self.sweeps, self.suffered = None, 0, {}
 
     def suffer(self, fault):
         """Wait for a random moment, break something, and compare what the status says with what there is."""
@@ -155,11 +165,10 @@ class Trial:
             if self.sweep.over:
                 self.settle()
                 self.go_on()
-        self.count[fault] += 1
-        self.assert_status_is_true()
-        self.sweep.wait(1)
-        if self.sweep.over or fault in ("store damaged", "disk full"):
-            self.settle()
+        self.suffered[fault] = self.assert_status_is_true()
+        self.sweep.wait(PATIENCE.get(fault, 2))
+        if self.sweep.over or fault in PATIENCE:
+            self.suffered[fault] = self.settle()
 
     def at_random_moment(self, fault):
         self.sweep.wait(self.chance.uniform(0, 15))
@@ -172,25 +181,30 @@ class Trial:
         if all(state.state(cell).kind == Kind.DONE for cell in self.study.cells):
             for cell in self.study.cells:
                 shutil.rmtree(records.folder(cell))
-        self.sweep = Sweep(self.study.name, "RETRY_FAILED=1")
+        self.sweep, self.sweeps = Sweep(self.study.name, "RETRY_FAILED=1"), self.sweeps + 1
 
     def settle(self):
-        """End the sweep, see that no process is left and that the status is true, and do what its messages ask for."""
+        """End the sweep, see that no process is left and that the status is true, and do what its messages ask for.
+
+        Returns the states that the status told.
+        """
         if not self.sweep.over:
             for make in self.sweep.makes:
                 make.terminate()
-        _, printed = self.sweep.end()
+        _, printed = self.sweep.end(60)
         assert "Traceback" not in printed, printed
         faults.empty_the_disk()
-        self.assert_status_is_true()
-        for row in self.told():
-            if row["state"] == Kind.UNREADABLE:
-                assert "remove record.json to run the cell again" in row["reason"]
-                (paths.EXECUTED / row["run"] / "record.json").unlink()
-        if "run `make data" in printed or "make data DATASET" in printed or dataset_digest("digits") is None:
-            if dataset_digest("digits") is None:
-                paths.manifest("digits").unlink()
+        kinds = self.assert_status_is_true()
+        for cell, kind in zip(self.study.cells, kinds, strict=True):
+            if kind == Kind.UNREADABLE:
+                (records.folder(cell) / "record.json").unlink()
+        try:
+            open_store("digits")
+        except DataError:
+            for path in paths.DATA.rglob("digits*"):
+                path.unlink()
             prepare("digits")
+        return kinds
 
     def finish(self):
         """Let a sweep end by itself: nothing is lost, and nothing is other than without faults."""
@@ -213,7 +227,10 @@ class Trial:
         return json.loads(answer.stdout)["runs"]
 
     def assert_status_is_true(self):
-        """Compare the status with the processes that are there before it and after it, and with the files."""
+        """Compare the status with the processes that are there before it and after it, and with the files.
+
+        Returns the states that it told.
+        """
         trained, there = self.sweep.runs(training=True), self.sweep.runs()
         told = {row["run"]: row for row in self.told()}
         trained, there = trained & self.sweep.runs(training=True), there | self.sweep.runs()
@@ -225,6 +242,7 @@ class Trial:
                 assert kind in self.possible(cell), (cell.name, reason)
                 assert reason
             assert cell.name not in trained or kind == Kind.RUNNING, (cell.name, kind, reason)
+        return [told[cell.name]["state"] for cell in self.study.cells]
 
     def possible(self, cell):
         """The states that the files of a run at rest allow."""
