@@ -45,6 +45,12 @@ def interrupt_on_signals(before: Callable[[], None] = lambda: None, once: bool =
             signal.signal(ending, interrupt)
 
 
+def ignore_signals() -> None:
+    """Ignore SIGINT, SIGTERM and SIGHUP from now on, in a process that is ending."""
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+
+
 def out_of_memory_kills() -> int:
     """Return how many processes the system has ended for want of memory, in this container where it counts them.
 
@@ -72,8 +78,7 @@ def end_group(leader: subprocess.Popen, patience: float = 20) -> None:
     interrupt inside a destructor or a hook, and SIGKILL after `patience` seconds. From the call on, this process
     ignores signals itself. A process in its own session, such as a kernel, has to be `bound` to its parent.
     """
-    for ending in _ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
+    ignore_signals()
     leader.terminate()
     start, sent = time.monotonic(), 1
     with suppress(ProcessLookupError):

@@ -165,6 +165,7 @@ class Trial:
             if self.sweep.over:
                 self.settle()
                 self.go_on()
+        print(fault, flush=True)
         self.suffered[fault] = self.assert_status_is_true()
         self.sweep.wait(PATIENCE.get(fault, 2))
         if self.sweep.over or fault in PATIENCE:

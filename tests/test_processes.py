@@ -33,3 +33,28 @@ def test_a_second_signal_does_not_cut_off_what_the_first_began_where_it_is_asked
         printed, errors = process.communicate("\n")
     assert (printed == "ended in order\n") == once
     assert ("Traceback" in errors) != once
+
+
+INTERRUPTED = """
+import atexit, os, signal
+from lib import errors
+
+class HalfMade:
+    def __del__(self):
+        raise AttributeError("never set")
+
+def begin():
+    half_made = HalfMade()
+    os.kill(os.getpid(), signal.SIGTERM)
+    half_made.wait()
+
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+with errors.one_line():
+    begin()
+"""
+
+
+def test_an_interrupted_command_says_one_word_whatever_it_was_just_making():
+    """As an event loop whose constructor a signal cuts off, and a second signal while the interpreter ends."""
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
