@@ -112,6 +112,7 @@ def faultless(tiny_study):
     return {cell.framework: results(cell) for cell in study.cells}
 
 
+@pytest.mark.thorough
 def test_a_finished_run_outlives_its_cell(faultless, tiny_study):
     """Killed when the record has just appeared, before the cell has ended: once, that deleted the record."""
     study = load_study(tiny_study("outlived", frameworks=["pytorch"]))
