@@ -14,14 +14,13 @@
 # %% [markdown]
 # # How were the networks trained?
 #
-# This chapter has what is needed to repeat the training: the runs, every setting, what the two runs of a comparison
-# share, the rule that selects an epoch, the time that it took, and the commands.
+# This chapter has what is needed to repeat the training, and what limits its results.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import setup
+from lib.analysis import limits, setup
 from lib.analysis.results import times
 from lib.clock import duration
 from lib.report.chapter import Chapter
@@ -40,15 +39,15 @@ chapter.markdown(setup.matrix(study))
 # %%
 arms = setup.arms(study)
 if len(arms):
-    caption = "What each arm changes, against the settings below."
-    chapter.table(arms, "arms", caption)
+    chapter.markdown("[Table](#tbl-arms) gives the change of each arm; the first arm has the settings below.")
+    chapter.table(arms, "arms", "What each arm changes.")
 
 # %% [markdown]
 # ## The settings
 #
-# A setting stands once, with the runs that have it. The learning rate is the peak of its schedule, which is applied
-# step by step. Crops, flips and all other augmentation change train images only; every image is normalised with the
-# mean and the standard deviation of its channel over the train split.
+# [Table](#tbl-settings) has every setting that is on. The learning rate is the peak of its schedule, which is applied
+# step by step. Augmentation changes train images only; every image is normalised with the mean and the standard
+# deviation of its channel over the train split.
 
 # %%
 table = setup.settings(study)
@@ -60,10 +59,10 @@ chapter.markdown(f"Off, or without effect where the rest is off: {', '.join(setu
 # %% [markdown]
 # ## The protocol
 #
-# Both frameworks obey one protocol, which the project writes once. The loss is the cross entropy, in the mean over the
-# images of a batch. The train images are shuffled anew in each epoch, and an incomplete last batch is left out. After
-# each epoch the network is evaluated on the val split. The weights of the epoch with the highest val accuracy, the
-# first of several, are evaluated on the test images, once. A run's seed and the epoch's number seed every random draw.
+# All runs obey one protocol. The loss is the cross entropy, in the mean over the images of a batch. The train images
+# are shuffled anew in each epoch, and an incomplete last batch is left out. After each epoch the network is evaluated
+# on the val split. The weights of the epoch with the highest val accuracy, the first of several, are evaluated on the
+# test images, once. A run's seed and the epoch's number seed every random draw.
 
 # %%
 implementation = setup.implementation(study)
@@ -74,6 +73,7 @@ if implementation:
 conventions = setup.conventions(study)
 caption = "Conventions in which the frameworks differ, and the framework whose convention each one follows here."
 if len(conventions):
+    chapter.markdown("[Table](#tbl-conventions) says whose convention each framework follows in these runs.")
     chapter.table(shown(conventions, conventions.columns), "conventions", caption)
 
 # %% [markdown]
@@ -83,8 +83,9 @@ if len(conventions):
 taken = times(study)
 caption = "Time of the finished runs, from start to end, without pauses."
 if len(taken):
+    whole = duration(3600 * taken.hours.sum())
+    chapter.markdown(f"The {taken.runs.sum()} finished runs took {whole}, as [Table](#tbl-times) divides them.")
     chapter.table(shown(taken, taken.columns), "times", caption)
-    chapter.markdown(f"All {taken.runs.sum()} finished runs took {duration(3600 * taken.hours.sum())} of computing.")
 else:
     chapter.markdown("No run has finished yet.")
 
@@ -96,3 +97,33 @@ else:
 
 # %%
 chapter.markdown(f"```sh\n{setup.commands(study)}\n```")
+
+# %% [markdown]
+# ## Limits
+#
+# The results hold for these runs. What they cannot say follows from what they are.
+
+# %%
+chapter.markdown("\n".join(f"- {limit}" for limit in limits.limits(study)))
+
+# %% [markdown] tags=["detail"]
+# ## Glossary
+#
+# - **aligned**: both frameworks follow the same convention.
+# - **arm**: a change of some settings within a study; its base changes nothing.
+# - **cell**: one run as it is planned: framework, dataset, network, precision, seed and arm.
+# - **cause**: a switch, or several, whose share of a gap is measured.
+# - **churn**: the share of test images on which two runs predict different classes.
+# - **digest**: the SHA-256 of inputs or of code; equal digests mean equal contents.
+# - **gate**: a check that a small study must pass before a large one starts.
+# - **group**: the runs that differ in their seed, and in what is compared, only.
+# - **ladder**, **rung**: the comparison of the two implementations, and one property that it compares.
+# - **margin**: the size from which a difference matters, fixed in `params/margins.yaml`.
+# - **native**: each framework follows its own convention.
+# - **pair**: two runs of one seed number that differ in what is compared, all else equal.
+# - **record**: the file that a run writes last; a run is done if it exists and has today's inputs.
+# - **run**: one training of one network, with one evaluation on the test images.
+# - **shared pairing**: both runs of a pair have the same first weights, and the same images in the same order.
+# - **switch**: a convention in which the frameworks differ, and that can be native or aligned.
+# - **twins**: the two networks of a pair with every switch aligned.
+# - **val**: the split on which the best epoch is chosen.

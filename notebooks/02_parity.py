@@ -14,16 +14,11 @@
 # %% [markdown]
 # # Are the two implementations the same?
 #
-# A comparison of two frameworks is valid only if both do the same thing. Keras and PyTorch both offer a "ResNet-50",
-# but different people wrote the two at different times, with different padding, biases and strides. A difference in
-# accuracy means little before these have been checked.
-#
-# This chapter checks them. It first lists what the two libraries do differently, measured on the built networks. Then
-# it runs a ladder: each rung compares one property of both sides, from the parameter count to a short training,
-# natively and with every difference aligned. Native rows show how far apart the frameworks are. Aligned rows are
-# judged, against limits that allow for rounding only. If the twins agree to the last digits, the list of differences
-# is complete for everything that the rungs cover. They do not cover mixed precision, and their short trainings take
-# small steps.
+# A comparison of two frameworks is valid only if both do the same thing. This chapter measures what the two libraries
+# do differently, and then runs a ladder: each rung compares one property of both sides, from the parameter count to a
+# short training, natively and with every difference aligned. Only aligned rows are judged, against limits that allow
+# for rounding. If the twins agree to the last digits, the list of differences is complete for all that the rungs cover.
+# They do not cover mixed precision, and their short trainings take small steps.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -37,7 +32,7 @@ from lib.parity import inputs, ladder, rungs
 from lib.parity.differences import differences
 from lib.parity.twins import RATES
 from lib.report.chapter import Chapter
-from lib.report.tables import checked
+from lib.report.tables import checked, shown
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import SMALL, twins
@@ -46,11 +41,6 @@ chapter = Chapter(study_name)
 
 # %% [markdown]
 # ## What is compared
-#
-# Three networks come from the frameworks' own libraries (`torchvision.models` and `keras.applications`), with stems
-# changed for small images. The fourth, `resnet20`, was written for this project as the same network in both frameworks,
-# including the constants of its batch normalisation. It is the control: where `resnet20` differs between the
-# frameworks, the architecture cannot be the reason.
 
 # %%
 study = load_study(study_name)
@@ -66,16 +56,21 @@ aligned = f"the switches {', '.join(pairing.align)} are aligned" if pairing.alig
 aligned = "one cause after another is aligned" if study.causes else aligned
 shared = "shared" if pairing.shared else "native"
 chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {shared}.")
+if "resnet20" in models:
+    chapter.markdown(
+        "`resnet20` was written for this project as the same network in both frameworks: where it differs between "
+        "them, the architecture cannot be the reason."
+    )
 
 # %% [markdown] tags=["detail"]
 # ## What the two libraries do differently
 #
-# Each row is a switch: natively each framework follows its own convention, and aligned both follow the same one. No
-# value below is typed in. Constants are read from the built networks; the behaviour of layers and optimizers is
-# measured. The measurements are the variance that batch normalisation keeps for the values -1 and 1, the standard
-# deviation of new kernels times the root of their fan-out (a convolution's, then the head's), the decrease of a weight
-# of 1 in three steps with weight decay 0.1 alone, and the movement of a weight in three steps with a gradient of 1 and
-# a falling learning rate.
+# Each row of [Table](#tbl-differences) is a switch: natively each framework follows its own convention, and aligned
+# both follow the same one. No value below is typed in. Constants are read from the built networks; the behaviour of
+# layers and optimizers is measured. The measurements are the variance that batch normalisation keeps for the values -1
+# and 1, the standard deviation of new kernels times the root of their fan-out (a convolution's, then the head's), the
+# decrease of a weight of 1 in three steps with weight decay 0.1 alone, and the movement of a weight in three steps with
+# a gradient of 1 and a falling learning rate.
 
 # %%
 found = pd.concat([differences(model, sizes[0]) for model in models], ignore_index=True)
@@ -92,6 +87,7 @@ chapter.markdown(
 
 # %%
 files = found[found.differs].groupby("switch", sort=False)[["keras_source", "pytorch_source"]]
+chapter.markdown("The files of [Table](#tbl-sources) hold the code of each difference.")
 places = files.agg(lambda paths: ", ".join(dict.fromkeys(paths))).reset_index()
 chapter.table(places, "sources", "Where each difference is written, in the installed packages.")
 
@@ -128,7 +124,7 @@ chapter.table(places, "sources", "Where each difference is written, in the insta
 #
 # Each network is built in both frameworks, with the learners, optimizers and pipelines of the sweep, and compared on
 # every rung, at every image size of the study. Rungs that compute use float64 too: there rounding is $10^{-16}$, far
-# below the effect of a convention. The last table lists what each rung allows, and why.
+# below the effect of a convention. [Table](#tbl-ladder) lists what each rung allows, and why.
 
 # %%
 climbed = ladder.gathered(ladder.climb(models, sizes, rungs.NETWORK_RUNGS, pairing.reference))
@@ -165,6 +161,7 @@ chapter.markdown(
 # compared with its counterpart, by name and shape, natively and aligned. Equal rows are counted together.
 
 # %%
+chapter.markdown("In [Table](#tbl-tensors) only rows with a reason may have two different counts.")
 tensors = climbed["tensors"]
 summed = tensors.groupby(["model", "input_size", "conventions", "why"], sort=False, as_index=False)
 totals = summed.agg(
@@ -183,7 +180,8 @@ chapter.table(checked(totals.replace({"why": {"": "the same"}})), "tensors", cap
 #
 # Networks of equal size can still work at different resolutions. A stem with stride 2 instead of 1 does not change the
 # number of parameters, but every later layer gets a quarter of the pixels. So the shape at the end of every stage is
-# compared, written as height x width x channels on both sides (PyTorch keeps the channels first). Shapes must be equal.
+# compared in [Table](#tbl-feature_maps), as height x width x channels (PyTorch keeps the channels first), and must be
+# equal.
 # The last row of each network is its output: one logit per class.
 
 # %%
@@ -194,8 +192,8 @@ chapter.table(checked(climbed["feature-maps"]), "feature_maps", caption)
 # ### Pixels
 #
 # Each framework reads the images through its own pipeline, a `DataLoader` or a `tf.data` dataset. Without augmentation
-# both must give the network the same numbers. Up to 1,000 test images of each dataset go through both. The limit is
-# 1e-5, some ten roundings in float32; a single grey level is a thousand times more. To check that both read the same
+# both must give the network the same numbers ([Table](#tbl-pixels)): up to 1,000 test images go through both. The limit
+# is 1e-5, some ten roundings in float32; a single grey level is a thousand times more. To check that both read the same
 # bytes, the normalisation is inverted: each pixel must equal its byte in the store.
 
 # %%
@@ -209,7 +207,7 @@ chapter.table(checked(pixels), "pixels", caption)
 #
 # In training, order, crops and flips are random. Natively each framework draws its own, even with the same seed number.
 # In a shared pairing both use one stream, drawn with NumPy from the seed and the epoch. Then an epoch's batches must be
-# the same in both pipelines, bit by bit.
+# the same in both pipelines, bit by bit ([Table](#tbl-stream)).
 
 # %%
 caption = "An epoch of training batches of generated images through both pipelines, in a shared pairing."
@@ -221,7 +219,8 @@ chapter.table(checked(climbed["stream"]), "stream", caption)
 # A shared pairing also gives both the same first weights. Each tensor has one stream of uniform numbers, drawn from the
 # seed and the tensor's name and mapped through the distribution of the convention in use. Aligned, both frameworks use
 # the same distribution, and the weights are the same bit by bit. Natively the distributions may differ, but not the
-# quantiles: a weight that is unusually large in one framework is also large in the other.
+# quantiles: a weight that is unusually large in one framework is also large in the other. [Table](#tbl-initial_weights)
+# has the largest differences.
 
 # %%
 weights = climbed["initial-weights"]
@@ -232,7 +231,8 @@ chapter.table(checked(weights), "initial_weights", "Largest difference of a firs
 #
 # PyTorch's weights are transplanted into Keras' network. Batch normalisation and layer scale first get values other
 # than their initial ones, which could hide a difference. On the same images, both must compute the same maps, stage by
-# stage. `worst` names the stage with the largest difference.
+# stage. *Worst* names the stage with the largest difference in [Table](#tbl-logits); [Figure](#fig-depths) shows where
+# differences arise.
 
 # %%
 logits = climbed["logits"]
@@ -248,9 +248,9 @@ chapter.figure(figures.draw_depths(depths), "depths", caption, alt)
 # ### Gradients
 #
 # The loss's gradients for all parameters, in training mode, on the same weights. All gradients are compared together,
-# relative to their norm; `worst` names the tensor that differs most by itself. In float32 gradients through batch
-# normalisation differ by a percent even from those of the same framework in float64. That is rounding, so the limit in
-# float32 is ten times as large.
+# relative to their norm ([Table](#tbl-gradients)); *worst* names the tensor that differs most by itself. In float32
+# gradients through batch normalisation differ by a percent even from those of the same framework in float64. That is
+# rounding, so the limit in float32 is ten times as large.
 
 # %%
 chapter.table(checked(climbed["gradients"]), "gradients", "Difference of all gradients, relative to their norm.")
@@ -259,7 +259,7 @@ chapter.table(checked(climbed["gradients"]), "gradients", "Difference of all gra
 # ### Two steps
 #
 # The learners take two steps on an epoch's first batches, the second at half the rate of the first, so that the
-# momentum of the first one has an effect. Every weight and every running statistic is compared.
+# momentum of the first one has an effect. Every weight and every running statistic is compared ([Table](#tbl-step)).
 
 # %%
 caption = "Largest relative difference of a weight or buffer after two steps in float64."
@@ -268,8 +268,9 @@ chapter.table(checked(climbed["step"]), "step", caption)
 # %% [markdown]
 # ### A short training
 #
-# Some steps, with changing rates. Training amplifies differences at every step, so the limit is wider here and the
-# rates are small: at larger ones ResNet-50 amplifies a rounding error a thousandfold in a single step.
+# [Table](#tbl-trajectory) follows some steps with changing rates. Training amplifies differences at every step, so the
+# limit is wider here and the rates are small: at larger ones ResNet-50 amplifies a rounding error a thousandfold in a
+# single step.
 
 # %%
 caption = (
@@ -283,7 +284,7 @@ chapter.table(checked(climbed["trajectory"]), "trajectory", caption)
 # Real runs use float32. There even two equal trainings diverge, because rounding differs and training amplifies it.
 # Each framework by itself shows how fast: its first weights are changed by up to four units in the last place, and the
 # same training is run again. If Keras diverges from PyTorch no faster than each framework diverges from itself, the
-# difference between them is rounding.
+# difference between them is rounding: in [Figure](#fig-envelopes) it stays inside the band.
 
 # %%
 envelopes = climbed["envelope"]
@@ -297,7 +298,8 @@ chapter.figure(figures.draw_envelopes(envelopes), "envelopes", caption, alt)
 # Both frameworks get the rate of every step from one function, before the step. The optimizer must then hold that rate.
 # So the whole schedule, a warm-up [@goyal2017] and a half cosine [@loshchilov2017] where the study has no other, is set
 # in both optimizers without training, and the rate is read back each time. PyTorch keeps it as a Python number. Keras
-# keeps it in a float32 variable, so it may differ in the eighth digit: this is rounding, far below the limit of 1e-6.
+# keeps it in a float32 variable, so it may differ in the eighth digit: this is rounding, far below the limit of 1e-6,
+# and all that the lower half of [Figure](#fig-learning_rates) may show.
 
 # %%
 held = {dataset: inputs.held_rates(cells[dataset], store) for dataset, store in stores.items()}
@@ -309,29 +311,30 @@ alt = "Learning rate over the steps: a straight warm-up from zero, then half a c
 chapter.figure(figures.draw_rates(held), "learning_rates", caption, alt)
 
 # %% [markdown]
-# Three steps determine the schedule's shape and are checked separately: the first one, whose rate is 0 with a warm-up,
-# the end of the warm-up, which reaches the peak, and the last one, close to 0. The last rate is not exactly 0, since
-# the cosine ends one step later; 1 % of the peak is allowed.
+# Three steps determine the schedule's shape and are checked separately in [Table](#tbl-learning_rate_checks): the first
+# one, whose rate is 0 with a warm-up, the end of the warm-up, which reaches the peak, and the last one, close to 0. The
+# last rate is not exactly 0, since the cosine ends one step later; 1 % of the peak is allowed.
 
 # %%
 rates = pd.concat([inputs.learning_rates(cells[dataset], table) for dataset, table in held.items()], ignore_index=True)
-caption = "The rate read back from the optimizers; `limit` bounds the distance between measured and expected."
+caption = "The rate read back from the optimizers; *limit* bounds the distance between measured and expected."
 chapter.table(checked(rates), "learning_rate_checks", caption)
 
 # %% [markdown] tags=["detail"]
 # ## What each difference does by itself
 #
-# Twins again, with one switch left native. Each difference must fail some rung; otherwise it is no difference, or the
-# ladder cannot detect it. `found by` is the first rung above its limit, and `where` the layer or tensor that it
-# names.
+# [Table](#tbl-alone) has the twins again, with one switch left native. Each difference must fail some rung; otherwise
+# it is no difference, or the ladder cannot detect it. *Found by* is the first rung above its limit, and *where* the
+# layer or tensor that it names.
 
 # %%
 effects = pd.concat([ladder.alone(model, sizes[0], pairing.reference) for model in models], ignore_index=True)
 caption = "One switch native between twins in float64: the first rung that finds it, and the value it measures."
-chapter.table(effects.style.format("{:.2g}", subset=["measured", "limit"]).hide(), "alone", caption)
+style = shown(effects, effects.columns).format("{:.2g}", subset=["measured", "limit"])
+chapter.table(style, "alone", caption)
 
-# %% [markdown]
-# ## What was found
+# %% [markdown] tags=["detail"]
+# ## The ladder in one table
 
 # %%
 found = {"parameters": parameters} | climbed | {"pixels": pixels, "learning-rate": rates}
@@ -339,13 +342,19 @@ summary = ladder.summary(found)
 caption = "The ladder: what each rung allows and why, and how many of its judged comparisons hold."
 chapter.table(checked(summary), "ladder", caption)
 
+# %% [markdown]
+# ## What was found
+
 # %%
 failed = summary.rung[~summary.passed].tolist()
-verdict = f"**Failed: {', '.join(failed)}.** The rows concerned are marked above." if failed else "No rung failed."
+verdict = (
+    f"**Failed: {', '.join(failed)}.** Their rows are marked in [Table](#tbl-ladder)." if failed else "No rung failed."
+)
 unseen = int(effects.found_by.eq("").sum())
 chapter.markdown(
-    f"{summary.passed.sum()} of {len(summary)} rungs hold, with {summary.held.sum()} of {summary.comparisons.sum()} "
-    f"comparisons. {verdict} The ladder detects {len(effects) - unseen} of {len(effects)} single differences."
+    f"{summary.passed.sum()} of {len(summary)} rungs hold ([Table](#tbl-ladder)), with {summary.held.sum()} of "
+    f"{summary.comparisons.sum()} comparisons. {verdict} The ladder detects {len(effects) - unseen} of "
+    f"{len(effects)} single differences."
 )
 
 # %%

@@ -14,9 +14,8 @@
 # %% [markdown]
 # # What ran, and what came out?
 #
-# Every run of the study writes a record and a log with a line for each epoch. This chapter reads these two, and nothing
-# else. It shows which runs are finished and which are missing, the machines and versions that they were made with, and
-# the result of each. Whether the differences are significant is a question for the chapter `31_statistics`.
+# Which runs are finished, and what did each group of them reach? Every number is read from the runs' records and logs.
+# Whether differences are more than chance is the question of the next chapter.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -24,20 +23,12 @@ study_name = "quickstart"
 # %% tags=["setup"]
 from lib.analysis import environments, findings, gates, results, timing
 from lib.analysis.contrasts import title
-from lib.report.chapter import Chapter
+from lib.report.chapter import Chapter, to_tables
 from lib.report.tables import percent, shown
 from lib.runs.state import WITH_RESULTS
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
-
-# %% [markdown]
-# ## Which runs have results?
-#
-# A run is *done* if its record exists and was made from the current settings and data. A run *by other code* has valid
-# results, but the code has changed since; it is kept and listed. An *accepted* run is one that a person declared
-# equivalent to one of today's code, with the reason. A *stale* run was made from other settings or other data and is
-# left out, as are runs that failed (for whatever reason), interrupted, running and missing runs.
 
 # %%
 study = load_study(study_name)
@@ -45,22 +36,33 @@ found, states = results.results(study), results.states(study)
 absent = int((~states.state.isin(WITH_RESULTS)).sum())
 
 # %%
-counts = states.groupby("state", sort=False).agg(runs=("run", "size"), example=("reason", "first")).reset_index()
-chapter.table(shown(counts, counts.columns), "states", f"The states of the study's {len(states)} runs.")
+have = f"{absent} of {len(states)} runs have no results yet" if absent else f"All {len(states)} runs have results"
+chapter.markdown(
+    f"{have} ([Table](#tbl-states))." if len(found) else "**Nothing has been run yet** ([Table](#tbl-states))."
+)
+
+# %% [markdown] tags=["detail"]
+# ## The states of the runs
+#
+# A run is *done* if its record exists and was made from the current settings and data. A run *by other code* has valid
+# results, but the code has changed since; it is kept and listed. An *accepted* run is one that a person declared
+# equivalent to one of today's code, with the reason. A *stale* run was made from other settings or other data and is
+# left out, as are runs that failed (for whatever reason), interrupted, running and missing runs.
 
 # %%
-missing = f"{absent} of {len(states)} runs have no results yet" if absent else f"All {len(states)} runs have results"
-chapter.markdown(f"{missing}, as [Table](#tbl-states) shows." if len(found) else "**Nothing has been run yet.**")
+counts = states.groupby("state", sort=False).agg(runs=("run", "size"), example=("reason", "first")).reset_index()
+chapter.table(shown(counts, counts.columns), "states", f"The states of the study's {len(states)} runs.")
 
 # %% [markdown] tags=["detail"]
 # ## Where they ran
 #
-# Each run records its versions and hardware; the table counts them by framework. Where an item has more than one value,
-# timing can be compared only between runs with the same value. Accuracies may differ with it in the last digits.
+# Each run records its versions and hardware, which are counted here by framework. Where an item has more than one
+# value, timing can be compared only between runs with the same value. Accuracies may differ with it in the last digits.
 
 # %%
 items = environments.environment_items(study)
 if len(items):
+    chapter.markdown("[Table](#tbl-environments): an item with one value is the same in all runs.")
     chapter.table(items, "environments", "Versions and hardware, and the number of runs of each framework.")
 chapter.markdown(environments.sets_note())
 
@@ -75,15 +77,15 @@ if grown:
 # %% [markdown]
 # ## What the groups reached
 #
-# One line for each group of runs that differ in their seed only: the mean over the seeds and their standard deviation
-# (with n - 1). Accuracy and macro-F1 are those of the test set, on which the best epoch's weights are evaluated once.
-# Speed is that of training, without validation, over all epochs.
+# A group is the runs that differ in their seed only. Accuracy and macro-F1 are those of the test images. Speed is that
+# of training, without validation, over all epochs.
 
 # %%
 means = results.means(study, found)
 columns = [name for name in means.columns if name != "images_per_sec_avg_sd"]
 caption = "Mean over the seeds; SD is the standard deviation between them, in points."
 if len(found):
+    chapter.markdown("[Table](#tbl-group_means): is a difference of two means larger than their deviations?")
     chapter.table(shown(means, columns), "group_means", caption)
 
 # %% [markdown] tags=["detail"]
@@ -96,9 +98,10 @@ if len(found):
 columns = [*study.keys, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
 caption = "The single runs. The table saved beside the report has every column at full precision."
 if len(found):
+    chapter.markdown(f"The runs of a group in {to_tables(f'results_{study_name}')} differ by their seed alone.")
     chapter.table(shown(found, columns), f"results_{study_name}", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Mixed precision
 #
 # On a GPU, AMP computes in float16 with a loss scale [@micikevicius2018]. It should be no slower than float32 and use
@@ -110,6 +113,7 @@ if len(found):
 gains = results.mixed_precision(study)
 caption = "AMP against fp32: means over the seeds finished in both precisions, and the total of skipped steps."
 if len(gains):
+    chapter.markdown("[Table](#tbl-mixed_precision): a speed above 1 and a memory below 1 are gains.")
     chapter.table(shown(gains, gains.columns), "mixed_precision", caption)
 else:
     chapter.markdown("No network has finished in both precisions.")
@@ -118,7 +122,6 @@ else:
 # ## What was found
 
 # %%
-chapter.markdown(f"{len(states) - absent} of {len(states)} runs have results.")
 if study.gates or "35_gates" in study.chapters:
     judged = gates.gates(study, found, results.epochs(study))
     where = " ([Table](#tbl-gates))" if "35_gates" in study.chapters else ""

@@ -15,16 +15,8 @@
 # # Does it make a difference?
 #
 # Two means are never equal; with few seeds, chance alone separates them [@jordan2024]. This chapter makes the
-# comparisons that the study states: two frameworks, or an arm, a model or a precision with the level that it is
-# compared against. For test accuracy, test macro-F1 and speed, it asks how large the difference is, how certain, and
-# whether it matters. Runs are compared in pairs of the same seed number, all else equal.
-#
-# The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
-# frameworks share only their settings. Pairing them would cost half the degrees of freedom and gain nothing, so Welch's
-# test judges them. With a shared pairing both frameworks start from the same weights, or from the same quantiles of
-# different distributions, and see the same images: the paired t test judges these rows. Arms, models and precisions of
-# one framework see the same images in the same order with the same seed, and are pairs too. The setting decides which
-# test judges, never the correlation that was observed; both tests are shown.
+# comparisons that the study states, and asks how large each difference is, how certain, and whether it matters. Runs
+# are compared in pairs of the same seed number, all else equal.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -45,15 +37,15 @@ from lib.analysis import (
     settling,
     timing,
 )
-from lib.analysis.contrasts import COMPARED, METRICS, sides
+from lib.analysis.contrasts import COMPARED, sides
 from lib.analysis.inference import ALPHA
 from lib.analysis.predictions import answers
 from lib.analysis.results import results
 from lib.figures import effects, words
 from lib.figures.ablations import draw_ablations
 from lib.figures.forest import forest
-from lib.report.chapter import Chapter
-from lib.report.tables import percent, points, shown
+from lib.report.chapter import Chapter, to_figures, to_tables
+from lib.report.tables import percent, shown
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -78,14 +70,8 @@ elif not pairs:
 # %% [markdown]
 # ## All groups together
 #
-# A group is one network on one dataset; its few runs decide little. All groups of a comparison say more, and each
-# method below answers a question of its own. The mean over the groups is the effect of *these* groups, and its interval
-# is for new seeds. The signs of all pairs ask whether there is a difference *anywhere*: without one, each difference
-# could as well have the other sign. Random effects and the signs of whole clusters ask about *other* networks and
-# datasets like these. A study with one or two groups has no headline beyond its rows.
-#
-# The figure shows each group as measured, and drawn to the mean by as much as its own noise suggests. The drawn rows
-# are nearer to the truth on average; they are to look at, and no verdict uses them.
+# The few runs of one group decide little; all groups of a comparison together say more. A study with one or two groups
+# has no headline beyond its rows.
 
 # %%
 levels = [(suffix, one, level) for suffix, one in compared.items() for level in one.others] if pairs else []
@@ -112,6 +98,9 @@ for suffix, one, level in levels:
         name, against = (suffix if len(one.others) == 1 else f"{suffix}_{level}"), sides(one)[0]
         caption = "Every group, the same drawn to the mean, and the mean with its interval; the band is the margin."
         alt = f"Forest of the difference of {level} and {against}, one row a group, above the mean of all."
+        chapter.markdown(
+            f"{to_figures(f'forest{name}')} has every group, {to_tables(f'headline{name}')} the tests of all."
+        )
         chapter.figure(forest(headline.shrunken(accuracy[suffix, level]), head, one), f"forest{name}", caption, alt)
         asked = headline.answers(head)
         caption = f"What {head.groups} groups say together about test accuracy; {head.left_out} have no spread."
@@ -130,9 +119,9 @@ for suffix, one, level in levels:
 # are $2^n$ patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all
 # differences of one sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
 #
-# The t test has no such floor, but with few pairs it needs a large effect. The right half of the table gives the
-# smallest difference, in standard deviations of the paired difference, that the test would detect in eight studies of
-# ten (power 0.8): first at a level of 0.05, then at the level that Holm's correction requires of the smallest p.
+# The t test has no such floor, but with few pairs it needs a large effect. [Table](#tbl-design) gives the smallest
+# difference, in standard deviations of the paired difference, that the test would detect in eight studies of ten (power
+# 0.8): first at a level of 0.05, then at the level that Holm's correction requires of the smallest p.
 
 # %%
 design = inference.design(range(2, 11), max(tests, 1))
@@ -151,28 +140,23 @@ chapter.markdown(reach)
 # %% [markdown]
 # ## How large the differences are
 #
-# An interval is more informative than a p: it contains the differences that are compatible with the data. These are
-# 95 % t intervals of the judging test. A bootstrap interval would be too narrow with so few pairs.
-#
-# The size from which a difference *matters* is the equivalence margin, the green band of the figures. Speeds are
-# compared as a ratio, on a log scale and between the margin and its reciprocal, so that the order of the two sides does
-# not change the result.
-#
-# *Detectable* is the smallest difference that the judging test would detect in eight studies of ten at a level of 0.05,
-# with the scatter observed here.
+# An interval contains the differences that are compatible with the data. These are 95 % t intervals of the judging
+# test. The size from which a difference *matters* is the equivalence margin, the green band of the figures. Speeds are
+# compared as a ratio, on a log scale. *Detectable* is the smallest difference that the judging test would detect in
+# eight studies of ten at a level of 0.05, with the scatter observed here.
 
 # %%
 if pairs:
     chapter.markdown(judgements.when_fixed(study))
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
-    against, level = sides(compared[suffix])
-    what = f"{METRICS[metric].title.capitalize()}, {level} {'/' if METRICS[metric].on_ratio else 'minus'} {against}"
-    caption = f"{what}: each pair of runs, their mean and its 95 % t interval; the band is the margin."
-    alt = words.effects(tables[suffix], metric, compared[suffix])
-    drawn = effects.effects(tables[suffix], found, metric, compared[suffix])
-    chapter.figure(drawn, f"effects_{metric}{suffix}", caption, alt, key=metric == "test_accuracy")
+for suffix in tables if pairs else ():
+    seen = to_figures(f"effects_test_accuracy{suffix}", f"effects_images_per_sec_avg{suffix}")
+    chapter.markdown(f"Where is the interval in {seen}: inside the band, outside it, or across its edge?")
+    for metric in ("test_accuracy", "images_per_sec_avg"):
+        drawn = effects.effects(tables[suffix], found, metric, compared[suffix])
+        texts = words.effects(tables[suffix], metric, compared[suffix])
+        chapter.figure(drawn, f"effects_{metric}{suffix}", *texts, key=metric == "test_accuracy")
 
 # %%
 own = "41_fashion" in study.chapters  # it has the figure itself
@@ -180,22 +164,26 @@ asked = {suffix: one for suffix, one in compared.items() if study.questions and 
 for suffix, comparison in asked.items() if pairs else ():
     accuracies = tables[suffix][tables[suffix].metric == "test_accuracy"]
     for keys, rows in accuracies.groupby(comparison.group, sort=False):
+        name = f"ablations_{'_'.join(keys)}{suffix}"
+        chapter.markdown(f"{to_figures(name)} has every arm beside those that answer the same question.")
         drawn = draw_ablations(ablations.by_question(ablations.simultaneous(rows), study))
         caption = f"{', '.join(keys)}: every arm minus {comparison.against}, question by question. The 95 % intervals "
         caption += f"are simultaneous for {rows.ci_low.notna().sum()} rows (Bonferroni); the band is the margin."
         alt = f"Differences of test accuracy of every arm to {comparison.against}, grouped by question; the margin."
-        chapter.figure(drawn, f"ablations_{'_'.join(keys)}{suffix}", caption, alt)
+        chapter.figure(drawn, name, caption, alt)
 
 # %%
 published = {suffix: contrasts.published(table, compared[suffix]) for suffix, table in tables.items()}
 row = [*study.keys, "level", "n", "mean_keras", "mean_pytorch", "mean_against", "mean_level"]
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in ("test_accuracy", "test_macro_f1") if pairs]:
-    rows = published[suffix][published[suffix].metric == metric].reset_index(drop=True)
-    caption = f"Means of {METRICS[metric].title} in percent; difference, interval and detectable in points."
-    style = shown(rows, [*row, "delta", "ci_low", "ci_high", "detectable"])
-    chapter.table(style, f"differences_{metric}{suffix}", caption)
+for suffix, table in published.items() if pairs else ():
+    rows = table[table.metric == "test_accuracy"].reset_index(drop=True)
+    caption = "Means of test accuracy in percent; difference, interval and detectable in points."
+    if len(rows) > 1:
+        chapter.markdown(f"{to_tables(f'differences_test_accuracy{suffix}')} has the numbers and the verdicts.")
+        style = shown(rows, [*row, "delta", "ci_low", "ci_high", "detectable", "judgement"])
+        chapter.table(style, f"differences_test_accuracy{suffix}", caption)
 
 # %%
 chapter.markdown(environments.libraries_note(study))
@@ -205,24 +193,62 @@ for suffix, table in published.items() if pairs else ():
     means = [name for name in rows.columns if name.startswith("mean_")]
     style.format("{:,.0f}", subset=[*means, "detectable"], na_rep="n/a")
     caption = "Means and detectable difference in images a second; the ratio is the geometric mean over the pairs."
-    chapter.table(style, f"differences_images_per_sec_avg{suffix}", caption)
+    if len(rows) > 1:
+        chapter.markdown(f"{to_tables(f'differences_images_per_sec_avg{suffix}')} has the same for the speed.")
+        chapter.table(style, f"differences_images_per_sec_avg{suffix}", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
+# ## Macro-F1
+#
+# Macro-F1 nearly repeats the accuracy. It is described, neither corrected nor judged.
+
+# %%
+for suffix in tables if pairs else ():
+    chapter.markdown(f"{to_figures(f'effects_test_macro_f1{suffix}')} should look like that of the accuracy.")
+    drawn = effects.effects(tables[suffix], found, "test_macro_f1", compared[suffix])
+    texts = words.effects(tables[suffix], "test_macro_f1", compared[suffix])
+    chapter.figure(drawn, f"effects_test_macro_f1{suffix}", *texts)
+
+# %%
+for suffix, table in published.items() if pairs else ():
+    rows = table[table.metric == "test_macro_f1"].reset_index(drop=True)
+    if len(rows) > 1:
+        chapter.markdown(f"The numbers are in {to_tables(f'differences_test_macro_f1{suffix}')}.")
+        caption = "Means of test macro-F1 in percent; difference, interval and detectable in points."
+        style = shown(rows, [*row, "delta", "ci_low", "ci_high", "detectable"])
+        chapter.table(style, f"differences_test_macro_f1{suffix}", caption)
+
+# %% [markdown] tags=["detail"]
 # ## The tests
+#
+# Each method for all groups answers a question of its own. The mean over the groups is the effect of *these* groups,
+# and its interval is for new seeds. The signs of all pairs ask whether there is a difference *anywhere*: without one,
+# each difference could as well have the other sign. Random effects and the signs of whole clusters ask about *other*
+# networks and datasets like these. In a forest each group is drawn as measured, and again nearer to the mean, by as
+# much as its own noise suggests. The drawn rows are nearer to the truth on average; no verdict uses them.
+#
+# The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
+# frameworks share only their settings. Pairing them would cost half the degrees of freedom, so Welch's test judges
+# them. With a shared pairing both frameworks start from the same weights, or from the same quantiles of different
+# distributions, and see the same images: the paired t test judges these rows. Arms, models and precisions of one
+# framework see the same images in the same order with the same seed, and are pairs too. The setting decides which test
+# judges, never the correlation that was observed.
 #
 # Each row answers two questions. The t test asks: *is the difference other than zero?* TOST [@schuirmann1987], two
 # one-sided t tests against the two ends of the margin, asks: *is it within the margin?* Only a small p of TOST is
 # evidence of equality. A large p of the t test is not; it may only mean that there were few pairs. The column *test*
-# names the judging one: Welch's, where the pairs share only the number of their seed, or the paired t test. The p
-# values of both are shown.
+# names the judging one; the p values of both are shown.
 #
 # With many rows some p values are small by chance. Test accuracy is the family that is judged: Holm's correction
 # [@holm1979] keeps the risk of any false alarm among its rows at 5 %, for each of the two questions. Speed is a family
 # of its own, judged only where its times are reliable: the runs had one machine to themselves, and the seeds of a side
-# differ by no more than 5 %. Macro-F1 nearly repeats the accuracy; it is described, neither corrected nor judged. A row
+# differ by no more than 5 %. A row
 # is *equivalent* if the corrected TOST p is below 0.05, else *different* if the corrected p of the t test is, else
 # *undecided*. A real difference that lies within the margin is therefore called equivalent: the margin defines what
 # matters.
+#
+# The rule for adding seeds asks for $n = \lceil 2 + (z_{0.05/m} + z_{0.1})^2 s^2 / \delta^2 \rceil$ of them, with $m$
+# rows, the margin $\delta$ and the standard deviation $s$ of a pair on a dataset.
 #
 # If the differences of at least two pairs are all zero, such as those of an arm that changes nothing, there is no
 # scatter to test against. Such a row is equivalent by inspection. It has no p and does not count in the correction.
@@ -232,6 +258,7 @@ p_values = ["test", "t_p", "welch_p", "holm_p", "wilcoxon_p", "tost_p", "tost_ho
 caption = "The p values of each test, and the judgement. The table saved beside the report has every statistic."
 for suffix, table in published.items() if pairs else ():
     columns = [*compared[suffix].group, "level", "metric", *p_values, "judgement"]
+    chapter.markdown(f"A row of {to_tables(f'statistical_results{suffix}')} is judged by its two corrected p values.")
     chapter.table(shown(table, columns), f"statistical_results{suffix}", caption)
 
 # %%
@@ -244,22 +271,22 @@ for table in tables.values() if pairs else ():
 # %% [markdown]
 # ## What would settle it
 #
-# An undecided row needs more pairs. The table gives how many it would take to decide with a power of 0.8, if the
-# scatter is as observed: to call it equivalent if there is no true difference, or, where the estimate lies beyond the
-# margin, to call it different if the true difference is as observed. The hours are those of the missing runs one after
-# another. *If shared* is the same with a shared pairing, for which a correlation of 0.5 is *assumed*; none of its runs
-# exists.
-#
-# Seeds may not be added until the result pleases. A rule keeps the error rates: after five seeds, fix their number for
-# good from the scatter alone, then test once. With $m$ rows, the margin $\delta$ and the standard deviation $s$ of a
-# pair on a dataset, it is $n = \lceil 2 + (z_{0.05/m} + z_{0.1})^2 s^2 / \delta^2 \rceil$. `make plan` prints it.
+# An undecided row needs more pairs: as many as decide it with a power of 0.8, if the scatter is as observed. The aim is
+# to call it equivalent if there is no true difference, or, where the estimate lies beyond the margin, to call it
+# different if the true difference is as observed. The hours are those of the missing runs one after another. *If
+# shared* is the same with a shared pairing, for which a correlation of 0.5 is *assumed*. Seeds may not be added until
+# the result pleases: after five seeds, a rule fixes their number from the scatter alone, and the tests are made once.
+# `make plan` prints it.
 
 # %%
 hours = {suffix: timing.pair_hours(study, one) for suffix, one in compared.items()}
 open_rows = {suffix: settling.settling(tables[suffix], one.group, hours[suffix]) for suffix, one in compared.items()}
 for suffix, table in open_rows.items():
-    if len(table):
+    if len(table) == 1:
+        chapter.markdown(settling.sentence(table.iloc[0]))
+    elif len(table):
         caption = "Undecided rows: pairs so far, and those that it would take at power 0.8."
+        chapter.markdown(f"{to_tables(f'settling{suffix}')} has the pairs and the hours of each row.")
         chapter.table(shown(table, table.columns), f"settling{suffix}", caption)
 
 # %%
@@ -268,9 +295,7 @@ for suffix, one, level in levels:
     if head and head.judgement == "undecided":
         price = sum(hours[suffix].get((*keys, level), 0) for keys in used[one.group].itertuples(index=False, name=None))
         need = settling.settling_the_mean(head, int(used.n.min()), (used.test == "Welch").any(), price)
-        chapter.markdown(
-            f"The mean over {head.groups} groups: {need.pairs:.0f} pairs in each, {need.hours:,.1f} hours."
-        )
+        chapter.markdown(settling.mean_sentence(head, need))
 
 # %%
 if pairs:
@@ -292,6 +317,7 @@ known = answers(study) if pairs > 1 else None
 if known is not None:
     apart = noise.parts(known, study.main)
     caption = "Standard deviation of test accuracy between seeds, in points, and its two parts."
+    chapter.markdown("[Table](#tbl-noise): where the images' part is nearly all, the training itself is stable.")
     chapter.table(shown(apart, apart.columns), "noise", caption)
 
 # %%
@@ -301,6 +327,7 @@ for suffix, one in compared.items() if right else ():
     table = contrasts.published(pd.concat(wider, ignore_index=True), one)
     columns = [*one.group, "level", "delta", "ci_low", "ci_high", "new_low", "new_high"]
     caption = "Differences of test accuracy in points: interval for these images, and for new ones."
+    chapter.markdown(f"{to_tables(f'new_images{suffix}')} has both intervals: the second is never narrower.")
     chapter.table(shown(table, columns), f"new_images{suffix}", caption)
 
 # %%
@@ -314,8 +341,8 @@ for suffix, one, level in levels if right else ():
 # ## What pairing gains
 #
 # The variance of a difference is $\sigma_1^2 + \sigma_2^2 - 2 r \sigma_1 \sigma_2$: if the runs of a pair are
-# correlated, the seed's common effect cancels. The table gives the correlation $r$ of test accuracy within pairs, and
-# what a pair is *worth*: the number of seeds on each side that give the same precision without pairing. Pairs that
+# correlated, the seed's common effect cancels. The tables here give the correlation $r$ of test accuracy within pairs,
+# and what a pair is *worth*: the number of seeds on each side that give the same precision without pairing. Pairs that
 # share nothing have a correlation near 0 and are worth one. With few seeds the estimate is imprecise, and no verdict
 # depends on it.
 
@@ -324,6 +351,7 @@ caption = f"Correlation r of test accuracy within pairs, with its 95 % interval,
 for suffix, comparison in compared.items() if pairs > 1 else ():
     by = comparison.group if comparison.axis == "framework" else [*comparison.group, "level"]
     alike = contrasts.pairing(contrasts.pairs(found, comparison, "test_accuracy"), by)
+    chapter.markdown(f"In {to_tables(f'pairing{suffix}')} a *worth* above 1 is a gain.")
     chapter.table(shown(alike, list(alike.columns)), f"pairing{suffix}", caption)
 
 # %% [markdown] tags=["detail"]
@@ -342,6 +370,7 @@ caption = f"Significance at {ALPHA} after Holm's correction, sizes of the effect
 for suffix, table in tables.items() if pairs else ():
     summary = contrasts.published(contrasts.significance_summary(table), compared[suffix])
     columns = [name for name in summary.columns if name not in ("n", "delta", "cliffs_size", "against")]
+    chapter.markdown(f"{to_tables(f'significance_summary{suffix}')}: *significant* does not mean that it matters.")
     chapter.table(shown(summary, columns), f"significance_summary{suffix}", caption)
     page = paths.REPORT / study_name / "tables" / f"significance_summary{suffix}.md"
     files.write_text(page, contrasts.summary_markdown(summary, compared[suffix]))
@@ -350,14 +379,9 @@ for suffix, table in tables.items() if pairs else ():
 # ## What was found
 
 # %%
-for suffix, metric in [(suffix, metric) for suffix in tables for metric in COMPARED if pairs]:
-    rows, (against, level) = tables[suffix][tables[suffix].metric == metric], sides(compared[suffix])
-    counts = ", ".join(f"{count} {judgement}" for judgement, count in rows.judgement.value_counts().items())
-    if METRICS[metric].on_ratio:
-        span = f"{level} / {against} from {rows.ratio.min():.3f} to {rows.ratio.max():.3f}"
-    else:
-        span = f"{level} minus {against} from {points(rows.delta.min())} to {points(rows.delta.max())} points"
-    chapter.markdown(f"- **{METRICS[metric].title}**: {counts}; {span}.")
+for suffix, one in compared.items() if pairs else ():
+    for metric in COMPARED:
+        chapter.markdown(findings.counted(tables[suffix][tables[suffix].metric == metric], one))
 
 # %%
 for suffix, table in tables.items() if pairs else ():

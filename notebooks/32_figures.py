@@ -14,9 +14,10 @@
 # %% [markdown]
 # # How did the runs learn, and how fast?
 #
-# A table of final numbers hides the training. A loss that jumps, a learning rate that departs from its schedule or a
-# seed that departs from the others is visible in a curve only. This chapter draws the training of every group, then
-# compares accuracy and speed.
+# A loss that jumps, a learning rate that departs from its schedule or a seed that departs from the others is visible in
+# a curve only.
+#
+# The final numbers as bars are in the appendix.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -26,7 +27,7 @@ from lib.analysis import environments
 from lib.analysis.contrasts import title
 from lib.analysis.results import epochs, results
 from lib.figures import training, words
-from lib.report.chapter import Chapter
+from lib.report.chapter import Chapter, to_figures
 from lib.report.tables import percent
 from lib.study.loading import load_study
 
@@ -43,14 +44,17 @@ if found.empty:
 # ## Training curves
 #
 # A line is the mean over the seeds. The train loss is that of the augmented images during the epoch; accuracy and
-# macro-F1 are measured on the val split after it. One function gives the learning rate of every run, so curves of the
-# same schedule coincide. A curve that departs from the others indicates a fault. Each group of runs that are compared
-# has a figure of its own, with every seed as a thin line; of more than four groups these are in the folder `figures`
-# beside the report alone, and here they stand side by side.
+# macro-F1 are measured on the val split after it. Learning rates of the same schedule coincide. A curve that departs
+# from the others indicates a fault. Do the two sides end at the same height? Each group of runs that are compared has a
+# figure with every seed as a thin line; of more than four groups these are in the folder `figures` beside the report
+# alone, and here they stand side by side.
 
 # %%
 groups = logs.groupby(comparison.group, sort=False)
 few = groups.ngroups <= 4
+if few and len(logs):
+    shown = to_figures(*(f"curves_{'_'.join(keys)}" for keys in groups.groups))
+    chapter.markdown(f"{shown}: a thin line is a seed.")
 for keys, group in groups:
     drawn, name = training.curves(group, comparison), f"curves_{'_'.join(keys)}"
     if few:
@@ -59,22 +63,29 @@ for keys, group in groups:
         chapter.save(drawn, name)
 
 # %%
-for place, group in enumerate([] if few else training.side_by_side(logs, comparison)):
+drawn = [] if few else list(training.side_by_side(logs, comparison))
+if drawn:
+    shown = to_figures(*(f"courses_{place + 1}" for place in range(len(drawn))))
+    chapter.markdown(f"{shown}: a panel for each group.")
+for place, group in enumerate(drawn):
     chapter.figure(training.draw_small(group, comparison), f"courses_{place + 1}", *words.curves(group, comparison))
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Accuracy
 #
 # An error bar is one standard deviation of the seeds to either side; a single seed has none. Whether a difference is
 # more than the seeds explain is judged in the chapter on statistics.
 
 # %%
+precisions = list(found.precision.unique())
+if precisions:
+    chapter.markdown(f"{to_figures(*(f'accuracy_{one}' for one in precisions))}: do they overlap?")
 for precision in found.precision.unique():
     drawn = training.means(found, "test_accuracy", precision, comparison)
     texts = words.means(found, "test_accuracy", precision, comparison)
     chapter.figure(drawn, f"accuracy_{precision}", *texts)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## Speed
 #
 # The speed is the number of training images of all epochs divided by their seconds, without validation. The first epoch
@@ -83,6 +94,8 @@ for precision in found.precision.unique():
 
 # %%
 chapter.markdown(environments.libraries_note(study))
+if precisions:
+    chapter.markdown(f"{to_figures(*(f'throughput_{one}' for one in precisions))}: is one side always faster?")
 for precision in found.precision.unique():
     drawn = training.means(found, "images_per_sec_avg", precision, comparison)
     texts = words.means(found, "images_per_sec_avg", precision, comparison)

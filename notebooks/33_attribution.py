@@ -14,10 +14,9 @@
 # %% [markdown]
 # # Where does the gap come from?
 #
-# Natively, Keras and PyTorch do not train the same network. Batch normalisation has another momentum, the same number
-# means another weight decay, a stride is on another convolution. A comparison that attributes the sum of all this to
-# "the framework" explains nothing. The chapter on parity lists the differences. This chapter measures the effect of
-# each one on accuracy and on speed.
+# Natively, Keras and PyTorch do not train the same network: they differ in conventions, which the causes below name. A
+# comparison that attributes the sum of all this to "the framework" explains nothing. This chapter measures the effect
+# of each cause on accuracy and on speed.
 #
 # Both frameworks start from the same weights, or from the same quantiles where their initialisations differ, and see
 # the same images in the same order with the same crops and flips. Then one cause after another is aligned: both
@@ -61,6 +60,7 @@ if not whole:
 # %%
 items = environments.environment_items(study)
 if len(items):
+    chapter.markdown("[Table](#tbl-environments): an item with one value is the same in all runs.")
     chapter.table(items, "environments", "Versions and hardware, and the number of runs of each framework.")
 chapter.markdown(environments.sets_note())
 
@@ -72,21 +72,21 @@ if grown:
 # %% [markdown]
 # ## The causes
 #
-# A cause is one switch, or several that belong together. If a cause does not concern a network, its part is zero by
-# construction and is left out of that network's figures and tables.
+# A cause in [Table](#tbl-causes) is one switch, or several that belong together. If a cause does not concern a network,
+# its part is zero by construction and is left out of that network's figures and tables.
 
 # %%
 caption = "The causes, in the order in which they are aligned, and the networks that each concerns."
 chapter.table(attribution.causes(study), "causes", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## How a part is measured
 #
 # Let $g(S)$ be the gap, PyTorch minus Keras on one seed, with the causes in $S$ aligned. On the way forth, cause $k$
 # removes $g(\{1, ..., k-1\}) - g(\{1, ..., k\})$. On the way back it adds $g(\{k+1, ...\}) - g(\{k, ...\})$. The two
-# differ by chance, and also if causes interact: a weight decay may matter with one batch normalisation and not with
-# another. Their mean is the cause's part. Along each way the parts add up to $g(\{\}) - g(\text{all})$, and so do the
-# means: the native gap is the sum of the parts and of the gap that remains with all causes aligned.
+# differ by chance, and also if causes interact. Their mean is the cause's part. Along each way the parts add up to
+# $g(\{\}) - g(\text{all})$, and so do the means: the native gap is the sum of the parts and of the gap that remains
+# with all causes aligned.
 #
 # Each part is a mean over the seeds of weighted sums of runs. What the runs of a seed share cancels. The variance of a
 # run is estimated from all runs of a network, after the means of each run and of each seed in each framework are
@@ -108,6 +108,8 @@ if len(causes):
     )
 
 # %% [markdown]
+# ## Runs near chance
+#
 # A run is *near chance* below 15 % of the way from chance to 1. On a logistic curve from chance to 1 an effect of the
 # same cause is half as large there as in the middle. Such a run also scatters less than the others, or is one that
 # failed, so no variance is pooled over a network that has one.
@@ -131,6 +133,7 @@ if whole and near.empty:
 if whole:
     caption = "The native gap in test accuracy, the part of each cause, and the gap that remains with all aligned."
     alt = "For each network a waterfall from the native gap through each cause's part to the remaining gap."
+    chapter.markdown("[Figure](#fig-waterfall_accuracy): which steps are larger than their intervals?")
     chapter.figure(waterfall(accuracy, on_ratio=False), "waterfall_accuracy", caption, alt)
 
 # %%
@@ -140,6 +143,7 @@ both = accuracy.merge(beside, on=[*GROUP, "cause"])
 caption = "Parts of the gap in test accuracy, in points and as a difference of log odds, with their intervals."
 if whole:
     columns = ["model", "cause", "n", "effect", "low", "high", *renamed.values()]
+    chapter.markdown("[Table](#tbl-effects_accuracy) has each part in points, and on the scale of log odds.")
     chapter.table(shown(both, columns), "effects_accuracy", caption)
 
 # %% [markdown]
@@ -151,11 +155,15 @@ if whole:
 # model (Birnbaum 1968). Near chance and near 100 %, where a cause has little room, its part shrinks in points but not
 # on this scale. A network with a run at or below chance, or with no error, has parts without a value there.
 
+# %% [markdown] tags=["detail"]
+# ## The two ways
+
 # %%
 order = causes[["model", "cause", "forth", "back", "apart", "apart_low", "apart_high"]]
 style = shown(order, order.columns).format(points, subset=["apart"], na_rep="one number")
 caption = "The part of each cause in points on the way forth and back, and the difference with its interval."
 if whole:
+    chapter.markdown("[Table](#tbl-order_accuracy) has both ways.")
     chapter.table(style, "order_accuracy", caption)
 
 # %% [markdown]
@@ -178,6 +186,7 @@ if doubts:
     chapter.markdown(f"**Speeds are not to be relied on** in {len(doubts)} steps of a network; the first: {doubts[0]}.")
 if whole:
     caption = "The native ratio of speeds, the factor of each cause, and the ratio with all causes aligned."
+    chapter.markdown("[Figure](#fig-waterfall_speed): each step multiplies the ratio.")
     alt = "For each network a waterfall on a log scale from the native ratio of speeds to the remaining ratio."
     chapter.figure(waterfall(speed, on_ratio=True), "waterfall_speed", caption, alt)
 
@@ -186,6 +195,7 @@ values = ["forth", "back", "effect", "low", "high"]
 style = shown(ratios, ["model", "cause", "n", *values]).format("{:.3f}", subset=values, na_rep="n/a")
 caption = "Factors of the ratio of speeds, PyTorch / Keras: forth, back, their geometric mean and its interval."
 if whole:
+    chapter.markdown("[Table](#tbl-effects_speed): a factor whose interval contains 1 cannot be told from chance.")
     chapter.table(style, "effects_speed", caption)
 
 # %%
@@ -196,7 +206,7 @@ if whole:
     }
     chapter.finding("Speed", f"PyTorch / Keras natively {listed[NATIVE]}; with all causes aligned {listed[ALIGNED]}.")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What pairing gains
 #
 # The two runs of a pair share first weights and images, so their accuracies are correlated over the seeds. The variance
@@ -208,6 +218,7 @@ if whole:
 pairing = attribution.pairing(study, gaps["accuracy"])
 caption = "Correlation r of test accuracy within pairs, and the number of unpaired seeds that one seed is worth."
 if whole:
+    chapter.markdown("[Table](#tbl-pairing): a *worth* above 1 is a gain.")
     chapter.table(shown(pairing, ["conventions", "model", *ALIKE]), "pairing", caption)
 
 # %% [markdown]

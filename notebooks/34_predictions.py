@@ -14,10 +14,9 @@
 # %% [markdown]
 # # On which images do they differ?
 #
-# Two runs with the same accuracy may be right on different images and have different confidence. Every run saves the
-# logits of each test image. This chapter answers three questions from them. Which classes are harder? Is a network less
-# confident when it is wrong? Do two runs that differ in the axis that the study compares, such as the framework or the
-# arm, disagree on more images than two seeds do?
+# Two runs with the same accuracy may be right on different images and have different confidence. Which classes are
+# harder? Is a network less confident when it is wrong? Do two runs that are compared disagree on more images than two
+# seeds do? The saved logits of each test image answer.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -28,7 +27,7 @@ from lib.analysis import agreement, judgements, predictions
 from lib.analysis.contrasts import published, sides, title
 from lib.analysis.results import results
 from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
-from lib.report.chapter import Chapter
+from lib.report.chapter import Chapter, to_figures
 from lib.report.tables import percent, points, shown
 from lib.study.loading import load_study
 
@@ -41,10 +40,11 @@ answers = predictions.answers(study)
 if answers.empty:
     chapter.markdown("**Nothing has been run yet:** there are no predictions.")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
+# ## Rounding of the logits
+#
 # The logits are stored in float16, with three or four digits. Where two classes are nearly equal, rounding may change
-# the prediction. So the accuracy computed from them is compared with the one that each run recorded in full
-# precision.
+# the prediction. So the accuracy computed from them is compared with the one that each run recorded in full precision.
 
 # %%
 calibration = predictions.calibration(study, answers)
@@ -57,20 +57,26 @@ if len(both):
 # %% [markdown]
 # ## Which classes are harder?
 #
-# The accuracy on the test images of each class: a dot is the mean over the seeds, and a line reaches from the lowest
-# seed to the highest. For a dataset with more than ten classes, the figure shows the ten with the largest gap between
-# two levels. Such a selection is biased: among a hundred classes some gaps are large by chance, and the accuracy of a
-# class with few images changes in large steps. No gap here is tested. A gap that other seeds should confirm is wider
-# than the lines, and stands on many images.
+# A dot is the accuracy on the test images of a class, the mean over the seeds, and a line reaches from the lowest seed
+# to the highest. Of more than ten classes those with the largest gaps are shown, of which some are large by chance. No
+# gap here is tested. A gap that other seeds should confirm is wider than the lines, and stands on many images.
 
 # %%
 classes = predictions.per_class(answers, comparison)
+datasets = list(classes.dataset.unique())
+if datasets:
+    chapter.markdown(f"{to_figures(*(f'classes_{one}' for one in datasets))}: which lines do not overlap?")
 for dataset, rows in classes.groupby("dataset"):
     few, most = rows.images.min(), rows.images.max()
     size = f"test images in a class: {few}" + (f" to {most}" if most > few else "")
     caption = f"Test accuracy by class on {dataset}, the seeds' mean, lowest and highest; {size}."
     alt = f"Dots of the test accuracy on classes of {dataset}, one panel per group, one dot per {comparison.axis}."
     chapter.figure(draw_classes(rows, comparison), f"classes_{dataset}", caption, alt)
+
+# %% [markdown] tags=["detail"]
+# ## The classes in numbers
+#
+# Of many classes only the widest gaps are shown, of which some are wide by chance.
 
 # %%
 gaps = predictions.class_gaps(classes, comparison)
@@ -82,33 +88,40 @@ caption = "Accuracy on a class in percent, the difference in points."
 if len(gaps) > len(widest):
     caption += f" The {len(widest)} widest gaps; the table saved beside the report has all {len(gaps)}."
 if len(gaps):
+    chapter.markdown("[Table](#tbl-class_gaps): on few images a class changes in large steps.")
     chapter.table(style, "class_gaps", caption)
 
 # %% [markdown]
 # ## How confident are they?
 #
 # A network's confidence is the largest value of its softmax. A network is *calibrated* if it is right on 80 % of the
-# images with a confidence of 80 %, and so on. The reliability curve shows this for 15 bins of confidence of equal
-# width, over all seeds. Below the diagonal a network is overconfident, above it underconfident. A dot's area is the
-# share of the images in its bin. Small dots are from few images and scatter; the curve leaves out bins with less than
-# 1 % of the images.
+# images with a confidence of 80 %, and so on. Below the diagonal a network is overconfident, above it underconfident. A
+# dot's area is the share of the images in its bin; small dots scatter.
 #
-# The *expected calibration error* [@guo2017] is one number for each run: the distance between accuracy and confidence
-# of a bin, weighted by its share of the images,
-#
-# $$\mathrm{ECE} = \sum_{m=1}^{15} \frac{|B_m|}{n} \, \left|\mathrm{acc}(B_m) - \mathrm{conf}(B_m)\right|.$$
-#
-# It is never negative, so chance alone puts it above zero, and the fewer images, the higher. So each run's error stands
-# beside its *floor*: the mean error of 200 perfectly calibrated networks with the run's confidences, whose hits are
-# drawn with these probabilities (consistency resampling, Broecker and Smith 2007). A run's error is *above chance* if
-# it exceeds 95 % of theirs.
+# The *expected calibration error* [@guo2017] is the mean distance between accuracy and confidence. It is never
+# negative, so chance alone puts it above zero, and the fewer images, the higher: each run's error stands beside its
+# *floor*, that of a perfectly calibrated network.
 
 # %%
 curves = predictions.reliability(answers, comparison)
+if datasets:
+    chapter.markdown(f"{to_figures(*(f'reliability_{one}' for one in datasets))}: on which side of the diagonal?")
 for dataset, rows in curves.groupby("dataset"):
     caption = f"Reliability on {dataset}: accuracy in each bin of confidence; the area of a dot is its share of images."
     alt = f"Accuracy over confidence on {dataset}, one panel per group, one curve per {comparison.axis}; the diagonal."
     chapter.figure(draw_reliability(rows, comparison), f"reliability_{dataset}", caption, alt)
+
+# %% [markdown] tags=["detail"]
+# ## The calibration in numbers
+#
+# There are 15 bins of confidence of equal width, over all seeds; the curve leaves out bins with less than 1 % of the
+# images. With the share of a bin as its weight, the error of a run is
+#
+# $$\mathrm{ECE} = \sum_{m=1}^{15} \frac{|B_m|}{n} \, \left|\mathrm{acc}(B_m) - \mathrm{conf}(B_m)\right|.$$
+#
+# Its floor is the mean error of 200 perfectly calibrated networks with the run's confidences, whose hits are drawn with
+# these probabilities (consistency resampling, Broecker and Smith 2007). A run's error is *above chance* if it exceeds
+# 95 % of theirs.
 
 # %%
 calibration["above_chance"] = calibration.calibration_error > calibration.floor_high
@@ -131,6 +144,7 @@ caption = (
     "and the number of seeds whose error is above chance."
 )
 if len(means):
+    chapter.markdown("[Table](#tbl-calibration): an error near its floor is no sign of a fault.")
     chapter.table(style, "calibration", caption)
     with files.replacing(paths.REPORT / study_name / "tables" / "calibration_runs.csv") as path:
         calibration.to_csv(path, index=False)
@@ -138,14 +152,9 @@ if len(means):
 # %% [markdown]
 # ## On which images do they disagree?
 #
-# *Churn* is the share of the test images for which two runs predict different classes [@milanifard2016]. It is computed
-# for every two runs of a group: within a level, where only the seed differs, and across levels. Runs with the same seed
-# number are shown apart from runs with different ones. They should agree more if both start from the same weights and
-# see the same batches.
-#
-# Churn depends on accuracy. Two runs with 30 % errors can differ on up to 60 % of the images, two with 1 % errors on
-# hardly any. So churn is compared with the churn between seeds of the same group. Each run occurs in several dots, so
-# the dots are not independent.
+# *Churn* is the share of the test images for which two runs predict different classes [@milanifard2016]. It depends on
+# accuracy, so churn across levels is compared with the churn between seeds of the same group. Each run occurs in
+# several dots, so the dots are not independent.
 
 # %%
 disagreements = agreement.disagreements(answers, comparison)
@@ -153,13 +162,22 @@ churn = agreement.churn(disagreements, comparison)
 caption = "Churn of every two runs, one dot each; a stroke is the mean of its lane."
 alt = "Shares of test images on which two runs differ, in one lane within each level, and in others across levels."
 if len(churn):
+    chapter.markdown("[Figure](#fig-churn): do the lanes across levels lie further right than those within?")
     chapter.figure(draw_churn(disagreements, comparison), "churn", caption, alt)
+
+# %% [markdown] tags=["detail"]
+# ## The churn in numbers
+#
+# Runs with the same seed number are shown apart from runs with different ones. They should agree more if both start
+# from the same weights and see the same batches. Two runs with 30 % errors can differ on up to 60 % of the images, two
+# with 1 % errors on hardly any.
 
 # %%
 style = shown(churn, churn.columns)
 style.format(percent, subset=["churn", "lowest", "highest"])
 caption = "Share of the test images on which two runs differ, in percent: mean, lowest and highest over the pairs."
 if len(churn):
+    chapter.markdown("[Table](#tbl-churn) has the means of the figure's lanes.")
     chapter.table(style, "churn", caption)
 
 # %% [markdown]
@@ -182,8 +200,8 @@ pooled = agreement.pooled_excess(disagreements, comparison, native)
 apart = sum(keys in native for keys in excess[comparison.group].itertuples(index=False, name=None))
 if len(excess):
     chapter.markdown(
-        f"In {apart} of {len(excess)} rows the runs of a seed have only its number in common, in "
-        f"{len(excess) - apart} they share its random draws."
+        f"In {apart} of {len(excess)} rows the runs of a seed have only its number in common; in the others, "
+        "if any, they share its random draws."
     )
 
 # %%
@@ -195,6 +213,7 @@ caption = (
     "test, not corrected for the number of rows."
 )
 if len(excess):
+    chapter.markdown("[Table](#tbl-churn_excess): an excess near zero adds nothing to a change of seed.")
     chapter.table(style, "churn_excess", caption)
 elif len(answers):
     chapter.markdown(f"The excess needs two seeds in each {comparison.axis}; no group has them yet.")

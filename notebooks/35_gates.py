@@ -14,10 +14,8 @@
 # %% [markdown]
 # # May the study go on?
 #
-# A faulty pipeline still produces numbers. So a small study must pass gates before a large one is started. The
-# thresholds are part of the study's file (`gates`) and of `lib/analysis/gates.py`; the repository's history says since
-# when. Gates cannot show that everything is correct. They detect the faults that would make all later numbers
-# worthless.
+# A faulty pipeline still produces numbers. Gates cannot show that everything is correct. They detect the faults that
+# would make all later numbers worthless, before a larger study is started.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -41,6 +39,9 @@ judged = gates.gates(study, found, results.epochs(study))
 # %% [markdown] tags=["detail"]
 # ## The gates and their thresholds
 #
+# The thresholds are part of the study's file (`gates`) and of `lib/analysis/gates.py`; the repository's history says
+# since when.
+#
 # - **Every epoch logged**: all runs of the study are there, and each log has as many epochs as its settings. The
 #   learning rate falls to zero over exactly these epochs; a shorter run is another training and must not enter a mean.
 # - **No NaN in logs and results**: a NaN means that a loss overflowed or that a number was never written, and most
@@ -63,8 +64,8 @@ judged = gates.gates(study, found, results.epochs(study))
 # %% [markdown]
 # ## Which gates pass?
 #
-# A gate is *open* if there is nothing to judge yet: no run, or no second one to compare with. Only the gate on the two
-# frameworks can say *look*. A failed gate stays in the table.
+# A gate in [Table](#tbl-gates) is *open* if there is nothing to judge yet. Only the gate on the two frameworks can say
+# *look*.
 
 # %%
 judged.insert(4, "runs concerned", judged["cells concerned"].str.count(r"[^, ]+"))
@@ -72,7 +73,9 @@ columns = ["gate", "threshold", "found", "runs concerned", "verdict"]
 caption = "The gates: the threshold, the value found, the number of runs that do not pass, and the verdict."
 chapter.table(shown(judged, columns), "gates", caption)
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
+# ## The runs that do not pass
+#
 # A run without results has not logged its epochs and fails the first gate until it has. Runs that were never started
 # are only counted; every other run that does not pass a gate is listed with its state and its best val accuracy.
 
@@ -85,10 +88,10 @@ failures["acc_best"] = failures.run.map(reached)
 # %%
 listed = failures[failures.state != "missing"].reset_index(drop=True)
 if len(listed):
+    chapter.markdown("[Table](#tbl-gate_failures): start with the runs that stand in it more than once.")
     chapter.table(shown(listed, listed.columns), "gate_failures", "The runs that do not pass, gate by gate.")
 missing = (states.state == "missing").sum()
-if missing:
-    chapter.markdown(f"{missing} of {len(states)} runs were never started.")
+chapter.markdown(f"{missing} of {len(states)} runs were never started." if missing else "All runs were started.")
 
 # %% [markdown]
 # ## What was found

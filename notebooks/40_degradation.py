@@ -33,7 +33,7 @@ from lib.analysis.results import epochs, results, with_train_accuracy
 from lib.analysis.selection import selection
 from lib.figures.degradation import draw_errors
 from lib.figures.layers import draw_scales
-from lib.report.chapter import Chapter
+from lib.report.chapter import Chapter, to_figures
 from lib.report.tables import named, percent, points_between, rounded, shown
 from lib.study.loading import load_study
 
@@ -58,6 +58,9 @@ if found.empty:
 # residual networks the order is reversed. Bold lines are means over the seeds.
 
 # %%
+courses = [f"errors_{'_'.join(keys)}" for keys in logs.groupby(group, sort=False).groups if "test_accuracy" in logs]
+if courses:
+    chapter.markdown(f"Which network ends with the higher dashed line in {to_figures(*courses)}?")
 for keys, runs in logs.groupby(group, sort=False) if "test_accuracy" in logs else ():
     caption = f"{', '.join(keys)}: train and test error, a panel for each comparison of models."
     alt = f"Train error, dashed, and test error, solid, over the epochs for each network: {', '.join(keys)}."
@@ -80,6 +83,7 @@ chapter.markdown(judgements.when_fixed(study, ["accuracy"]))
 columns = [*group, "level", "against", "metric", "n", "delta", "ci_low", "ci_high", "holm_p", "judgement", "verdict"]
 caption = "A network minus the one it is compared against, points of accuracy, with the 95 % t interval over the seeds."
 if len(found):
+    chapter.markdown("[Table](#tbl-degradation) has the verdicts, in the rows of the train accuracy.")
     chapter.table(shown(compared, columns), "degradation", caption)
 
 # %% [markdown]
@@ -92,23 +96,24 @@ if len(found):
 # %%
 summary = degradation.summary(study, found)
 if len(found):
+    chapter.markdown("[Table](#tbl-degradation_summary) has the published errors beside ours.")
     caption = "Errors in percent. Train error of the last epoch; SD is that of the test error over the seeds."
     columns = [name for name in summary.columns if name not in ("framework", "dataset", "precision")]
     chapter.table(shown(summary, columns), "degradation_summary", caption)
     page = paths.REPORT / study_name / "tables" / "degradation_summary.json"
     files.write_text(page, summary.to_json(orient="records", indent=2) + "\n")
 
-# %% [markdown]
+# %% [markdown] tags=["detail"]
 # ## What choosing the epoch on test would add
 #
 # Many published numbers are those of the epoch with the highest *test* accuracy. The highest of many noisy values is
-# too high on average. For runs that record the test accuracy of every epoch, the table shows the epoch that val chose
-# and the epoch that test would have chosen.
+# too high on average. Runs that record the test accuracy of every epoch show by how much.
 
 # %%
 flattered = selection(logs, found, study.main)
 caption = "Test accuracy of the epoch chosen on val and of the best on test; their difference in points, 95 % interval."
 if len(flattered):
+    chapter.markdown("[Table](#tbl-selection): *flattery* is what a choice on test would add.")
     chapter.table(shown(flattered, list(flattered.columns)), "selection", caption)
 else:
     chapter.markdown("No finished run has the test accuracy of every epoch.")
@@ -126,6 +131,9 @@ else:
 layers = neurons.measured(study)
 if layers.empty:
     chapter.markdown("No finished run has measured its layers.")
+else:
+    drawings = to_figures(*(f"scales_{'_'.join(keys)}" for keys in layers.groupby(group, sort=False).groups))
+    chapter.markdown(f"In {drawings} a level line is a signal that passes; a slope is one that fades or grows.")
 for keys, rows in layers.groupby(group, sort=False):
     caption = f"{', '.join(keys)}: scale of activations and gradients by depth, mean over the seeds, batch statistics."
     alt = f"Root mean squares of activations and gradients over depth, before, early and late: {', '.join(keys)}."

@@ -37,7 +37,7 @@ from lib.figures.ablations import draw_ablations
 from lib.figures.confusion import captions, draw_confusions, draw_mistakes
 from lib.figures.layers import draw_shares
 from lib.figures.style import present
-from lib.report.chapter import Chapter
+from lib.report.chapter import Chapter, to_figures, to_tables
 from lib.report.tables import percent, points, shown, span
 from lib.study.datasets import choose
 from lib.study.loading import load_study
@@ -67,12 +67,14 @@ if found.empty:
 # Accuracy has a price. Multiply-adds are counted for one image, and seconds are those of a late epoch, without
 # validation. A network that is more accurate by less than the margin is not worth more time: of several networks near
 # the best, the quickest would be chosen, and on val accuracy, since test images choose nothing. Networks with a
-# `width`, the channels of their first stage, keep the shape of the whole when they are made smaller.
+# `width`, the channels of their first stage, keep the shape of the whole when they are made smaller. Means are over the
+# seeds, and deviations between them are in points.
 
 # %%
 table = networks(study, found)
 caption = "What each network reaches, means over the seeds, and what it costs; SD in points."
 if len(table):
+    chapter.markdown("[Table](#tbl-networks): is the most accurate network worth its time?")
     chapter.table(shown(table, list(table.columns)), "networks", caption)
 
 # %%
@@ -111,6 +113,8 @@ if effects:
     chapter.markdown(judgements.when_fixed(study, ["accuracy", "dead_units"]))
 if not contrasts:
     chapter.markdown("This study has no arms: its networks are compared in the chapter of statistics.")
+if effects:
+    chapter.markdown(f"{to_figures(*(f'changes_{one}' for one in effects))}: which intervals lie outside the band?")
 for against, rows in effects.items():
     drawn = draw_ablations(ablations.by_question(ablations.simultaneous(rows), study))
     caption = f"Every change against {against}, with Bonferroni's intervals and the margin."
@@ -121,8 +125,8 @@ for against, rows in effects.items():
 # ## Which clothes are confused
 #
 # Shirts, T-shirts, pullovers and coats have much the same outline. The left map shows how the base divides the images
-# of each true class among the classes it predicts, all seeds together. The right one is the level with the lowest mean
-# accuracy, and the map below is their difference: blue is less, red is more.
+# of each true class among the classes that it predicts, all seeds together. The right one is the level with the lowest
+# mean accuracy, and the map below is their difference: blue is less, red is more.
 
 # %%
 answered = answers(study)
@@ -132,21 +136,24 @@ if len(levels) > 1 and main.against in levels:
     base, other = (confusion.confusion(main_answers[level], names) for level in (main.against, worst))
     caption = f"Confusion of {main.against} and of {worst}, the least accurate, and their difference."
     alt = "Heat maps of true against predicted classes."
+    chapter.markdown("[Figure](#fig-confusion): where does the worst arm err more?")
     chapter.figure(draw_confusions(base, other, (main.against, worst)), "confusion", caption, alt)
 
 # %%
 if main.against in levels:
     base = confusion.confusion(main_answers[main.against], names)
     frequent = confusion.confused(base).head(8)
+    chapter.markdown("[Table](#tbl-confused_pairs): is one class behind most of these errors?")
     caption = f"The classes that {main.against} confuses most, with the share of the true class."
     chapter.table(shown(frequent, list(frequent.columns)), "confused_pairs", caption)
 
 # %% [markdown]
-# These are the images on which the largest number of seeds make the same mistake. Are they mislabelled, or too small to
-# tell? Each has its true class first, then the predicted one, and the number of seeds that err in this way.
+# On some images the largest number of seeds make the same mistake. Are they mislabelled, or too small to tell? Each has
+# its true class first, then the predicted one, and the number of seeds that err in this way.
 
 # %%
 if main.against in levels:
+    chapter.markdown("[Figure](#fig-mistakes): is each of these images what its class says?")
     wrong = confusion.mistakes(main_answers[main.against], names).head(15)
     images = open_store(dataset.name).test_images[wrong.image.to_numpy()]
     caption = f"Test images that {main.against} misclassifies."
@@ -160,7 +167,7 @@ if main.against in levels:
 # It is *dormant* if its mean absolute activation is at most 0.025 times that of its layer [@sokar2023]. For activations
 # that are never zero, *saturated* counts the units whose slope is at most 0.02 on every image. All are measured behind
 # batch normalisation and activation, with the statistics of these images. A dead unit has no gradient and costs time
-# for nothing; whether it returns to life is a matter of the layers before it.
+# for nothing; whether it returns to life is a matter of the layers before it, whose weights still change in training.
 
 # %%
 layers = neurons.measured(study)
@@ -168,11 +175,14 @@ best = layers[layers.best]
 units = neurons.shares(best, study.keys)
 means = units.groupby(main.axis, sort=False, as_index=False)[["dead_share", "dormant_share", "saturated_share"]].mean()
 if len(layers):
+    chapter.markdown("[Table](#tbl-neurons): a dormant unit is not dead, but does little.")
     caption = "Units at the best epoch, in percent of all, means over the seeds."
     chapter.table(shown(means, list(means.columns)), "neurons", caption)
 
 # %%
 regular = neurons.regular(layers, study.keys)
+if len(layers):
+    chapter.markdown(f"{to_figures('dead_by_depth', 'dead_by_epoch')} show where and when units die.")
 for column, rows in {"depth": best, "epoch": regular}.items() if len(layers) else ():
     drawn = draw_shares(neurons.shares(rows, [main.axis, column]), column, "dead_share", main)
     where = "layer by layer at the best epoch" if column == "depth" else "over the epochs, all layers"
@@ -180,12 +190,14 @@ for column, rows in {"depth": best, "epoch": regular}.items() if len(layers) els
     chapter.figure(drawn, f"dead_by_{column}", f"Dead units {where}, mean over the seeds.", alt)
 
 # %% [markdown]
-# Batch normalisation and shortcuts are said to hinder dying [@rister2020]. The tables
-# compare the share of dead units, pair by pair of the same seed. The rows of a table are a family of their own, beside
-# that of test accuracy. An arm that changes the learning rate too is best read against one with the same rate.
+# Batch normalisation and shortcuts are said to hinder dying [@rister2020]. Shares of dead units are compared pair by
+# pair of the same seed. The rows of a comparison are a family of their own, beside that of test accuracy. An arm that
+# changes the learning rate too is best read against one with the same rate.
 
 # %%
 dying = {one.against: judgements.judged(study, units, one, ["dead_share"]) for one in study.comparisons if len(units)}
+if dying:
+    chapter.markdown(f"{to_tables(*(f'dying_{one}' for one in dying))}: which changes are judged *different*?")
 for against, rows in dying.items():
     columns = ["level", "n", "mean_against", "mean_level", "delta", "ci_low", "ci_high", "holm_p", "judgement"]
     caption = f"Dead units against {against}: means in percent, differences in points."

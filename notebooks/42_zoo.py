@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Which network for small images, and at what price?
 #
-# A published table has 26 networks of ten families on CIFAR-100: ResNets [@he2016], ECA-Nets [@wang2020eca], GhostNets
+# A published table has networks of ten families on CIFAR-100: ResNets [@he2016], ECA-Nets [@wang2020eca], GhostNets
 # [@han2020], ConvNeXts [@liu2022], SegNeXt's MSCAN [@guo2022], MLP-Mixers [@tolstikhin2021], CSPNets [@wang2020csp],
 # ResNeSts [@zhang2020], CoAtNets [@dai2021] and HorNets [@rao2022]. They go from a Ghost-ResNet of 0.15 million
 # parameters to an MLP-Mixer of 59 million. The large networks do not beat the small ones. Many were made for images of
@@ -36,7 +36,7 @@ from lib.analysis.predictions import answers
 from lib.analysis.results import epochs, results
 from lib.figures.ablations import draw_ablations
 from lib.figures.zoo import draw_consistency, draw_costs, draw_courses, draw_overview
-from lib.report.chapter import Chapter
+from lib.report.chapter import Chapter, to_figures
 from lib.report.tables import percent, points, points_between, rounded, shown, span
 from lib.study.loading import load_study
 from lib.study.models import find
@@ -68,12 +68,14 @@ elif table.published_accuracy.isna().all():
 columns = ["family", "model", "published_accuracy", "test_accuracy", "test_accuracy_sd", "gap", "seeds", "epochs"]
 caption = "What each network reaches beside the published accuracy; means over the seeds, differences in points."
 if len(table):
+    chapter.markdown("[Table](#tbl-zoo_accuracy): a positive gap is a network that is better here than published.")
     chapter.table(shown(table, [*columns, "recipe"]), "zoo_accuracy", caption)
 
 # %%
 caption = "What each network costs, and its points of test accuracy per million parameters."
 columns = ["model", "published_parameters", "parameters", "multiply_adds", "seconds", "train_seconds", "per_million"]
 if len(table):
+    chapter.markdown("[Table](#tbl-zoo_costs): a network of the same size as the published one has its parameters too.")
     chapter.table(shown(table, columns), "zoo_costs", caption)
 for model in map(find, table.model):
     if model.note:
@@ -82,6 +84,7 @@ for model in map(find, table.model):
 # %%
 caption = "Left: test accuracy, ours and published. Right: points of test accuracy per million parameters, log scale."
 if len(table):
+    chapter.markdown("[Figure](#fig-zoo_overview): is the most accurate family the most efficient one too?")
     chapter.figure(draw_overview(table), "zoo_overview", caption, "Accuracy and efficiency of each network, by family.")
 
 # %% [markdown]
@@ -96,6 +99,7 @@ columns = ["family", "networks", "model", "acc_best", "test_accuracy", "paramete
 best = zoo.families(table)
 caption = "The best network of each family on val, and what it costs."
 if len(best):
+    chapter.markdown("[Table](#tbl-zoo_families): which family is first, and at what cost?")
     chapter.table(shown(best, columns), "zoo_families", caption)
 
 # %% [markdown]
@@ -110,6 +114,7 @@ if len(best):
 fronts = {cost: zoo.front(table, cost) for cost in zoo.COSTS}
 caption = "Test accuracy against three costs (log scales). The networks on each Pareto front are named at the right."
 if len(table) > 1:
+    chapter.markdown("[Figure](#fig-zoo_costs): a network below the stairs is beaten at its own price.")
     chapter.figure(draw_costs(table), "zoo_costs", caption, "Accuracy over cost, with the Pareto front as stairs.")
 else:
     chapter.markdown("A front needs two networks with results.")
@@ -133,6 +138,7 @@ if soft:
 # %%
 caption = "Val accuracy over the epochs by family: bold means over the seeds, thin single seeds."
 if len(table):
+    chapter.markdown("[Figure](#fig-zoo_courses): a curve that still rises at its end would gain from more epochs.")
     drawn = draw_courses(zoo.first(study, epochs(study)), table)
     chapter.figure(drawn, "zoo_courses", caption, "A panel of learning curves for each family.")
 
@@ -158,18 +164,21 @@ compared = zoo.comparisons(study, found)
 chapter.markdown(
     judgements.when_fixed(study, ["accuracy"]) if compared else "There are no two arms or networks to compare."
 )
-for against, where, rows in compared:
+names = [f"zoo_{against}_{where.replace(', ', '_')}" for against, where, _ in compared]
+if names:
+    chapter.markdown(f"{to_figures(*names)}: an interval inside the band is no difference that matters.")
+for name, (against, where, rows) in zip(names, compared, strict=True):
     drawn = draw_ablations(ablations.simultaneous(rows))
     caption = f"{where}: every difference to {against}, with Bonferroni's intervals and the margin."
     alt = f"Differences of test accuracy to {against}, one row each: {where}."
-    chapter.figure(drawn, f"zoo_{against}_{where.replace(', ', '_')}", caption, alt)
+    chapter.figure(drawn, name, caption, alt)
 
 # %% [markdown]
 # ## Which networks err on the same images
 #
-# Two networks of 70 % both err on 9 % of the images by chance, and in fact on more: some images are hard for all. The
-# map shows Cohen's kappa of right and wrong answers, their *error consistency* [@geirhos2020]. It is 0 if the errors
-# are independent given both accuracies, and 1 if they are the same. Pairs of networks share their seed; the diagonal
+# Two networks of 70 % both err on 9 % of the images by chance, and in fact on more: some images are hard for all.
+# Cohen's kappa of right and wrong answers is their *error consistency* [@geirhos2020]. It is 0 if the errors are
+# independent given both accuracies, and 1 if they are the same. Pairs of networks share their seed; the diagonal
 # compares a network's own seeds with each other and shows what to expect of one architecture. Two names of one network
 # have 1 if their runs repeat bit by bit; they are in the map, and are no pair in the table and in the means. Networks
 # whose errors differ are worth combining.
@@ -184,6 +193,7 @@ if pairs.empty:
 # %%
 caption = "Error consistency of two networks, ordered by clusters. Dark: they err on the same images. Grey: no value."
 if len(pairs):
+    chapter.markdown("[Figure](#fig-zoo_consistency) has all pairs, [Table](#tbl-zoo_alike) those at the two ends.")
     drawn = draw_consistency(kappa, zoo.clusters(kappa))
     chapter.figure(drawn, "zoo_consistency", caption, "A clustered heat map of kappa, with its tree above.")
     ends = pairs.drop(pairs.index[8:-8])

@@ -44,13 +44,14 @@ chapter.markdown(provenance.code())
 # %%
 if len(runs):
     caption = "The digests of the code that made the runs, and whether the report's own commit has the same code."
+    chapter.markdown("[Table](#tbl-code_digests) has one row if all runs were made by the same code.")
     chapter.table(shown(codes, codes.columns), "code_digests", caption)
 
 # %% [markdown]
 # ## Data
 #
-# The digest of a dataset is a SHA-256 of all its arrays: images, labels and splits. It does not depend on where the
-# images came from.
+# The digest of a dataset in [Table](#tbl-data_digests) is a SHA-256 of all its arrays: images, labels and splits. It
+# does not depend on where the images came from.
 
 # %%
 data = provenance.data(study)
@@ -64,9 +65,8 @@ chapter.table(shown(data, data.columns), "data_digests", "The datasets, as they 
 
 # %%
 if len(runs):
-    caption = (
-        "The runs in the order in which they began. The environment is a column of [Table](#tbl-run_environments)."
-    )
+    chapter.markdown("[Table](#tbl-run_times): the environment is a column of [Table](#tbl-run_environments).")
+    caption = "The runs in the order in which they began."
     chapter.table(shown(runs, runs.columns), "run_times", caption)
 else:
     chapter.markdown("**Nothing has been run yet.**")
@@ -80,6 +80,7 @@ else:
 # %%
 digests = provenance.inputs(study)
 if len(runs):
+    chapter.markdown("[Table](#tbl-input_digests) has them in full.")
     chapter.table(shown(digests, digests.columns), "input_digests", "The digests of the runs' settings and data.")
 
 # %% [markdown]
@@ -88,6 +89,7 @@ if len(runs):
 # %%
 environments = provenance.environments(study)
 if len(runs):
+    chapter.markdown("[Table](#tbl-run_environments): with one column, all runs had the same machine and versions.")
     caption = "The distinct environments of the runs, each in a column, by the number that the table of runs uses."
     chapter.table(shown(environments, environments.columns), "run_environments", caption)
 

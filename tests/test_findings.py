@@ -83,12 +83,14 @@ def test_the_accuracy_of_several_groups_is_their_headline():
     table = contrasts.compare(found, FRAMEWORKS, ["test_accuracy"], native={("digits", one) for one in "abc"})
     text = findings.accuracy(headline.headline(table, found, FRAMEWORKS, "pytorch"), rows, FRAMEWORKS)
     assert text.startswith("Over 3 groups PyTorch minus Keras averages +0.05 points (95 % ")
-    assert text.endswith(": equivalent, within ±0.5 points.")
+    assert ": equivalent, within ±0.5 points. Group by group: " in text
 
 
 def test_the_accuracies_of_arms_are_counted_and_the_different_ones_named():
     rows = pd.DataFrame(
         {
+            "dataset": "digits",
+            "model": "a",
             "level": ["adamw", "step"],
             "delta": [-0.05, 0.001],
             "metric": "test_accuracy",

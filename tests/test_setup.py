@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.analysis import setup
+from lib.analysis import limits, setup
 from lib.study.loading import load_study
 
 
@@ -70,3 +70,18 @@ def test_the_commands_prepare_every_dataset():
         "make sweep STUDY=stage1",
         "make report STUDY=stage1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "silent"),
+    [
+        ("quickstart", ("**Seeds**: 3.", "360 test images", "their own in 3 conventions"), ("Machines",)),
+        ("paired", ("**Seeds**",), ("Conventions",)),
+        ("degradation", ("10,000 test images",), ("Conventions",)),
+    ],
+)
+def test_limits_are_those_of_the_study(name, said, silent, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.paths.EXECUTED", tmp_path)
+    found = "\n".join(limits.limits(load_study(name)))
+    assert all(words in found for words in said)
+    assert not any(words in found for words in silent)

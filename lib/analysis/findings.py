@@ -15,8 +15,8 @@ _SPEED = "images_per_sec_avg"
 _TIMES = "times as many images a second"
 _NAMED = 3
 _VERDICTS = {
-    "equivalent": "equivalent, within ±{margin:g} points",
     "different": "different",
+    "equivalent": "equivalent, within ±{margin:g} points",
     "undecided": "undecided, whether different or within ±{margin:g} points",
 }
 
@@ -30,23 +30,38 @@ def accuracy(found: Headline | None, rows: pd.DataFrame, comparison: Comparison)
     if found:
         verdict = _VERDICTS[found.judgement].format(margin=100 * found.margin[1])
         mean = _with_interval(found.mean.value, *found.mean.interval())
-        return f"Over {found.groups} groups {level} minus {against} averages {mean}: {verdict}."
+        mean = f"Over {found.groups} groups {level} minus {against} averages {mean}: {verdict}."
+        return f"{mean} Group by group: {_counts(rows, [*comparison.group])}."
     if len(rows) == 1:
         (row,) = rows.itertuples()
         verdict = _VERDICTS[row.judgement].format(margin=100 * row.margin_high)
         pairs = f"{row.n} pair{'s' if row.n > 1 else ''}"
         return f"{level} minus {against}: {_with_interval(row.delta, row.ci_low, row.ci_high)}, {pairs}: {verdict}."
-    named = {name: rows.loc[rows["judgement"] == name] for name in rows["judgement"].unique()}
-    counts = ", ".join(f"{len(those)} {name}{_few(name, those)}" for name, those in named.items())
-    return f"Of {len(rows)} differences to {against}: {counts}."
+    keys = [key for key in comparison.group if rows[key].nunique() > 1]
+    return f"Of {len(rows)} differences to {against}: {_counts(rows, [*keys, 'level'])}."
 
 
-def _few(name: str, rows: pd.DataFrame) -> str:
-    """Return the levels of a few rows that are different, each with its difference."""
-    if name != "different" or len(rows) > _NAMED:
-        return ""
-    shown = (f"{title(row.level)} {written(row.delta, row.metric)}" for row in rows.itertuples())
-    return f" ({', '.join(shown)} points)"
+def counted(rows: pd.DataFrame, comparison: Comparison) -> str:
+    """Return a line on the rows of one metric of `contrasts.compare`: the verdicts, and the span of the differences."""
+    metric = contrasts.METRICS[rows["metric"].iloc[0]]
+    against, level = contrasts.sides(comparison)
+    counts = ", ".join(f"{count} {judgement}" for judgement, count in rows["judgement"].value_counts().items())
+    values, form = (rows["ratio"], "{:.3f}") if metric.on_ratio else (100 * rows["delta"], "{:+.2f}")
+    low, high = form.format(values.min()), form.format(values.max())
+    span = low if low == high else f"from {low} to {high}"
+    what = f"{level} / {against} {span}" if metric.on_ratio else f"{level} minus {against} {span} points"
+    return f"- **{metric.title}**: {counts}; {what}."
+
+
+def _counts(rows: pd.DataFrame, keys: Sequence[str]) -> str:
+    """Return how many rows have each verdict; those that are different by name, where they are few."""
+    counts = {verdict: (rows["judgement"] == verdict).sum() for verdict in _VERDICTS}
+    parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
+    apart = rows[rows["judgement"] == "different"]
+    if 0 < len(apart) <= _NAMED:
+        names = [f"{' '.join(row[keys])} {written(row['delta'], row['metric'])}" for _, row in apart.iterrows()]
+        parts[0] += f" ({', '.join(names)} points)"
+    return ", ".join(parts) or "none judged"
 
 
 def _with_interval(value: float, low: float, high: float) -> str:

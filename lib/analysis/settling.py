@@ -62,6 +62,16 @@ def settling(table: pd.DataFrame, group: list[str], hours: Mapping[tuple[str, ..
     return pd.DataFrame(rows, columns=[*group, "level", "metric", *COLUMNS])
 
 
+def sentence(row: pd.Series) -> str:
+    """Return a row of `settling` as a sentence."""
+    what = METRICS[row["metric"]].title
+    if np.isnan(row["pairs"]):
+        return f"More than {_MOST:,} pairs would be needed to call the {what} {row['aim']}; there are {row['n']}."
+    shared = f"; if shared, {row['pairs_shared']:,.0f} pairs" if row["pairs_shared"] > 0 else ""
+    hours = "" if np.isnan(row["hours"]) else f" ({row['hours']:,.1f} hours of training more)"
+    return f"To call the {what} {row['aim']} takes {row['pairs']:,.0f} pairs instead of {row['n']}{hours}{shared}."
+
+
 def settling_the_mean(found: Headline, n: int, apart: bool, hours: float) -> pd.Series:
     """Return `COLUMNS` for the mean of a headline: `n` pairs in each group, `hours` of one pair in all of them.
 
@@ -69,6 +79,13 @@ def settling_the_mean(found: Headline, n: int, apart: bool, hours: float) -> pd.
     """
     wanted = _wanted(*found.mean, n, found.margin[1], ALPHA, apart)
     return pd.Series(_priced(*wanted, n, hours), index=list(COLUMNS))
+
+
+def mean_sentence(found: Headline, need: pd.Series) -> str:
+    """Return what `settling_the_mean` found as a sentence."""
+    return (
+        f"The mean over {found.groups} groups takes {need['pairs']:.0f} pairs in each, {need['hours']:,.1f} hours more."
+    )
 
 
 def _wanted(

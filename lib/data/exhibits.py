@@ -27,6 +27,24 @@ def overview(stores: Iterable[Store]) -> pd.DataFrame:
     return pd.DataFrame(_overview(store) for store in stores)
 
 
+def notes(store: Store) -> list[str]:
+    """Return sentences on how a store departs from its dataset as published; none where it does not."""
+    title, origin = store.dataset.title, store.manifest.origin.kind
+    said = {
+        "digits": f"The images of {title} have 8 x 8 grey pixels; they are enlarged to {store.dataset.size} x "
+        f"{store.dataset.size}, with three equal channels. The dataset has no official split: its division into train "
+        "and test images is this project's, and accuracies are not comparable with published ones.",
+        "tiny_imagenet": f"The official test labels of {title} are not public: its official val set is the test set.",
+    }
+    found = [said[store.dataset.name]] if store.dataset.name in said else []
+    if origin == "resplit":
+        found.append(
+            f"{title} has the official images, divided anew into train and test: its accuracies are not comparable "
+            "with published ones to the last tenth."
+        )
+    return found if store.complete else [*found, f"The store of {title} is a part of the dataset."]
+
+
 def _overview(store: Store) -> dict[str, object]:
     origin = store.manifest.origin
     checksum = {True: ", official checksum", False: ", not the official checksum", None: ""}[origin.official]

@@ -32,8 +32,8 @@ def means(results: pd.DataFrame, metric: str, precision: str, comparison: Compar
     return caption, f"{of.title.capitalize()} in {precision}, mean of the seeds. " + "; ".join(parts) + "."
 
 
-def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> str:
-    """Return the alternative text of `effects.effects`: the difference of each row, and its verdict."""
+def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> tuple[str, str]:
+    """Return the caption and the alternative text of `effects.effects`: each row's difference, and its verdict."""
     rows = table[table["metric"] == metric]
     on_ratio = METRICS[metric].on_ratio
     against, level = sides(comparison)
@@ -41,9 +41,10 @@ def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> str:
     for (_, row), names in zip(rows.iterrows(), rows[telling(rows, comparison)].to_numpy(), strict=True):
         value = f"{row['ratio']:.3f}" if on_ratio else f"{100 * row['delta']:+.2f} points"
         parts.append(f"{' '.join(names)}: {value}, {row['judgement']}")
-    return (
-        f"{METRICS[metric].title.capitalize()}, {level} {'/' if on_ratio else 'minus'} {against}. {'; '.join(parts)}."
-    )
+    what = METRICS[metric].title
+    what = f"{what[0].upper()}{what[1:]}, {level} {'/' if on_ratio else 'minus'} {against}"
+    caption = f"{what}: each pair of runs, their mean and its 95 % t interval; the band is the margin."
+    return caption, f"{what}. {'; '.join(parts)}."
 
 
 def _last(keys: tuple[str, ...], rows: pd.DataFrame, comparison: Comparison) -> str:

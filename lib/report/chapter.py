@@ -6,6 +6,7 @@ Jupyter shows the PNG and the HTML; the export takes label, caption and alt text
 import base64
 import io
 import re
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import matplotlib.pyplot as plt
@@ -30,10 +31,26 @@ Topic = Literal["Accuracy", "Speed", "Implementation"]
 """What a report's first page answers, in this order."""
 
 
+def to_figures(*names: str) -> str:
+    """Return links to these figures for a sentence of the prose, which the export writes as their numbers."""
+    return _listed(f"[Figure](#fig-{name})" for name in names)
+
+
+def to_tables(*names: str) -> str:
+    """Return links to these tables for a sentence of the prose, which the export writes as their numbers."""
+    return _listed(f"[Table](#tbl-{name})" for name in names)
+
+
+def _listed(links: Iterable[str]) -> str:
+    *most, last = links
+    return " and ".join(part for part in (", ".join(most), last) if part)
+
+
 class Chapter:
     """The output of one notebook; figures and tables are also saved below `report/<study>/`.
 
-    Prose refers to them as `[Figure](#fig-<name>)` and `[Table](#tbl-<name>)`; names are unique in a report.
+    Prose refers to each of them as `[Figure](#fig-<name>)` or `[Table](#tbl-<name>)`: the export fails if none does.
+    Names are unique in a report.
     """
 
     def __init__(self, study_name: str) -> None:

@@ -48,7 +48,19 @@ def _small_p(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 
 
+def _metric(name: str) -> str:
+    """Write a metric as the heading of its column has it, without the unit."""
+    return COLUMNS.get(name, (_spaced(name), None))[0].partition(",")[0]
+
+
+def _spaced(name: str) -> str:
+    return str(name).replace("_", " ")
+
+
 COLUMNS = {
+    "metric": ("metric", _metric),
+    "switch": ("switch", _spaced),
+    "item": ("item", _spaced),
     "example": ("reason of the first", None),
     "seed": ("seed", "{}"),
     "acc_best": ("val accuracy, %", percent),

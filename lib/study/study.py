@@ -31,8 +31,11 @@ def openings() -> tuple[str, ...]:
 
 
 def appendices() -> tuple[str, ...]:
-    """Return the chapters at the end of every report: those in `notebooks/` whose number is the letter A."""
-    return _numbered("A")
+    """Return the chapters at the end of reports: those in `notebooks/` whose number begins with the letter A.
+
+    The number behind the letter is that of the chapter which it belongs to, and without which it is absent.
+    """
+    return _numbered("A*")
 
 
 def _numbered(number: str) -> tuple[str, ...]:
@@ -227,7 +230,8 @@ class Study(Matrix):
     @property
     def contents(self) -> tuple[str, ...]:
         """All chapters of the study's report."""
-        return (*self.body, *appendices())
+        own = {stem.split("_")[0] for stem in self.chapters} | {""}
+        return (*self.body, *(stem for stem in appendices() if stem.split("_")[0][1:] in own))
 
     @property
     def keys(self) -> list[str]:

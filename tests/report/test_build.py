@@ -22,7 +22,9 @@ from .conftest import chapter_of, executed
 TABLE = "| a |\n|---|\n| 1 |"
 HTML = "<table><thead><tr><th>b</th></tr></thead><tbody><tr><td>2</td></tr></tbody></table>"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><circle cx="30" cy="30" r="9"/></svg>'
-LABELLED = f"::: {{#tbl-b .report-table}}\n```{{=html}}\n{HTML}\n```\n\nThe caption.\n:::\n\n"
+LABELLED = (
+    f"[Table](#tbl-b) has it.\n\n::: {{#tbl-b .report-table}}\n```{{=html}}\n{HTML}\n```\n\nThe caption.\n:::\n\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,8 @@ def write(study, *cells):
     ("prose", "message"),
     [
         ("See [Figure](#fig-nowhere).", "unknown label #fig-nowhere"),
+        (LABELLED.partition("\n")[2], "no sentence of the text refers to #tbl-b"),
+        (LABELLED.partition("\n")[2].replace("caption", "[Table](#tbl-b)"), "no sentence of the text refers to #tbl-b"),
         (LABELLED + LABELLED, "the label #tbl-b is given twice"),
         ("As shown [@nobody1999].", "nobody1999 not found"),
         ("As shown [@he2016", "not a citation: \\[@he2016"),
@@ -111,6 +115,7 @@ def test_the_first_page_has_the_findings_by_topic_and_the_first_key_figure_with_
     write(
         study,
         shown("finding", "**Speed.** PyTorch is *faster*.", topic="Speed"),
+        "Look at [Figure](#fig-first), [Figure](#fig-second) and [Figure](#fig-third).",
         figure("first", key=False),
         figure("second", key=True),
         figure("third", key=True),

@@ -8,6 +8,7 @@ local tables_folder
 local kinds = { fig = "Figure", tbl = "Table" }
 local counts = { Figure = 0, Table = 0 }
 local labels = {}
+local registered, cited = {}, {}
 local wordy_length = 32
 local many_columns = 12
 
@@ -25,6 +26,7 @@ local function register(label)
   local kind = kinds[label:match("^%a+")]
   counts[kind] = counts[kind] + 1
   labels[label] = kind .. "\u{a0}" .. counts[kind]
+  table.insert(registered, label)
 end
 
 -- Typst writes "Figure 1." itself.
@@ -112,12 +114,14 @@ local function style_for_typst(cell)
   end
 end
 
-local minus = { Str = function(str) return pandoc.Str((str.text:gsub("^%-(%.?%d)", "−%1"))) end }
+local function minus(str)
+  return pandoc.Str((str.text:gsub("^([(*]?)%-(%.?%d)", "%1−%2")))
+end
 
 local function dress(cell)
   local text = text_of(cell)
   cell.alignment = cell.col_span > 1 and pandoc.AlignCenter or pandoc.AlignDefault
-  if is_number(text) then cell.contents = cell.contents:walk(minus) end
+  if is_number(text) then cell.contents = cell.contents:walk({ Str = minus }) end
   local wordy = pandoc.text.len(text) > wordy_length and text:find(" ")
   if typst then
     style_for_typst(cell)
@@ -166,6 +170,27 @@ local function report_table(div)
   return native
 end
 
+-- Citations of figures and tables, in the text alone: one in a caption does not count ---------------------------------
+
+local function outside_captions(element)
+  for _, class in ipairs({ "report-figure", "report-table", "key-figure" }) do
+    if element.classes:includes(class) then return element, false end
+  end
+end
+
+local function cite(element)
+  local label = element.target:match("^#(.+)")
+  if label then cited[label] = true end
+end
+
+local function all_cited()
+  local left = {}
+  for _, label in ipairs(registered) do
+    if not cited[label] then table.insert(left, "#" .. label) end
+  end
+  if #left > 0 then fail("no sentence of the text refers to %s", table.concat(left, ", ")) end
+end
+
 -- The rest -----------------------------------------------------------------------------------------------------------
 
 -- The code of a cell, for the HTML alone.
@@ -212,6 +237,7 @@ end
 -- Pandoc does not recognise an unclosed formula and would print its source.
 local function text(element)
   if element.text:find("%$") and element.text:find("\\%a") then fail("not a formula: %s", element.text) end
+  return minus(element)
 end
 
 -- PDF/UA requires an alternative text for each formula: its TeX source.
@@ -230,8 +256,10 @@ end
 
 return {
   { Meta = function(meta) tables_folder = pandoc.utils.stringify(meta.tables) end },
+  { traverse = "topdown", Div = outside_captions, Link = cite },
   { Image = image },
   { Div = div },
   { Header = remember, Div = remember, Span = remember, CodeBlock = remember },
   { Link = link, Str = text, Math = math, RawInline = raw, RawBlock = raw },
+  { Pandoc = all_cited },
 }

@@ -32,7 +32,8 @@ chapter = Chapter(study_name)
 # %% [markdown]
 # ## What was found in the long table
 #
-# Each row of [Table](#tbl-long) is one test; a dash is a value that does not exist. [Figure](#fig-bars) sums it up.
+# Each row of [Table](#tbl-long) is one test; a dash is a value that does not exist. [Figure](#fig-bars) sums it up, and
+# [Table](#tbl-words) says why.
 #
 # | symbol | meaning |
 # |:--|:--|
@@ -52,7 +53,8 @@ chapter.table(long, "long", "All 90 tests, at $\\alpha = 0.05$.")
 # %%
 wide = pd.DataFrame(random.uniform(-99, 99, size=(6, 20)), columns=[f"column_{i:02d}" for i in range(20)])
 wide.index = pd.Index([f"run {i}" for i in range(6)], name="run")
-chapter.table(wide.style.format("{:.2f}").background_gradient(cmap="Blues"), "wide", "Twenty columns of numbers.")
+style = wide.style.format("{:.2f}").background_gradient(cmap="Blues", high=1, text_color_threshold=0.25)
+chapter.table(style, "wide", "Twenty columns of numbers.")
 
 # %%
 words = pd.DataFrame(

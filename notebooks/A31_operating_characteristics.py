@@ -51,9 +51,9 @@ chapter.markdown(
 # %% [markdown]
 # ## How often it is wrong
 #
-# Each answer of this table is false in its scenario. Each should be given in at most 5 % of the experiments. *Any row*
-# is the rate of a whole family: at least one of its rows is judged falsely. By the rule for adding seeds their number
-# is fixed after five, from the scatter alone, and the tests are made once.
+# Each answer of [Table](#tbl-false_answers) is false in its scenario. Each should be given in at most 5 % of the
+# experiments. *Any row* is the rate of a whole family: at least one of its rows is judged falsely. By the rule for
+# adding seeds their number is fixed after five, from the scatter alone, and the tests are made once.
 
 # %%
 kinds = {kind: rows.drop(columns=["kind", "n"]).reset_index(drop=True) for kind, rows in found.groupby("kind")}
@@ -63,8 +63,8 @@ chapter.table(shown(kinds["wrong"], kinds["wrong"].columns), "false_answers", ca
 # %% [markdown]
 # ## How often its intervals contain the truth
 #
-# A 95 % interval should contain the true value in 95 % of the cases. Rows that are drawn to the mean are near the truth
-# on average; their intervals hold over all rows together, and not for each row alone.
+# A 95 % interval should contain the true value in 95 % of the cases ([Table](#tbl-coverage)). Rows that are drawn to
+# the mean are near the truth on average; their intervals hold over all rows together, and not for each row alone.
 
 # %%
 caption = f"Coverage: how often an interval contains the truth; n = {found.n.max()} experiments, nominally 0.95."
@@ -73,8 +73,8 @@ chapter.table(shown(kinds["covers"], kinds["covers"].columns), "coverage", capti
 # %% [markdown]
 # ## How often it finds what is there
 #
-# Each answer of this table is true in its scenario, and its rate is the *power*. Where it is low, *undecided* says
-# little: the study was too small to tell. The mean over the groups is decided where single rows are not.
+# Each answer of [Table](#tbl-power) is true in its scenario, and its rate is the *power*. Where it is low, *undecided*
+# says little: the study was too small to tell. The mean over the groups is decided where single rows are not.
 
 # %%
 caption = f"Power: how often a true answer is given; n = {found.n.max()} experiments."
