@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -194,7 +195,7 @@ class Trial:
             for make in self.sweep.makes:
                 make.terminate()
         _, printed = self.sweep.end(60)
-        assert "Traceback" not in printed, printed
+        assert not re.search(f'File "({faults.PROJECT}/lib|.*/snakemake)/', printed), printed  # HDF5 has its own
         faults.empty_the_disk()
         kinds = self.assert_status_is_true()
         for cell, kind in zip(self.study.cells, kinds, strict=True):
