@@ -21,7 +21,7 @@
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import environments, findings, gates, results, timing
+from lib.analysis import environments, findings, gates, judgements, results
 from lib.analysis.contrasts import title
 from lib.report.chapter import Chapter, to_tables
 from lib.report.tables import percent, shown
@@ -129,8 +129,8 @@ if study.gates or "35_gates" in study.chapters:
 
 # %%
 if len(found):
-    doubts = timing.unreliable(study, found, study.main)
-    chapter.finding("Speed", findings.speed(found, study.main, doubts))
+    speeds = judgements.judged(study, found, study.main, ["images_per_sec_avg"])
+    chapter.finding("Speed", findings.speed(found, speeds, study.main))
 
 # %%
 for level, runs in found.groupby(study.main.axis, sort=False):

@@ -290,12 +290,19 @@ for suffix, table in open_rows.items():
         chapter.table(shown(table, table.columns), f"settling{suffix}", caption)
 
 # %%
+means = {}
 for suffix, one, level in levels:
     head, used = heads[suffix, level], accuracy[suffix, level]
     if head and head.judgement == "undecided":
         price = sum(hours[suffix].get((*keys, level), 0) for keys in used[one.group].itertuples(index=False, name=None))
         need = settling.settling_the_mean(head, int(used.n.min()), (used.test == "Welch").any(), price)
-        chapter.markdown(settling.mean_sentence(head, need))
+        means[suffix, level] = settling.mean_sentence(head, need)
+        chapter.markdown(means[suffix, level])
+
+# %%
+if levels:
+    suffix, one, level = levels[0]
+    chapter.finding("Next", findings.next_step(open_rows[suffix], means.get((suffix, level), ""), tables[suffix]))
 
 # %%
 if pairs:

@@ -1,5 +1,6 @@
 """The sentences of the first page: accuracy by its verdict, speed by ratios, whatever a study compares."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +21,11 @@ def runs(comparison, *values):
     return pd.DataFrame(rows)
 
 
+def speed(found, comparison, unreliable=None):
+    rows = contrasts.compare(found, comparison, ["images_per_sec_avg"], unreliable=unreliable)
+    return findings.speed(found, rows, comparison)
+
+
 @pytest.mark.parametrize(
     ("pytorch", "end"),
     [
@@ -31,13 +37,13 @@ def runs(comparison, *values):
 )
 def test_one_group_has_its_ratio_with_interval_and_number_of_pairs(pytorch, end):
     found = runs(FRAMEWORKS, ("keras", "a", 100.0, 100.0), ("pytorch", "a", *pytorch))
-    assert end in findings.speed(found, FRAMEWORKS, {})
+    assert end in speed(found, FRAMEWORKS)
 
 
 def test_several_groups_have_the_mean_of_their_means_and_its_range():
     first, second = [("keras", "a", 100.0, 100.0), ("pytorch", "a", 200.0, 200.0)], ("keras", "b", 100.0)
     found = runs(FRAMEWORKS, *first, second, ("pytorch", "b", 50.0))
-    assert findings.speed(found, FRAMEWORKS, {}) == (
+    assert speed(found, FRAMEWORKS) == (
         "PyTorch trained 1.00 times as many images a second as Keras, in the geometric mean of 2 groups; single groups "
         "from 0.50 to 2.00."
     )
@@ -45,21 +51,48 @@ def test_several_groups_have_the_mean_of_their_means_and_its_range():
 
 def test_several_levels_have_the_slowest_and_the_fastest():
     found = runs(ARMS, ("base", "a", 100.0), ("adamw", "a", 50.0), ("step", "a", 110.0))
-    assert findings.speed(found, ARMS, {}) == (
-        "Against base, the 2 other arms trained 0.50 (adamw) to 1.10 (step) times as many images a second."
+    assert speed(found, ARMS) == (
+        "the 2 other arms trained 0.50 (adamw) to 1.10 (step) times as many images a second as base."
     )
 
 
 def test_a_study_that_compares_nothing_has_the_range_of_its_runs():
     alone = Comparison("framework", "keras", (), ["dataset", "model"])
     found = runs(alone, ("keras", "a", 1000.4, 2000.0))
-    assert findings.speed(found, alone, {}) == "The runs trained 1,000 to 2,000 images a second."
+    assert speed(found, alone) == "The runs trained 1,000 to 2,000 images a second."
 
 
-def test_speeds_that_cannot_be_relied_on_say_why():
+def test_speeds_that_cannot_be_relied_on_say_why_before_they_are_told():
     found = runs(FRAMEWORKS, ("keras", "a", 100.0), ("pytorch", "a", 150.0))
-    text = findings.speed(found, FRAMEWORKS, {("digits", "a", "pytorch"): "the runs were made on different machines"})
-    assert text.endswith("These times cannot be relied on: the runs were made on different machines.")
+    text = speed(found, FRAMEWORKS, {("digits", "a", "pytorch"): "the runs were made on different machines"})
+    assert text.startswith("Not decided, since the times cannot be relied on: the runs were made on different machines")
+    assert ". As measured, PyTorch trained 1.50 times" in text
+
+
+@pytest.mark.parametrize(
+    ("pairs", "of_mean", "told"),
+    [
+        ([], "", "The differences in accuracy are decided for these networks and images."),
+        ([12.0], "", "To call the test accuracy equivalent takes 12 pairs instead of 3."),
+        ([12.0, 30.0], "", "2 differences in accuracy are undecided; they take 12 to 30 pairs each."),
+        ([12.0], "The mean takes 4 pairs.", "The mean takes 4 pairs."),
+    ],
+)
+def test_the_next_step_settles_what_is_open(pairs, of_mean, told):
+    undecided = pd.DataFrame(
+        {
+            "metric": "test_accuracy",
+            "aim": "equivalent",
+            "n": 3,
+            "pairs": pairs,
+            "hours": np.nan,
+            "pairs_shared": np.nan,
+        }
+    )
+    rows = pd.DataFrame({"judgement": ["undecided"]})
+    assert findings.next_step(undecided, of_mean, rows) == told
+    slow = findings.next_step(undecided, of_mean, pd.DataFrame({"judgement": [contrasts.UNRELIABLE]}))
+    assert slow == f"{told} Speeds need runs that have a machine to themselves."
 
 
 def accuracies(comparison, *values):

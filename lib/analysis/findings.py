@@ -1,13 +1,12 @@
 """What a study found about accuracy and about speed, in a sentence each, for the report's first page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from lib.analysis import contrasts
+from lib.analysis import contrasts, settling
 from lib.analysis.contrasts import title
-from lib.analysis.estimates import mean_interval
 from lib.analysis.headline import Headline, written
 from lib.study.study import Comparison
 
@@ -69,38 +68,63 @@ def _with_interval(value: float, low: float, high: float) -> str:
     return f"{mean} points" + ("" if np.isnan(low) else f" (95 % {low_end} to {high_end})")
 
 
-def speed(results: pd.DataFrame, comparison: Comparison, unreliable: Mapping[tuple[str, ...], str]) -> str:
+def speed(results: pd.DataFrame, rows: pd.DataFrame, comparison: Comparison) -> str:
     """Return a sentence on the speeds of a comparison's levels, and whether these times can be relied on.
 
-    `results` is the table of `analysis.results`, with at least one run, and `unreliable` that of `timing.unreliable`.
-    The speeds are those of all epochs, without validation. A ratio is the geometric mean over pairs of the same seed;
-    that of a single group has its 95 % t interval.
+    `results` is the table of `analysis.results`, with at least one run, and `rows` that of `judgements.judged` for its
+    speeds. The speeds are those of all epochs, without validation. Ratios are geometric means over pairs of the same
+    seed, and over the groups; that of a single group has the 95 % interval of its row.
     """
     if not comparison.others:
         return f"The runs trained {results[_SPEED].min():,.0f} to {results[_SPEED].max():,.0f} images a second."
-    found = contrasts.pairs(results, comparison, _SPEED).dropna()
+    found = rows[rows["ratio"].notna()]
     if found.empty:
         return "No pair of runs has finished yet, so no speeds are compared."
-    groups = found.groupby([*comparison.group, "level"], sort=False).ngroups
-    return _ratios(found, comparison) + (_doubt(list(unreliable.values()), groups) if unreliable else "")
+    return _doubt(found) + _ratios(found, comparison)
 
 
-def _doubt(reasons: Sequence[str], groups: int) -> str:
-    where = f" in {len(reasons)} of {groups} groups" if groups > 1 else ""
-    return f" These times cannot be relied on{where}: {reasons[0]}."
+def _doubt(rows: pd.DataFrame) -> str:
+    """Return where and why speeds cannot be relied on, before they are told."""
+    doubtful = rows[rows["judgement"] == contrasts.UNRELIABLE]
+    if doubtful.empty:
+        return ""
+    where = f" in {len(doubtful)} of {len(rows)} groups" if len(rows) > 1 else ""
+    return f"Not decided, since the times cannot be relied on{where}: {doubtful['reason'].iloc[0]}. As measured, "
 
 
-def _ratios(found: pd.DataFrame, comparison: Comparison) -> str:
-    logs, against = np.log(found["second"] / found["first"]), title(comparison.against)
-    groups = logs.groupby([found[key] for key in [*comparison.group, "level"]], sort=False).mean()
-    levels = groups.groupby("level", sort=False).mean()
+def _ratios(rows: pd.DataFrame, comparison: Comparison) -> str:
+    logs, against = np.log(rows["ratio"]), title(comparison.against)
+    levels = logs.groupby(rows["level"], sort=False).mean()
     first = f"{title(levels.index[0])} trained {np.exp(levels.iloc[0]):.2f} {_TIMES} as {against}"
     if len(levels) > 1:
         ends = [f"{np.exp(levels[level]):.2f} ({title(level)})" for level in (levels.idxmin(), levels.idxmax())]
-        return f"Against {against}, the {len(levels)} other {comparison.axis}s trained {' to '.join(ends)} {_TIMES}."
-    if len(groups) > 1:
-        low, high = np.exp([groups.min(), groups.max()])
-        return f"{first}, in the geometric mean of {len(groups)} groups; single groups from {low:.2f} to {high:.2f}."
-    _, low, high = np.exp(mean_interval(logs.to_numpy()))
-    interval = "" if np.isnan(low) else f"95 % {low:.2f} to {high:.2f}, "
-    return f"{first} ({interval}{len(logs)} pair{'s' if len(logs) > 1 else ''} of runs)."
+        return f"the {len(levels)} other {comparison.axis}s trained {' to '.join(ends)} {_TIMES} as {against}."
+    if len(rows) > 1:
+        low, high = np.exp([logs.min(), logs.max()])
+        return f"{first}, in the geometric mean of {len(rows)} groups; single groups from {low:.2f} to {high:.2f}."
+    (row,) = rows.itertuples()
+    interval = "" if np.isnan(row.ratio_low) else f"95 % {row.ratio_low:.2f} to {row.ratio_high:.2f}, "
+    return f"{first} ({interval}{row.n} pair{'s' if row.n > 1 else ''} of runs)."
+
+
+def next_step(undecided: pd.DataFrame, of_mean: str, rows: pd.DataFrame) -> str:
+    """Return what would settle what is open.
+
+    `undecided` is the table of `settling.settling`, `of_mean` the sentence on an undecided mean of the groups, and
+    `rows` the table of `judgements.judged`.
+    """
+    of_accuracy = undecided[undecided["metric"] == "test_accuracy"]
+    if of_mean:
+        told = of_mean
+    elif len(of_accuracy) == 1:
+        told = settling.sentence(of_accuracy.iloc[0])
+    elif len(of_accuracy):
+        low, high = of_accuracy["pairs"].min(), of_accuracy["pairs"].max()
+        told = (
+            f"{len(of_accuracy)} differences in accuracy are undecided; they take {low:,.0f} to {high:,.0f} pairs each."
+        )
+    else:
+        told = "The differences in accuracy are decided for these networks and images."
+    if (rows["judgement"] == contrasts.UNRELIABLE).any():
+        told += " Speeds need runs that have a machine to themselves."
+    return told

@@ -15,6 +15,9 @@ from lib.study.resolution import DEFAULT
 from lib.study.settings import WITHOUT_EFFECT
 from lib.study.study import Entry, Study
 
+_NAMED = 4
+"""So many conventions are named in a sentence."""
+
 
 def matrix(study: Study) -> str:
     """Return a sentence with the number of runs and the levels that they combine."""
@@ -82,7 +85,10 @@ def implementation(study: Study) -> str:
     elif apart.empty:
         begin = "The runs are aligned in every convention in which the frameworks differ: a pair is twins"
     elif len(apart) == len(table):
-        begin = f"The runs are native: the frameworks differ in {len(table)} conventions, and each follows its own"
+        names = f" ({', '.join(table.convention)})" if len(table) <= _NAMED else ""
+        begin = (
+            f"The runs are native: the frameworks differ in {len(table)} conventions{names}, and each follows its own"
+        )
     else:
         aligned = f"{len(table) - len(apart)} of {len(table)} conventions"
         begin = f"The runs are aligned in {aligned}; in the others each framework follows its own"

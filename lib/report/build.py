@@ -135,7 +135,11 @@ def _problems(states: dict[str, State], absent: int, chapters: list[str]) -> str
         return ""
     order = dict.fromkeys(FAILURES, 0) | {Kind.MISSING: 2} | dict.fromkeys(WITH_RESULTS, 3)
     ordered = sorted(groups.items(), key=lambda group: order.get(group[0].kind, 1))
-    opening = f"{absent} of {len(states)} runs have no results in this report." if absent else "Mixed code."
+    opening = (
+        f"{absent} of {len(states)} runs have no results in this report."
+        if absent
+        else "Runs were made by other code: `RERUN=code` repeats them, `make accept` says that they are equivalent."
+    )
     lines = [
         f"- {kind}, {escaped(why)} ({len(names)}): {_some(names)}" for (kind, why), names in ordered[:_NAMED_REASONS]
     ]

@@ -27,7 +27,7 @@ DARK = b"""
 """
 """The style of a drawing on a dark page; a photograph in it is inverted twice."""
 
-Topic = Literal["Accuracy", "Speed", "Implementation"]
+Topic = Literal["Accuracy", "Speed", "Implementation", "Next"]
 """What a report's first page answers, in this order."""
 
 
