@@ -74,9 +74,7 @@ models: env ## list the models with their sizes, and check that each builds and 
 SOME = --only "$(ONLY)" --rerun "$(RERUN)" $(if $(RETRY_FAILED),--retry-failed)
 
 plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [ONLY="framework=keras seed=42"] [RERUN=code] [RETRY_FAILED=1], or the resolved settings: OPTIONS=--settings
-	@$(if $(OPTIONS),,$(RUN) -m lib.bench.preflight $(STUDY) $(SOME))
-	@$(RUN) -m lib.sweep plan $(STUDY) $(SOME) $(OPTIONS)
-	@$(if $(OPTIONS),,$(RUN) -m lib.analysis.settling $(STUDY))
+	@$(RUN) -m lib.sweep plan $(STUDY) $(SOME) $(or $(OPTIONS),--measure)
 
 settings: env ## list every setting with its choices and its default
 	@$(RUN) -m lib.study.listing

@@ -18,9 +18,10 @@ over = config.get("over", "executed/.over/by-hand")
 at_once = config.get("at_once", 1)
 
 
-# Without this, Snakemake waits for the running jobs, which may take hours.
+# Without this, Snakemake waits for the running jobs, which may take hours. A second interrupt while it ends, which may
+# take longer than `processes.end_group` waits before it repeats a signal, would make it print a traceback.
 onstart:
-    processes.interrupt_on_signals(processes.terminate_children)
+    processes.interrupt_on_signals(processes.terminate_children, once=True)
 
 
 rule all:

@@ -1,11 +1,12 @@
 """Times and lengths of time, as text."""
 
+import time
 from datetime import UTC, datetime
 
 
 def now() -> str:
     """Return the time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
 
 def duration(seconds: float) -> str:

@@ -74,5 +74,7 @@ def one_line() -> Iterator[None]:
     except (UserError, OSError, MemoryError) as error:
         sys.exit(f"error: {described(error)}")
     except KeyboardInterrupt:
+        processes.ignore_signals()
+        sys.unraisablehook = lambda _: None  # objects that the interrupt left half made complain when they are removed
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -25,19 +25,30 @@ _PR_SET_PDEATHSIG = 1
 """From Linux's `sys/prctl.h`."""
 
 
-def interrupt_on_signals(before: Callable[[], None] = lambda: None) -> None:
+def interrupt_on_signals(before: Callable[[], None] = lambda: None, once: bool = False) -> None:
     """Make SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, after calling `before`.
 
-    A signal that was ignored at the process's start stays ignored: `nohup` does so with SIGHUP.
+    With `once` only the first does: a later one would cut off what a program does to end in order. A signal that was
+    ignored at the process's start stays ignored: `nohup` does so with SIGHUP.
     """
+    interrupted = False
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
         before()
-        raise KeyboardInterrupt
+        if not (once and interrupted):
+            interrupted = True
+            raise KeyboardInterrupt
 
     for ending in _ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:
             signal.signal(ending, interrupt)
+
+
+def ignore_signals() -> None:
+    """Ignore SIGINT, SIGTERM and SIGHUP from now on, in a process that is ending."""
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
 
 
 def out_of_memory_kills() -> int:
@@ -67,8 +78,7 @@ def end_group(leader: subprocess.Popen, patience: float = 20) -> None:
     interrupt inside a destructor or a hook, and SIGKILL after `patience` seconds. From the call on, this process
     ignores signals itself. A process in its own session, such as a kernel, has to be `bound` to its parent.
     """
-    for ending in _ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
+    ignore_signals()
     leader.terminate()
     start, sent = time.monotonic(), 1
     with suppress(ProcessLookupError):

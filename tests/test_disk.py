@@ -38,7 +38,8 @@ def test_a_sweep_without_room_is_refused_and_told_what_to_do(tiny_study):
 def test_the_plan_says_that_a_sweep_would_be_refused(tiny_study, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(paths, "EXECUTED", tmp_path)
     monkeypatch.setattr(preflight, "_measure", lambda _: preflight.Times(0.5, 2.0))
-    monkeypatch.setattr("sys.argv", ["preflight", tiny_study("roomless", frameworks=["pytorch"])])
+    (cell,) = load_study(tiny_study("roomless", frameworks=["pytorch"])).cells
+    monkeypatch.setattr("sys.argv", ["preflight", "roomless", cell.name])
     room(monkeypatch, 0)
     preflight.main()
     told = capsys.readouterr().out.splitlines()

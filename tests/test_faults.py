@@ -1,32 +1,56 @@
-"""Nothing is lost and nothing lies, whichever process is killed at whichever moment: real sweeps, through `make`."""
+"""Nothing is lost and nothing lies, whatever fails at whichever moment: real sweeps, through `make`."""
 
 import json
 import os
 import random
+import re
 import shutil
-import signal
-import time
-from contextlib import suppress
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 
-from lib.runs import records, state
+from lib import files, paths
+from lib.data.preparation import prepare
+from lib.data.store import open_store
+from lib.errors import DataError
+from lib.runs import records, state, status
+from lib.runs.digests import dataset_digest
 from lib.runs.state import Kind
 from lib.study.loading import load_study
-from tests.faults import Sweep
+from tests import faults
+from tests.faults import ENVIRONMENT, FAULTS, HUP, INT, KILL, TERM, Sweep
 
-pytestmark = pytest.mark.usefixtures("digits")
+pytestmark = pytest.mark.usefixtures("disk")
 
-TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL
+ROUNDS = 10
+"""The parts of the long form: 10 times 20 faults, in another order and at other moments each time."""
+
+
+@pytest.fixture(scope="module")
+def disk(digits):
+    """A small disk for the runs and for Snakemake's notes; yields whether there is one, which root alone can mount."""
+    places = (paths.EXECUTED, paths.ROOT / ".snakemake")
+    for place in places:
+        place.mkdir(exist_ok=True)
+    examined = {path: path.read_bytes() for path in paths.EXECUTED.glob("doctor-*.json")}
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={faults.ROOM}", "tmpfs", places[0]]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    if mounted:
+        (paths.EXECUTED / ".notes").mkdir()
+        subprocess.run(["mount", "--bind", paths.EXECUTED / ".notes", places[1]], check=True)
+        for path, content in examined.items():
+            path.write_bytes(content)
+    yield mounted
+    if mounted:
+        subprocess.run(["umount", *reversed(places)], check=True)
 
 
 def began(study):
     """The cells of a study whose run was started and has no record."""
-    return [cell for cell in study.cells if (records.folder(cell) / "status.json").exists()]
+    return [cell for cell in study.cells if status.path(cell).exists()]
 
 
 def kept_an_epoch(study):
@@ -52,7 +76,7 @@ def study(tiny_study):
     [
         (["make"], TERM),
         ("the group", INT),
-        pytest.param("the group", HUP, marks=pytest.mark.thorough),
+        *(pytest.param("the group", how, marks=pytest.mark.thorough) for how in (TERM, HUP)),
         *(
             pytest.param(words, how, marks=pytest.mark.thorough)
             for words in (["lib.sweep"], ["snakemake"])
@@ -89,6 +113,7 @@ def faultless(tiny_study):
     return {cell.framework: results(cell) for cell in study.cells}
 
 
+@pytest.mark.thorough
 def test_a_finished_run_outlives_its_cell(faultless, tiny_study):
     """Killed when the record has just appeared, before the cell has ended: once, that deleted the record."""
     study = load_study(tiny_study("outlived", frameworks=["pytorch"]))
@@ -104,50 +129,132 @@ def test_a_finished_run_outlives_its_cell(faultless, tiny_study):
     assert not records.unfinished(cell).exists()
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.thorough)])
-def test_kills_at_random_moments_change_no_result_and_leave_no_process(faultless, tiny_study, kills):
-    study = load_study(tiny_study(f"killed-{kills}"))
-    chance, killed = random.Random(kills), 0
-    while killed < kills:
-        if all(state.state(cell).kind == Kind.DONE for cell in study.cells):
-            for cell in study.cells:
+SHORT = ("kernel killed", "disk full", "log or product damaged", "two sweeps", "clock jumped")
+"""One fault of each family."""
+
+
+@pytest.mark.parametrize(
+    ("part", "kinds"),
+    [(0, SHORT), *(pytest.param(part, tuple(FAULTS), marks=pytest.mark.thorough) for part in range(1, ROUNDS + 1))],
+    ids=["short", *(f"part-{part}-of-{ROUNDS}" for part in range(1, ROUNDS + 1))],
+)
+def test_faults_at_random_moments_change_no_result_and_leave_no_process(faultless, tiny_study, disk, part, kinds):
+    trial = Trial(load_study(tiny_study(f"faulty-{part}")), faultless, random.Random(part))
+    for fault in trial.chance.sample(kinds, len(kinds)):
+        if disk or fault != "disk full":
+            trial.suffer(fault)
+    trial.finish()
+    for fault, kinds in trial.suffered.items():
+        print(f"{fault}: {', '.join(kinds)}")
+    print(f"{len(trial.suffered)} faults in {trial.sweeps} sweeps")
+
+
+PATIENCE = {"disk full": 20, "store damaged": 120}
+"""For how many seconds a sweep goes on with a fault that lasts, before it is ended."""
+
+
+class Trial:
+    """Sweeps of one study, one after another, and the faults that they suffer."""
+
+    def __init__(self, study, faultless, chance):
+        self.study, self.faultless, self.chance = study, faultless, chance
+        self.sweep, self.sweeps, self.suffered = None, 0, {}
+
+    def suffer(self, fault):
+        """Wait for a random moment, break something, and compare what the status says with what there is."""
+        self.go_on()
+        while not self.at_random_moment(fault):
+            if self.sweep.over:
+                self.settle()
+                self.go_on()
+        print(fault, flush=True)
+        self.suffered[fault] = self.assert_status_is_true()
+        self.sweep.wait(PATIENCE.get(fault, 2))
+        if self.sweep.over or fault in PATIENCE:
+            self.suffered[fault] = self.settle()
+
+    def at_random_moment(self, fault):
+        self.sweep.wait(self.chance.uniform(0, 15))
+        return not self.sweep.over and FAULTS[fault](self.sweep, self.study, self.chance)
+
+    def go_on(self):
+        """Have a sweep that runs; where all is done, begin again."""
+        if self.sweep and not self.sweep.over:
+            return
+        if all(state.state(cell).kind == Kind.DONE for cell in self.study.cells):
+            for cell in self.study.cells:
                 shutil.rmtree(records.folder(cell))
-        sweep = Sweep(study.name)
-        while killed < kills:
-            time.sleep(chance.uniform(0, 12))
-            if sweep.make.poll() is not None:
-                break
-            killed += kill_one(sweep, chance)
-        if sweep.make.poll() is None:
-            sweep.make.terminate()
-        sweep.end()
-        assert_status_is_true(study, faultless)
-    last = Sweep(study.name)
-    _, printed = last.end(300)
-    assert last.make.returncode == 0, printed
-    for cell in study.cells:
-        assert state.state(cell).kind == Kind.DONE
-        assert results(cell) == faultless[cell.framework]
+        self.sweep, self.sweeps = Sweep(self.study.name, "RETRY_FAILED=1"), self.sweeps + 1
 
+    def settle(self):
+        """End the sweep, see that no process is left and that the status is true, and do what its messages ask for.
 
-def kill_one(sweep, chance):
-    """Send a signal to one of a sweep's processes; return whether it was still there."""
-    with suppress(psutil.Error, IndexError):
-        victim = chance.choice(sorted(sweep.processes(), key=lambda process: process.pid))
-        victim.send_signal(chance.choice([KILL, KILL, TERM, INT, HUP]))
-        return True
-    return False
+        Returns the states that the status told.
+        """
+        if not self.sweep.over:
+            for make in self.sweep.makes:
+                make.terminate()
+        _, printed = self.sweep.end(60)
+        assert not re.search(f'File "({faults.PROJECT}/lib|.*/snakemake)/', printed), printed  # HDF5 has its own
+        faults.empty_the_disk()
+        kinds = self.assert_status_is_true()
+        for cell, kind in zip(self.study.cells, kinds, strict=True):
+            if kind == Kind.UNREADABLE:
+                (records.folder(cell) / "record.json").unlink()
+        try:
+            open_store("digits")
+        except DataError:
+            for path in paths.DATA.rglob("digits*"):
+                path.unlink()
+            prepare("digits")
+        return kinds
 
+    def finish(self):
+        """Let a sweep end by itself: nothing is lost, and nothing is other than without faults."""
+        self.sweep.end(300)
+        self.settle()
+        last = Sweep(self.study.name, "RETRY_FAILED=1")
+        _, printed = last.end(300)
+        assert last.make.returncode == 0, printed
+        for cell in self.study.cells:
+            assert state.state(cell).kind == Kind.DONE
+            assert results(cell) == self.faultless[cell.framework]
+            leftovers = {path.name for path in records.folder(cell).glob(".*")} - {".lock"}
+            assert not leftovers
+            assert not records.unfinished(cell).exists()
 
-def assert_status_is_true(study, faultless):
-    """No process is left, so nothing is running; what is done is right; what is not says so."""
-    for cell in study.cells:
-        kind = state.state(cell).kind
-        if records.read_record(cell):
-            assert kind == Kind.DONE
-            assert results(cell) == faultless[cell.framework]
-        else:
-            assert kind in (Kind.MISSING, Kind.INTERRUPTED, Kind.FAILED)
-        assert [
-            path for path in Path(records.folder(cell)).glob(".*") if path.name != ".lock"
-        ] == [] or kind != Kind.DONE
+    def told(self):
+        """The runs, as `make status OPTIONS=--json` tells of them."""
+        command = [sys.executable, "-W", "ignore", "-m", "lib.sweep", "status", self.study.name, "--json"]
+        answer = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        return json.loads(answer.stdout)["runs"]
+
+    def assert_status_is_true(self):
+        """Compare the status with the processes that are there before it and after it, and with the files.
+
+        Returns the states that it told.
+        """
+        trained, there = self.sweep.runs(training=True), self.sweep.runs()
+        told = {row["run"]: row for row in self.told()}
+        trained, there = trained & self.sweep.runs(training=True), there | self.sweep.runs()
+        for cell in self.study.cells:
+            kind, reason = told[cell.name]["state"], told[cell.name]["reason"]
+            if kind == Kind.RUNNING:
+                assert cell.name in there
+            elif cell.name not in there:
+                assert kind in self.possible(cell), (cell.name, reason)
+                assert reason
+            assert cell.name not in trained or kind == Kind.RUNNING, (cell.name, kind, reason)
+        return [told[cell.name]["state"] for cell in self.study.cells]
+
+    def possible(self, cell):
+        """The states that the files of a run at rest allow."""
+        record = records.read_record(cell)
+        if record and all(files.is_intact(records.folder(cell) / name, sum) for name, sum in record.products.items()):
+            if dataset_digest("digits") is None:
+                return [Kind.STALE]
+            assert results(cell) == self.faultless[cell.framework]
+            return [Kind.DONE]
+        if (records.folder(cell) / "record.json").exists():
+            return [Kind.UNREADABLE] if dataset_digest("digits") else [Kind.UNREADABLE, Kind.STALE]
+        return [Kind.INTERRUPTED, Kind.FAILED] if status.path(cell).exists() else [Kind.MISSING]

@@ -27,6 +27,11 @@ def timed(monkeypatch, fresh):
     return asked
 
 
+def command(name):
+    """The command line for all runs of a study."""
+    return ["preflight", name, *(cell.name for cell in load_study(name).cells)]
+
+
 def test_each_network_is_timed_once_and_kept(timed, tiny_study):
     arms = {
         "base": {},
@@ -92,14 +97,14 @@ def test_the_command_says_that_several_devices_were_timed_on_one(timed, tiny_stu
     said = "a run on several devices was timed on one, without the exchange of gradients"
     for devices in (1, 2):
         name = tiny_study("planned", frameworks=["pytorch"], settings={"devices": devices})
-        monkeypatch.setattr("sys.argv", ["preflight", name])
+        monkeypatch.setattr("sys.argv", command(name))
         preflight.main()
         assert (said in capsys.readouterr().out) == (devices > 1)
 
 
 def test_the_command_measures_and_names_recipe_epochs_hours_and_disk(fresh, tiny_study, monkeypatch, capsys):
     name = tiny_study("planned", frameworks=["pytorch"], models=["resnet20", "resnet_20"])
-    monkeypatch.setattr("sys.argv", ["preflight", name])
+    monkeypatch.setattr("sys.argv", command(name))
     monkeypatch.setattr(preflight, "free_gib", lambda: 7.0)
     preflight.main()
     printed = capsys.readouterr().out
@@ -117,24 +122,18 @@ def test_the_command_measures_and_names_recipe_epochs_hours_and_disk(fresh, tiny
 
 def test_arms_with_other_epochs_are_named(timed, tiny_study, monkeypatch, capsys):
     arms = {"base": {}, "wide": {"network": {"width": 32}}, "long": {"epochs": 9}}
-    monkeypatch.setattr("sys.argv", ["preflight", tiny_study("planned", frameworks=["pytorch"], arms=arms)])
+    monkeypatch.setattr("sys.argv", command(tiny_study("planned", frameworks=["pytorch"], arms=arms)))
     preflight.main()
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(" digits")]
     assert [row[3:7] for row in rows] == [["base,", "wide", "3", "2"], ["long", "9", "1", "18,000"]]
 
 
-def test_only_the_pending_runs_are_estimated(timed, tiny_study, monkeypatch, capsys):
+def test_only_the_named_runs_are_estimated(timed, tiny_study, monkeypatch, capsys):
     study = load_study(tiny_study("planned", frameworks=["pytorch"], seeds=[1, 2, 3]))
-    left = [(study.cells[2], None)]
-    monkeypatch.setattr(preflight, "pending", lambda _, choice: left if choice.rerun else [])
-    monkeypatch.setattr("sys.argv", ["preflight", study.name])
+    monkeypatch.setattr("sys.argv", ["preflight", study.name, study.cells[2].name])
     preflight.main()
-    assert capsys.readouterr().out == ""
-    monkeypatch.setattr("sys.argv", ["preflight", study.name, "--rerun", "code"])
-    preflight.main()
-    printed = capsys.readouterr().out
     assert timed == [study.cells[2].name]
-    assert "1 run, one after another: about 3 min 9 s of training on" in printed
+    assert "1 run, one after another: about 3 min 9 s of training on" in capsys.readouterr().out
 
 
 def test_a_step_trains_in_every_precision(fresh, tiny_study):
@@ -164,7 +163,7 @@ def test_too_many_images_for_the_gpu_are_one_clear_error(fresh, tiny_study, monk
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(preflight, "_step", full)
-    monkeypatch.setattr("sys.argv", ["preflight", tiny_study("planned", frameworks=["pytorch"])])
+    monkeypatch.setattr("sys.argv", command(tiny_study("planned", frameworks=["pytorch"])))
     with pytest.raises(
         SystemExit, match=r"images at a time do not fit into the GPU's memory: raise accumulation_steps"
     ):

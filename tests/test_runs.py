@@ -195,6 +195,22 @@ def test_a_record_that_cannot_be_read_is_neither_done_nor_run_over(cell):
     assert cell not in pending()
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.write_text("epoch\n2"), Path.unlink])
+def test_a_product_that_was_changed_or_removed_is_told_and_the_run_is_not_called_done(cell, damage):
+    path = records.folder(cell) / "epochs.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("epoch\n1")
+    write_record(cell, products={"epochs.csv": files.sha256(path)})
+    path.touch()
+    assert runs.state(cell).kind == Kind.DONE
+    damage(path)
+    why = "put back the file that the run left, or remove record.json to run the cell again"
+    assert runs.state(cell) == (Kind.UNREADABLE, f"epochs.csv is damaged or gone; {why}")
+    assert cell not in pending()
+    (path.parent / "record.json").unlink()
+    assert cell in pending()
+
+
 def test_a_record_of_an_earlier_version_can_still_be_read(cell):
     write_record(cell)
     path = records.folder(cell) / "record.json"

@@ -84,6 +84,7 @@ def test_a_signal_to_the_sweep_takes_its_jobs_off_the_cluster(slurm, sweeping, t
     sweep.make.terminate()
     _, printed = sweep.end(60)
     print(printed)
+    assert "Traceback" not in printed
     slurm.wait(lambda: slurm.asked("squeue", "-h") == "")
     kinds = {state.state(cell).kind for cell in study.cells}
     assert Kind.INTERRUPTED in kinds

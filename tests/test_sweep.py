@@ -14,6 +14,7 @@ import pytest
 import lib.sweep.cell
 from lib import paths
 from lib.clock import now
+from lib.data.preparation import prepare
 from lib.data.use import replaced
 from lib.environment import cores
 from lib.errors import ChapterError, DataError, UserError
@@ -96,7 +97,7 @@ def test_a_failed_run_is_told_in_one_line_and_does_not_stop_the_others(swept, ti
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
     for cell in load_study(name).cells:
-        assert f"error: {cell.name} failed: 20_train_pytorch.py: {cell.name}: train_loss became nan" in result.stderr
+        assert f"error: {cell.name} failed: 20_train_pytorch.py: train_loss became nan" in result.stderr
         kind, reason = state.state(cell)
         assert kind == Kind.NOT_FINITE
         assert "lower `optimizer.learning_rate`" in reason
@@ -106,7 +107,7 @@ def test_a_failed_run_is_told_in_one_line_and_does_not_stop_the_others(swept, ti
         assert any(output.output_type == "error" for output in outputs)
         assert notebook.metadata.paired_seeds.state == "not finite"
         assert notebook.cells[-1].source.startswith("**This run has no result: not finite.**")
-        assert status.read(cell).last_lines[-1].startswith(f"not finite: {cell.name} failed: ")
+        assert status.read(cell).last_lines[-1].startswith("not finite: 20_train_pytorch.py: train_loss became nan")
     assert "2 not finite" in run("lib.sweep", "status", name).stdout
 
 
@@ -115,8 +116,8 @@ def test_a_run_that_takes_too_long_is_ended_and_more_time_makes_no_other_run(tin
     (cell,) = load_study(name).cells
     result = run("lib.sweep.cell", name, cell.name)
     assert result.returncode == 1
-    told = f"{cell.name} failed: took longer than max_hours: 0.00277778 (10 s)"
-    assert result.stderr.endswith(f"error: {told}\n")
+    told = "took longer than max_hours: 0.00277778 (10 s)"
+    assert result.stderr.endswith(f"error: {cell.name} failed: {told}\n")
     assert state.state(cell) == (Kind.TIMED_OUT, told)
     assert nbformat.read(records.folder(cell) / "notebook.ipynb", 4).metadata.paired_seeds.state == "timed out"
     more = cell.settings.model_copy(update={"max_hours": 1.0})
@@ -185,7 +186,7 @@ def test_a_run_that_another_process_trains_is_waited_for_and_its_failure_told(sw
     assert f"{cell.name} is running, since" in told
     assert f"as process {os.getpid()} (executed/{cell.name}/status.json)" in told
     assert process.returncode == 1
-    assert "error: the loss became nan (in another process)\n" in errors
+    assert f"error: {cell.name} failed: the loss became nan (in another process)\n" in errors
     assert records.read_record(cell) is None
     with state.claimed(cell):
         status.write(cell, Kind.RUNNING)
@@ -268,8 +269,48 @@ def test_a_rerun_that_fails_keeps_the_old_result_and_says_why(swept, tiny_study,
         lib.sweep.cell.run("doomed", cell, rerun="code")
     kind, reason = state.state(cell)
     assert kind == Kind.OTHER_CODE
-    assert reason.endswith(f"the new training failed: {cell.name} failed: 20_train_pytorch.py: the loss became nan")
+    assert reason.endswith("the new training failed: 20_train_pytorch.py: the loss became nan")
     assert records.read_record(cell) == record
+
+
+def test_the_reason_of_a_killed_kernel_does_not_repeat_the_run_s_name(swept, tiny_study, monkeypatch):
+    (cell,) = load_study(tiny_study("shot", frameworks=["pytorch"])).cells
+
+    def execute(*_):
+        raise ChapterError(f"20_train_pytorch.py: the kernel died (killed by SIGKILL): {cell.name}: bye", "SIGKILL")
+
+    monkeypatch.setattr("lib.sweep.cell.execute", execute)
+    with pytest.raises(ChapterError, match=f"^{cell.name} failed: 20_train_pytorch.py: the kernel died"):
+        lib.sweep.cell.run("shot", cell)
+    why = "20_train_pytorch.py: the kernel died (killed by SIGKILL): bye; it goes on from its last whole epoch"
+    assert state.state(cell) == (Kind.INTERRUPTED, why)
+
+
+def test_what_was_trained_on_a_store_that_changed_is_no_result(swept, tiny_study, monkeypatch):
+    """The images are mapped from their files: a bit that flips while a run trains is in its numbers."""
+    (cell,) = load_study(tiny_study("flipped", frameworks=["pytorch"])).cells
+    images = paths.DATA / "digits_train_images.npy"
+    good = images.read_bytes()
+
+    def execute(*_):
+        older(swept[0].cells[1], cell)
+        records.unfinished(cell).mkdir()
+        images.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+
+    monkeypatch.setattr("lib.sweep.cell.execute", execute)
+    try:
+        with pytest.raises(ChapterError, match=f"^{cell.name} failed: data/digits_train_images.npy: changed since"):
+            lib.sweep.cell.run("flipped", cell)
+        kind, reason = state.state(cell)
+        assert kind == Kind.FAILED
+        assert "run `make data DATASET=digits`" in reason
+        assert not records.unfinished(cell).exists()
+        result = run("lib.sweep", "run", "flipped")
+        assert result.stderr.startswith("error: data/digits_train_images.npy: changed since digits was prepared")
+    finally:
+        prepare("digits")
+    assert images.read_bytes() == good
+    shutil.rmtree(records.folder(cell))
 
 
 def test_a_machine_that_the_doctor_refuses_costs_no_record(swept, tiny_study, monkeypatch):

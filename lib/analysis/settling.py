@@ -14,8 +14,8 @@ from lib.analysis import judgements
 from lib.analysis.contrasts import METRICS
 from lib.analysis.headline import Headline, pooled_variances, scaled
 from lib.analysis.inference import ALPHA, POWER
-from lib.analysis.results import results
 from lib.errors import one_line
+from lib.runs import records
 from lib.study.loading import load_study
 from lib.study.study import Study
 
@@ -161,7 +161,7 @@ def rule(rows: pd.DataFrame) -> pd.DataFrame:
 def planned(study: Study, found: pd.DataFrame) -> pd.DataFrame | None:
     """Return the `rule` for a study's first comparison, or None before its first five seeds are finished on both sides.
 
-    `found` is the study's table of results.
+    `found` is the study's table of results, of which the keys and `test_accuracy` are read.
     """
     if not study.comparisons or len(study.seeds) < FIRST:
         return None
@@ -171,6 +171,12 @@ def planned(study: Study, found: pd.DataFrame) -> pd.DataFrame | None:
     groups = len(study.matched(comparison.axis)) // len(study.seeds) * len(comparison.others)
     whole = len(rows) == groups and (rows["n"] == FIRST).all()
     return rule(rows) if whole and rows["se"].notna().any() else None
+
+
+def _accuracies(study: Study) -> pd.DataFrame:
+    """Return of the study's table of results what the rule needs, without the epoch logs: they take far longer."""
+    rows = [study.row(entry) | {"test_accuracy": record.test_accuracy} for entry, record in records.finished(study)]
+    return pd.DataFrame(rows, columns=[*study.keys, "test_accuracy"])
 
 
 def looks(study: Study, found: pd.DataFrame) -> str:
@@ -195,7 +201,7 @@ def main() -> None:
         study = load_study(parser.parse_args().study)
         if not study.comparisons:
             return
-        found = planned(study, results(study))
+        found = planned(study, _accuracies(study))
         if found is None:
             print(f"seeds: the rule can fix their number once the first {FIRST} are finished in every group")
             return

@@ -1,4 +1,4 @@
-"""A study's pending runs: recipes, epochs, time on this machine, and disk: `python -m lib.bench.preflight STUDY`.
+"""The cost of runs: recipes, epochs, time on this machine, and disk: `python -m lib.bench.preflight STUDY RUN ...`.
 
 A few training steps of each network are timed in PyTorch, on random images, and kept in `executed/`. Keras' runs are
 taken to cost the same. Loading and augmentation are not timed, since worker processes do both beside the training. A
@@ -27,12 +27,10 @@ from lib.pytorch.networks import build
 from lib.pytorch.optimizers import average, optimizer
 from lib.runs import estimates
 from lib.runs.digests import code, digest_of
-from lib.runs.state import Choice, pending, states
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import find
-from lib.study.selection import selected
 from lib.study.settings import Settings
 from lib.study.study import BASE, Study
 from lib.training.learner import evaluation_batch
@@ -195,22 +193,19 @@ def _timed(part: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    """Read the command line and print the estimate, or nothing where no run is pending."""
-    parser = argparse.ArgumentParser(prog="python -m lib.bench.preflight", description="Estimate a study's cost here.")
+    """Read the command line and print the estimate."""
+    parser = argparse.ArgumentParser(prog="python -m lib.bench.preflight", description="Estimate runs' cost here.")
     parser.add_argument("study", help="a file's stem in params/studies")
-    parser.add_argument("--only", default="", help='some of the runs, such as "framework=keras seed=42,123"')
-    parser.add_argument("--retry-failed", action="store_true", help="also the runs that failed three times in a row")
-    parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also the runs made by other code")
+    parser.add_argument("runs", nargs="+", metavar="run", help="a run's name")
     arguments = parser.parse_args()
     with one_line():
         study = load_study(arguments.study)
-        found = states(selected(study, arguments.only))
-        if cells := [cell for cell, _ in pending(found, Choice(arguments.rerun, arguments.retry_failed))]:
-            report(study, cells, estimate(study, cells))
-            try:
-                require_room(study.name, cells, 1)
-            except UserError as problem:
-                print(f"a sweep would be refused: {problem}")
+        cells = [study.cell(name) for name in arguments.runs]
+        report(study, cells, estimate(study, cells))
+        try:
+            require_room(study.name, cells, 1)
+        except UserError as problem:
+            print(f"a sweep would be refused: {problem}")
 
 
 def report(study: Study, cells: Sequence[Cell], table: pd.DataFrame) -> None:

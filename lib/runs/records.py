@@ -119,6 +119,22 @@ def product(cell: Cell, name: str) -> Path:
     return found
 
 
+def damaged(cell: Cell, record: Record) -> str | None:
+    """Return the name of a product of a finished run that is gone or damaged, or None.
+
+    Only a file that was changed after the record was written is read: a run leaves none. Damage of which the file
+    system does not know is found by `product`.
+    """
+    written = _changed(folder(cell) / "record.json")
+    touched = {name for name in record.products if not 0 < _changed(folder(cell) / name) <= written}
+    return next((name for name in touched if _whole(cell, name, record.products[name]) is None), None)
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was last changed, in nanoseconds; 0 where it does not exist."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 def is_of_another_version(cell: Cell) -> bool:
     """Return whether the run has an undamaged record that another version of this project wrote."""
     try:
@@ -143,6 +159,12 @@ def settle(cell: Cell) -> None:
 def drop_unfinished(cell: Cell) -> None:
     """Remove what a training left that is not finished."""
     shutil.rmtree(unfinished(cell), ignore_errors=True)
+
+
+def drop(cell: Cell) -> None:
+    """Remove the run's result; the run begins again."""
+    (folder(cell) / "record.json").unlink(missing_ok=True)
+    drop_unfinished(cell)
 
 
 def _put_in_place(record: Record) -> None:

@@ -134,6 +134,9 @@ def _told(cell: Cell, ended: Status) -> str:
 
 def _judged(cell: Cell, record: Record, ended: Status | None) -> State:
     kind, reason = _compared(cell, record)
+    if kind in WITH_RESULTS and (name := records.damaged(cell, record)):
+        why = "put back the file that the run left, or remove record.json to run the cell again"
+        return State(Kind.UNREADABLE, f"{name} is damaged or gone; {why}")
     if kind == Kind.DONE or ended is None or ended.since <= record.finished:
         return State(kind, reason)
     verb = "failed" if ended.state == Kind.FAILED else f"failed, {ended.state}"

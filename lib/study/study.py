@@ -21,7 +21,8 @@ BASE = "base"
 
 def _chapters() -> list[str]:
     """Return the chapters that a study can list: those in `notebooks/` but the training and those of all reports."""
-    return [stem for stem in _numbered("*") if not stem.startswith("20_") and stem not in (*openings(), *appendices())]
+    elsewhere = (*openings(), *appendices())
+    return [stem for stem in _numbered("*") if not stem.startswith("20_") and stem not in elsewhere]
 
 
 def openings() -> tuple[str, ...]:

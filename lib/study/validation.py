@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -38,8 +39,9 @@ def read_file(path: Path) -> bytes:
         raise ParameterError(f"{shown(path)} cannot be read: {error.strerror}") from None
 
 
+@cache
 def parsed(content: bytes, path: Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file, from its content.
+    """Return the keys and values of a YAML file, from its content; once, since every study is made from one file too.
 
     Raises:
         ParameterError: it is not valid YAML, or holds something else.

@@ -4,57 +4,19 @@ Only the records decide which runs are pending. Snakemake runs them.
 """
 
 import argparse
-from collections import Counter
 
 from lib import errors
-from lib.errors import DataError, ParameterError
-from lib.runs.state import Choice, State, pending, states
-from lib.runs.status import FAILURES, Kind
-from lib.study.cells import Cell
+from lib.errors import ParameterError
+from lib.runs.state import Choice, pending, states
 from lib.study.loading import load_study
 from lib.study.selection import selected
-from lib.study.study import Study
 from lib.sweep import running, showing
 from lib.sweep.accepting import accept
-from lib.sweep.plan import require_data, times
+from lib.sweep.plan import times
+from lib.sweep.planning import plan, plan_and_measure, show_pending
 from lib.sweep.running import Manner
 from lib.sweep.settings import settings_text
 from lib.sweep.watching import Watch
-
-_NOT_DONE = (Kind.RUNNING, Kind.UNREADABLE, *FAILURES)
-
-
-def plan(study: Study, found: list[tuple[Cell, State]], choice: Choice) -> None:
-    """Print which runs are pending and why, and why a sweep would be refused."""
-    todo = pending(found, choice)
-    show_pending(study, found, todo)
-    needed = times(study, [cell for cell, _ in todo])
-    if needed.by_results:
-        print(f"by the results so far, one after another: {needed}")
-    try:
-        require_data(study.datasets)
-        running.require_packages(cell for cell, _ in todo)
-    except (DataError, ParameterError) as problem:
-        print(f"a sweep would be refused: {problem}")
-
-
-def show_pending(study: Study, found: list[tuple[Cell, State]], todo: list[tuple[Cell, State]]) -> None:
-    """Print which runs are pending and why, and which are neither pending nor done."""
-    names = {cell.name for cell, _ in todo}
-    print(f"{study.name}: {len(found)} runs ({_counts(found)}); {len(todo)} to run")
-    _print([*todo, *((cell, one) for cell, one in found if one.kind in _NOT_DONE and cell.name not in names)])
-
-
-def _counts(found: list[tuple[Cell, State]]) -> str:
-    counts = Counter(state.kind for _, state in found)
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
-
-
-def _print(found: list[tuple[Cell, State]]) -> None:
-    """Print one line per run; names are never cut."""
-    width = max((len(cell.name) for cell, _ in found), default=0)
-    for cell, (kind, reason) in found:
-        print(f"  {cell.name:{width}}  {kind:13}  {reason}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", default="", help="run: on a cluster, by a folder of params/profiles")
     parser.add_argument("--reason", default="", help="accept: why the runs made by other code are equivalent")
     parser.add_argument("--settings", action="store_true", help="plan: print the resolved settings instead")
+    parser.add_argument("--measure", action="store_true", help="plan: also time a few steps, and say how many seeds")
     parser.add_argument("--json", action="store_true", help="status: JSON, for scripts")
     return parser
 
@@ -90,6 +53,8 @@ def main() -> None:
             accept(cells, arguments.reason)
         elif arguments.action == "plan" and arguments.settings:
             print(settings_text(study))
+        elif arguments.action == "plan" and arguments.measure:
+            plan_and_measure(study, cells, choice)
         elif arguments.action == "plan":
             plan(study, states(cells), choice)
         else:

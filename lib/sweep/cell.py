@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TextIO
 
 from lib import errors, files, paths
+from lib.data.store import open_store
 from lib.data.use import used
 from lib.doctor import examination
-from lib.errors import ChapterError, described
+from lib.errors import ChapterError, DataError, described
 from lib.execution import execute, mark
 from lib.runs import records, state, status
 from lib.runs.digests import EXPECTED_CODE, code_digest
@@ -85,7 +86,7 @@ def _wait(cell: Cell) -> None:
         time.sleep(_LOOK_SECONDS)
         found = state.state(cell)
     if told and found.kind in FAILURES:
-        raise ChapterError(f"{found.reason} (in another process)")
+        raise ChapterError(f"{cell.name} failed: {found.reason} (in another process)")
 
 
 def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
@@ -106,20 +107,23 @@ def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None
 
 def _train(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
     examination.require()
+    open_store(cell.dataset)
     with files.replacing(records.folder(cell) / "doctor.json") as temporary:
         shutil.copyfile(examination.result(), temporary)
     old = records.read_record(cell)
     status.write(cell, Kind.RUNNING)
     try:
-        with _signs_of_life(cell):
+        with _signs_of_life(cell), _on_the_same_data(cell):
             _execute(study_name, cell, rerun, given)
         if records.read_record(cell) == old:
-            raise ChapterError(f"{cell.name} failed: its notebook ended without a record")
+            raise ChapterError("its notebook ended without a record")
     except BaseException as error:
-        if records.read_record(cell) == old:
+        if records.read_record(cell) in (old, None):
             with suppress(OSError):  # a full disk must not hide why the run ended
                 ending.note(cell, error)
                 mark(_notebook(cell), ending.kind(error), ending.reason(error))
+            if isinstance(error, ChapterError):
+                raise ChapterError(f"{cell.name} failed: {error}", error.cause) from None
             raise
         print(f"{cell.name}: after its record was written: {described(error)}", file=sys.stderr)
 
@@ -133,11 +137,28 @@ def _execute(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> 
             with ending.limited(cell):
                 execute(source, _notebook(cell), parameters, Tee(sys.stdout, log), environment)
         except ChapterError as error:
-            raise ChapterError(f"{cell.name} failed: {error}", error.cause) from None
+            raise ChapterError(str(error).replace(f"{cell.name}: ", ""), error.cause) from None
 
 
 def _notebook(cell: Cell) -> Path:
     return records.folder(cell) / "notebook.ipynb"
+
+
+@contextmanager
+def _on_the_same_data(cell: Cell) -> Iterator[None]:
+    """Remove what the block trains if the store is damaged at its end: the images may have been others.
+
+    Raises:
+        ChapterError: the store is damaged.
+    """
+    try:
+        yield
+    finally:
+        try:
+            open_store(cell.dataset)
+        except DataError as problem:
+            records.drop(cell)
+            raise ChapterError(str(problem)) from None
 
 
 @contextmanager

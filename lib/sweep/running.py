@@ -76,6 +76,7 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
     Raises:
         ParameterError: the cells' `tracking` or the profile needs a package that is not installed; there are fewer
             slots.
+        DataError: an array of a store is damaged.
         UserError: `make doctor` says NO, the disk has no room, or runs did not finish, after all others were run.
     """
     todo = [cell for cell, _ in pending(found, manner.choice)]
@@ -86,6 +87,7 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
         place = clusters.options(manner.profile, manner.at_once) if manner.profile else ["--cores", str(at_once)]
         if not manner.profile:
             examination.require()
+        _require_whole_data(study)
         if todo:
             _require_room(study, todo, at_once or len(todo))
         config = {"study": study.name, "rerun": manner.choice.rerun, "at_once": at_once}
@@ -97,6 +99,14 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
     unfinished |= {cell for cell, _ in pending(found, manner.choice)}
     if unfinished:
         raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
+
+
+def _require_whole_data(study: Study) -> None:
+    """Require that no array of the study's stores is damaged; `DataError` names it."""
+    from lib.data.store import open_store  # scikit-learn, which it needs, would make every `make status` wait
+
+    for dataset in study.datasets:
+        open_store(dataset)
 
 
 def _require_room(study: Study, cells: list[Cell], at_once: int) -> None:
