@@ -54,7 +54,7 @@ table = setup.settings(study)
 alike = table["for"].nunique() == 1
 caption = f"The settings{' of all runs' if alike else ''}. A run that was made with others has no results here."
 chapter.table(shown(table, ["setting", "value"] if alike else table.columns), "settings", caption)
-chapter.markdown(f"Off, or without effect where the rest is off: {', '.join(setup.off(study))}.")
+chapter.markdown(f"Off, or without effect because another one is off: {', '.join(setup.off(study))}.")
 
 # %% [markdown]
 # ## The protocol
@@ -62,7 +62,8 @@ chapter.markdown(f"Off, or without effect where the rest is off: {', '.join(setu
 # All runs obey one protocol. The loss is the cross entropy, in the mean over the images of a batch. The train images
 # are shuffled anew in each epoch, and an incomplete last batch is left out. After each epoch the network is evaluated
 # on the val split. The weights of the epoch with the highest val accuracy, the first of several, are evaluated on the
-# test images, once. A run's seed and the epoch's number seed every random draw.
+# test images, once. A run's seed and the epoch's number seed every random draw. Unless the pairing is shared, each
+# framework draws its own numbers from them, so that the same seed gives different ones in Keras and in PyTorch.
 
 # %%
 implementation = setup.implementation(study)
@@ -74,7 +75,8 @@ conventions = setup.conventions(study)
 caption = "Conventions in which the frameworks differ, and the framework whose convention each one follows here."
 if len(conventions):
     chapter.markdown("[Table](#tbl-conventions) says whose convention each framework follows in these runs.")
-    chapter.table(shown(conventions, conventions.columns), "conventions", caption)
+    named = conventions.rename(columns={"keras": "keras_follows", "pytorch": "pytorch_follows"})
+    chapter.table(shown(named, named.columns), "conventions", caption)
 
 # %% [markdown]
 # ## The time

@@ -91,8 +91,9 @@ chapter.table(statistics, "statistics", "Mean and standard deviation of the trai
 # ## Checks
 #
 # All arrays are read again. A failed check means that a file has changed since the preparation, except for the last
-# one, "official image counts", which fails for a part of a dataset and for a re-split one. It compares numbers of
-# images only: that they are the official ones is known only where [Table](#tbl-data) says "official checksum".
+# one, "official image counts", which fails for a part of a dataset and for one that was read from a re-split folder. It
+# compares numbers of images only: that they are the official ones is known only where [Table](#tbl-data) says "official
+# checksum". A dataset without an official split passes if it has the numbers of images that this project divides it in.
 # Official files on disk are compared with their checksums; parquet files have none, since their images were encoded
 # again.
 

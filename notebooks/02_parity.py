@@ -17,8 +17,8 @@
 # A comparison of two frameworks is valid only if both do the same thing. This chapter measures what the two libraries
 # do differently, and then runs a ladder: each rung compares one property of both sides, from the parameter count to a
 # short training, natively and with every difference aligned. Only aligned rows are judged, against limits that allow
-# for rounding. If the twins agree to the last digits, the list of differences is complete for all that the rungs cover.
-# They do not cover mixed precision, and their short trainings take small steps.
+# for rounding. If the twins agree to the last digits, no other difference acts on what the rungs compute: a few batches
+# and steps at small rates. Mixed precision and long trainings are not covered, and could show further differences.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -33,6 +33,7 @@ from lib.parity.differences import differences
 from lib.parity.twins import RATES
 from lib.report.chapter import Chapter
 from lib.report.tables import checked, shown
+from lib.study.conventions import TITLES
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import SMALL, twins
@@ -52,7 +53,8 @@ pairing = study.cells[0].settings.pairing
 chapter.markdown(ladder.scope(study.models))
 
 # %%
-aligned = f"the switches {', '.join(pairing.align)} are aligned" if pairing.align else "no switch is aligned"
+named = ", ".join(TITLES[one] for one in pairing.align)
+aligned = f"these switches are aligned: {named}" if pairing.align else "no switch is aligned"
 aligned = "one cause after another is aligned" if study.causes else aligned
 shared = "shared" if pairing.shared else "native"
 chapter.markdown(f"In the runs of this study, {aligned}, and the pairing is {shared}.")
@@ -231,16 +233,17 @@ chapter.table(checked(weights), "initial_weights", "Largest difference of a firs
 #
 # PyTorch's weights are transplanted into Keras' network. Batch normalisation and layer scale first get values other
 # than their initial ones, which could hide a difference. On the same images, both must compute the same maps, stage by
-# stage. *Worst* names the stage with the largest difference in [Table](#tbl-logits); [Figure](#fig-depths) shows where
-# differences arise.
+# stage. *Arises at* names the first stage with at least a hundredth of the largest difference in [Table](#tbl-logits);
+# [Figure](#fig-depths) shows all stages.
 
 # %%
 logits = climbed["logits"]
 caption = "Largest relative difference of a map in evaluation; native rows are shown, aligned ones judged."
-chapter.table(checked(logits), "logits", caption)
+chapter.table(checked(logits.rename(columns={"worst": "arises_at"})), "logits", caption)
 
 # %%
-caption = "How the difference grows through the network, natively and aligned; a difference of 0 is drawn at 1e-17."
+caption = "How the difference grows through the network, natively and aligned."
+caption += f" A difference of 0 is drawn at {figures.LEAST:.0e}." if depths.measured.eq(0).any() else ""
 alt = "For each network, the largest relative difference at the end of every stage, on a log scale."
 chapter.figure(figures.draw_depths(depths), "depths", caption, alt)
 
@@ -288,7 +291,8 @@ chapter.table(checked(climbed["trajectory"]), "trajectory", caption)
 
 # %%
 envelopes = climbed["envelope"]
-caption = "Difference of the loss in a short training in float32; the band is ten times the larger noise so far."
+caption = "Difference of the loss in a short training in float32; the band is ten times the larger noise so far. "
+caption += f"A difference of 0 is drawn at {figures.LEAST_LOSS:.0e}."
 alt = "For each network, over five steps: Keras from PyTorch, and either framework from itself with noise, log scale."
 chapter.figure(figures.draw_envelopes(envelopes), "envelopes", caption, alt)
 

@@ -119,13 +119,16 @@ for suffix, one, level in levels:
 # are $2^n$ patterns of signs, all equally likely if the two sides do not differ. The most extreme result, all
 # differences of one sign, therefore has a two-sided p of two in $2^n$, and no data can give a smaller one.
 #
-# The t test has no such floor, but with few pairs it needs a large effect. [Table](#tbl-design) gives the smallest
-# difference, in standard deviations of the paired difference, that the test would detect in eight studies of ten (power
-# 0.8): first at a level of 0.05, then at the level that Holm's correction requires of the smallest p.
+# The t test has no such floor, but with few pairs it needs a large effect. [Table](#tbl-design) is of the paired t
+# test. It gives the smallest difference, in standard deviations of the paired difference, that the test would detect in
+# eight studies of ten (power 0.8): first at a level of 0.05, then at the level that Holm's correction requires of the
+# smallest p. Rows of native runs are judged by Welch's test, which has more degrees of freedom: *detectable*, in the
+# next section, is that of the judging test.
 
 # %%
 design = inference.design(range(2, 11), max(tests, 1))
-caption = f"What a number of pairs can show; the last column is corrected for {max(tests, 1)} tests."
+corrected = f"corrected for {tests} tests" if tests > 1 else "the same, since there is one test"
+caption = f"What a number of pairs can show in paired tests; the last column is {corrected}."
 chapter.table(shown(design, design.columns), "design", caption)
 
 # %%
@@ -224,8 +227,9 @@ for suffix, table in published.items() if pairs else ():
 # Each method for all groups answers a question of its own. The mean over the groups is the effect of *these* groups,
 # and its interval is for new seeds. The signs of all pairs ask whether there is a difference *anywhere*: without one,
 # each difference could as well have the other sign. Random effects and the signs of whole clusters ask about *other*
-# networks and datasets like these. In a forest each group is drawn as measured, and again nearer to the mean, by as
-# much as its own noise suggests. The drawn rows are nearer to the truth on average; no verdict uses them.
+# networks and datasets like these; for the latter all groups of a cluster, those of a network on a dataset, change
+# their signs together. In the figure of all groups, each group is drawn as measured, and again nearer to the mean, by
+# as much as its own noise suggests. The drawn rows are nearer to the truth on average; no verdict uses them.
 #
 # The same seed number does not make two runs similar: with native initialisation and native shuffling, the runs of two
 # frameworks share only their settings. Pairing them would cost half the degrees of freedom, so Welch's test judges
@@ -274,9 +278,9 @@ for table in tables.values() if pairs else ():
 # An undecided row needs more pairs: as many as decide it with a power of 0.8, if the scatter is as observed. The aim is
 # to call it equivalent if there is no true difference, or, where the estimate lies beyond the margin, to call it
 # different if the true difference is as observed. The hours are those of the missing runs one after another. *If
-# shared* is the same with a shared pairing, for which a correlation of 0.5 is *assumed*. Seeds may not be added until
-# the result pleases: after five seeds, a rule fixes their number from the scatter alone, and the tests are made once.
-# `make plan` prints it.
+# shared* is the same with a shared pairing, for which a correlation of 0.5 is *assumed*. Seeds are added by one rule:
+# after five seeds it fixes their number from the scatter alone, the missing ones are run, and then the tests are made
+# once. `make plan` prints the number.
 
 # %%
 hours = {suffix: timing.pair_hours(study, one) for suffix, one in compared.items()}
@@ -309,7 +313,7 @@ if pairs:
     chapter.markdown(settling.looks(study, found))
 if any(len(table) for table in open_rows.values()):
     where = f"`params/studies/{study_name}.yaml`"
-    chapter.markdown(f"To add seeds, extend `seeds` in {where}, then `make sweep STUDY={study_name}`.")
+    chapter.markdown(f"Seeds that the rule asks for go into `seeds` in {where}, then `make sweep STUDY={study_name}`.")
 
 # %% [markdown] tags=["detail"]
 # ## What the intervals mean
@@ -317,7 +321,9 @@ if any(len(table) for table in open_rows.values()):
 # The intervals above are for *these* test images and for seeds like those seen. Part of the scatter between seeds is
 # images that are now right and now wrong, independently of each other; the rest is the training's own, which other
 # images would show too (Jordan 2024). One set of runs tells the two apart only roughly, so they are pooled. For *new*
-# images an interval is wider: the choice of the images adds a variance of its own, which the kept predictions show.
+# images the choice of the images adds a variance of its own, which the kept predictions show. It adds degrees of
+# freedom too (Satterthwaite), so the interval is wider unless the added variance is small: then it may be a little
+# narrower.
 
 # %%
 known = answers(study) if pairs > 1 else None
@@ -334,7 +340,7 @@ for suffix, one in compared.items() if right else ():
     table = contrasts.published(pd.concat(wider, ignore_index=True), one)
     columns = [*one.group, "level", "delta", "ci_low", "ci_high", "new_low", "new_high"]
     caption = "Differences of test accuracy in points: interval for these images, and for new ones."
-    chapter.markdown(f"{to_tables(f'new_images{suffix}')} has both intervals: the second is never narrower.")
+    chapter.markdown(f"{to_tables(f'new_images{suffix}')} has both intervals.")
     chapter.table(shown(table, columns), f"new_images{suffix}", caption)
 
 # %%
@@ -354,10 +360,12 @@ for suffix, one, level in levels if right else ():
 # depends on it.
 
 # %%
-caption = f"Correlation r of test accuracy within pairs, with its 95 % interval, {pairs} seeds; pooled in the last row."
 for suffix, comparison in compared.items() if pairs > 1 else ():
     by = comparison.group if comparison.axis == "framework" else [*comparison.group, "level"]
     alike = contrasts.pairing(contrasts.pairs(found, comparison, "test_accuracy"), by)
+    caption = f"Correlation r of test accuracy within pairs, {pairs} seeds"
+    caption += ", with its 95 % interval" if alike.r_low.notna().any() else ""
+    caption += "; pooled in the last row." if len(alike) > 1 else "."
     chapter.markdown(f"In {to_tables(f'pairing{suffix}')} a *worth* above 1 is a gain.")
     chapter.table(shown(alike, list(alike.columns)), f"pairing{suffix}", caption)
 
@@ -394,10 +402,11 @@ for suffix, one in compared.items() if pairs else ():
 for suffix, table in tables.items() if pairs else ():
     detectable = table.detectable[table.metric == "test_accuracy"].median()
     if detectable > 0:
+        which = "the median comparison" if (table.metric == "test_accuracy").sum() > 1 else "the comparison"
         chapter.markdown(
-            f"With {pairs} pairs and the scatter seen here, the median comparison by {compared[suffix].axis} could "
-            f"detect a difference in accuracy of {percent(detectable)} points at a level of {ALPHA}, before any "
-            "correction. *Undecided* means that the corrected tests answer neither question."
+            f"With {pairs} pairs and the scatter seen here, {which} by {compared[suffix].axis} could detect a "
+            f"difference in accuracy of {percent(detectable)} points at a level of {ALPHA}, before any correction. "
+            "*Undecided* means that the corrected tests answer neither question."
         )
 if not pairs:
     chapter.markdown("Nothing yet.")

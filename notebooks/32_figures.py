@@ -45,9 +45,9 @@ if found.empty:
 #
 # A line is the mean over the seeds. The train loss is that of the augmented images during the epoch; accuracy and
 # macro-F1 are measured on the val split after it. Learning rates of the same schedule coincide. A curve that departs
-# from the others indicates a fault. Do the two sides end at the same height? Each group of runs that are compared has a
-# figure with every seed as a thin line; of more than four groups these are in the folder `figures` beside the report
-# alone, and here they stand side by side.
+# from the others may indicate a fault. Do the two sides end at the same height? Each group of runs that are compared
+# has a figure with every seed as a thin line; of more than four groups these are in the folder `figures` beside the
+# report alone, and here they stand side by side.
 
 # %%
 groups = logs.groupby(comparison.group, sort=False)
@@ -115,7 +115,6 @@ for level, runs in last.groupby(comparison.axis, sort=False):
 
 # %%
 saved = 100 * (1 - found.time_per_epoch_avg_late / found.time_per_epoch_avg).mean()
-finding = (
-    f"An epoch of the last half took {abs(saved):.1f} % {'less' if saved > 0 else 'more'} time than the average one."
-)
+longer = "less" if saved > 0 else "more"
+finding = f"An epoch of the last half took {abs(saved):.1f} % {longer} time than the average one (mean of all runs)."
 chapter.markdown(finding if len(found) else "Nothing yet.")

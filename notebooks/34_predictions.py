@@ -25,6 +25,7 @@ study_name = "quickstart"
 from lib import files, paths
 from lib.analysis import agreement, judgements, predictions
 from lib.analysis.contrasts import published, sides, title
+from lib.analysis.inference import ALPHA
 from lib.analysis.results import results
 from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
 from lib.report.chapter import Chapter, to_figures
@@ -200,8 +201,8 @@ pooled = agreement.pooled_excess(disagreements, comparison, native)
 apart = sum(keys in native for keys in excess[comparison.group].itertuples(index=False, name=None))
 if len(excess):
     chapter.markdown(
-        f"In {apart} of {len(excess)} rows the runs of a seed have only its number in common; in the others, "
-        "if any, they share its random draws."
+        f"The runs of a seed have only its number in common in {apart} of {len(excess)} rows, and share its random "
+        f"draws in {len(excess) - apart}."
     )
 
 # %%
@@ -242,11 +243,11 @@ for name, rows in calibration.groupby(comparison.axis):
 # %%
 if len(excess):
     within, across, added = excess.within.median(), excess.across.median(), excess.excess
+    ends = f"from {points(added.min())} to {points(added.max())} points in {len(added)} comparisons"
+    median, span = ("in the median group ", f"The excess is {ends}.") if len(added) > 1 else ("", "")
     chapter.markdown(
-        f"- **Churn**: in the median group two seeds of one {comparison.axis} differ on {percent(within)} % of the "
-        f"images, and two runs that differ in {comparison.axis} and seed on {percent(across)} %. The excess is above "
-        f"zero in {(added > 0).sum()} of {len(added)} comparisons, and lies between {points(added.min())} and "
-        f"{points(added.max())} points."
+        f"- **Churn**: {median}two seeds of one {comparison.axis} differ on {percent(within)} % of the images, and two "
+        f"runs of different {comparison.axis}s on {percent(across)} %. {span}"
     )
 elif answers.empty:
     chapter.markdown("Nothing yet.")
@@ -257,5 +258,6 @@ for row in pooled.itertuples():
     together = f"in the mean of {row.groups} groups" if row.groups > 1 else "in the one group"
     chapter.markdown(
         f"- **Churn of {title(row.level)} against {against}**: the excess is {points(row.excess)} points {together}, "
-        f"with p = {row.p:.4f}{several} if the {comparison.axis} changed no prediction's probability."
+        f"{'' if row.p < ALPHA else 'not '}significant at {ALPHA}: p = {row.p:.4f}{several} if the {comparison.axis} "
+        "changed no prediction's probability."
     )

@@ -93,7 +93,8 @@ worst, least = wrong.loc[wrong.rate.idxmax()], covers.loc[covers.rate.idxmin()]
 for name, rows, limit in (("false answers", above, "above 0.05"), ("coverages", below, "below 0.95")):
     named = "; ".join(f"{row.answer}, {row.scenario}: {row.rate:.3f}" for row in rows.itertuples())
     of = len(wrong) if limit.startswith("above") else len(covers)
-    chapter.markdown(f"- {len(rows)} of {of} {name} are {limit} by more than two errors{': ' if named else ''}{named}.")
+    many = f"{len(rows)} of {of} {name} {'is' if len(rows) == 1 else 'are'} {limit}"
+    chapter.markdown(f"- {many} by more than two errors{': ' if named else ''}{named}.")
 
 # %%
 chapter.markdown(

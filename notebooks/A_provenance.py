@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Provenance: where do these numbers come from?
 #
-# Everything that is needed to say which code made which run from which data, on which machine and when, and to find the
-# numbers behind each table. `make archive` packs all of it into one file, with a checksum for each part, and
-# `make verify` makes the report again from that file and compares the two.
+# The records say by which code, from which data, on which machine and when each run was made; this chapter shows what
+# they hold, and where the numbers behind each table are. `make archive` packs all of it into one file, with a checksum
+# for each part, and `make verify` makes the report again from that file and compares the two.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
@@ -44,7 +44,10 @@ chapter.markdown(provenance.code())
 # %%
 if len(runs):
     caption = "The digests of the code that made the runs, and whether the report's own commit has the same code."
-    chapter.markdown("[Table](#tbl-code_digests) has one row if all runs were made by the same code.")
+    chapter.markdown(
+        "[Table](#tbl-code_digests) has a row for each digest: one for each framework and family of models if their "
+        "code did not change between the runs."
+    )
     chapter.table(shown(codes, codes.columns), "code_digests", caption)
 
 # %% [markdown]

@@ -102,4 +102,4 @@ def test_columns_that_were_left_out_stay_so_beside_hidden_keys():
 def test_metrics_and_switches_are_shown_without_underscores():
     table = pd.DataFrame({"metric": ["test_accuracy", "images_per_sec_avg", "some_other"], "switch": "bn_variance"})
     html = tables.shown(table, table.columns).to_html()
-    assert all(name in html for name in ("test accuracy", "images/s", "some other", "bn variance"))
+    assert all(name in html for name in ("test accuracy", "images/s", "some other", "running variance of batch norm"))

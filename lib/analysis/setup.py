@@ -8,6 +8,7 @@ import pandas as pd
 from lib.analysis.contrasts import TITLES
 from lib.study import overview
 from lib.study.conventions import SWITCHES
+from lib.study.conventions import TITLES as SWITCH_TITLES
 from lib.study.datasets import DATASETS
 from lib.study.models import find
 from lib.study.nested import flat
@@ -17,6 +18,9 @@ from lib.study.study import Entry, Study
 
 _NAMED = 4
 """So many conventions are named in a sentence."""
+
+_PART_OF = {"augmentation.magnitude": "augmentation.policy"}
+"""Settings without effect where another one is off."""
 
 
 def matrix(study: Study) -> str:
@@ -69,7 +73,7 @@ def conventions(study: Study) -> pd.DataFrame:
         for switch in (one for one in SWITCHES if one in find(model).twin.differences):
             keras, pytorch = (TITLES[cells[one, model].conventions[switch]] for one in ("keras", "pytorch"))
             found.setdefault((switch, keras, pytorch), {})[model] = None
-    rows = [(named(switch), ", ".join(models), *whose) for (switch, *whose), models in found.items()]
+    rows = [(SWITCH_TITLES[switch], ", ".join(models), *whose) for (switch, *whose), models in found.items()]
     return pd.DataFrame(rows, columns=["convention", "networks", "keras", "pytorch"])
 
 
@@ -125,7 +129,10 @@ def _rows(study: Study) -> list[overview.Row]:
 def _stated(study: Study) -> list[overview.Row]:
     rows = _rows(study)
     named_groups = {_group(row) for row in rows if row.layer != DEFAULT}
-    return [row for row in rows if _group(row) in named_groups and not _is_off(row)]
+    on = {row.key for row in rows if not _is_off(row)}
+    on -= {key for key, needed in _PART_OF.items() if needed not in on}
+    shown = [row for row in rows if _group(row) in named_groups and row.key in on]
+    return [row for row in shown if row.layer != DEFAULT or not _is_off(row)]
 
 
 def _group(row: overview.Row) -> str:
@@ -133,7 +140,7 @@ def _group(row: overview.Row) -> str:
 
 
 def _is_off(row: overview.Row) -> bool:
-    return row.layer == DEFAULT and row.value in (False, 0, None, "none", [])
+    return row.value in (False, 0, None, "none", [])
 
 
 def _written(value: Any) -> str:

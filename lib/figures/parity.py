@@ -23,6 +23,9 @@ ARRANGEMENTS = {
 LEAST = 1e-17
 """The place of a difference of 0 on a log axis."""
 
+LEAST_LOSS = 1e-8
+"""That of a difference of two losses in float32, which rounds them to some 1e-7."""
+
 
 @styled
 def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
@@ -35,7 +38,8 @@ def draw_rates(held: Mapping[str, pd.DataFrame]) -> Figure:
     for (rate, gap), (dataset, rates) in zip(columns, held.items(), strict=True):
         for framework, steps in rates.groupby("framework", sort=False):
             drawn = steps.iloc[:: max(1, len(steps) // 400)]
-            rate.plot(drawn.step, drawn.held, label=title(framework), **LINES[framework])
+            width = 3 if framework == "keras" else 1.2  # the curves coincide: the wide one stays visible
+            rate.plot(drawn.step, drawn.held, linewidth=width, label=title(framework), **LINES[framework])
             gap.plot(drawn.step, drawn.held - drawn.planned, linewidth=0.8, **LINES[framework])
         rate.set_title(dataset)
         gap.set_xlabel("Step")
@@ -54,7 +58,8 @@ def draw_depths(depths: pd.DataFrame) -> Figure:
         stages = rows.stage.unique().tolist()
         for key, look in ARRANGEMENTS.items():
             found = rows[(rows.conventions == key[0]) & (rows.precision == key[1])]
-            axis.plot(range(len(stages)), found.measured.clip(lower=LEAST), markersize=3, linewidth=1, **look)
+            width = 3 if key[0] == "native" else 1  # where the curves coincide the wide one stays visible
+            axis.plot(range(len(stages)), found.measured.clip(lower=LEAST), markersize=3, linewidth=width, **look)
         axis.set_xticks(range(len(stages)), stages, rotation=60, ha="right", rotation_mode="anchor", fontsize=6.5)
         _finish(axis, f"{model}, {size}x{size}")
     panels[0].set_ylabel("Largest difference, relative")
@@ -68,16 +73,17 @@ def draw_envelopes(envelopes: pd.DataFrame) -> Figure:
     groups = list(envelopes.groupby(["model", "input_size"], sort=False))
     figure, panels = _panels(len(groups))
     for axis, ((model, size), rows) in zip(panels, groups, strict=True):
-        axis.fill_between(rows.step, LEAST, rows.limit, color=MARGIN, linewidth=0, label="allowed")
+        limit = rows.limit.clip(lower=LEAST_LOSS)
+        axis.fill_between(rows.step, LEAST_LOSS, limit, color=MARGIN, linewidth=0, label="allowed")
         for framework, look in LINES.items():
-            noise = rows[f"{framework}_noise"].clip(lower=LEAST)
+            noise = rows[f"{framework}_noise"].clip(lower=LEAST_LOSS)
             axis.plot(rows.step, noise, linewidth=1, label=f"{title(framework)} from itself, with noise", **look)
-        apart = rows.frameworks.clip(lower=LEAST)
+        apart = rows.frameworks.clip(lower=LEAST_LOSS)
         axis.plot(rows.step, apart, "o-", color=INK, markersize=3, linewidth=1.2, label="Keras from PyTorch")
         axis.set_xticks(rows.step)
         axis.set_xlabel("Step")
         _finish(axis, f"{model}, {size}x{size}")
-    panels[0].set_ylim(bottom=1e-8)  # after all panels are drawn: this fixes the upper end too
+    panels[0].set_ylim(bottom=LEAST_LOSS / 2)  # after all panels are drawn: this fixes the upper end too
     panels[0].set_ylabel("Difference of the loss, nats")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from lib.study.conventions import TITLES
+
 
 def percent(share: float) -> str:
     """Write a share in [0, 1] as a percentage without the % sign."""
@@ -59,7 +61,7 @@ def _spaced(name: str) -> str:
 
 COLUMNS = {
     "metric": ("metric", _metric),
-    "switch": ("switch", _spaced),
+    "switch": ("switch", lambda switch: TITLES.get(switch, switch)),
     "item": ("item", _spaced),
     "example": ("reason of the first", None),
     "seed": ("seed", "{}"),
@@ -68,8 +70,12 @@ COLUMNS = {
     "test_accuracy_sd": ("SD", percent),
     "test_macro_f1": ("macro-F1, %", percent),
     "test_macro_f1_sd": ("SD", percent),
-    "keras": ("Keras follows", None),
-    "pytorch": ("PyTorch follows", None),
+    "keras": ("Keras", None),
+    "pytorch": ("PyTorch", None),
+    "keras_follows": ("Keras follows", None),
+    "pytorch_follows": ("PyTorch follows", None),
+    "num_classes": ("classes", None),
+    "diff_pct": ("difference, %", "{:.2g}"),
     "minutes": ("min a run", "{:.1f}"),
     "hours": ("h in all", "{:.2f}"),
     "images_per_sec_avg": ("images/s", "{:,.0f}"),
@@ -138,8 +144,8 @@ COLUMNS = {
     "r_low": ("95 % from", "{:+.2f}"),
     "r_high": ("to", "{:+.2f}"),
     "worth": ("worth", "{:.2f}"),
-    "t_p": ("t", _small_p),
-    "holm_p": ("t, Holm", _small_p),
+    "t_p": ("paired t", _small_p),
+    "holm_p": ("judging test, Holm", _small_p),
     "wilcoxon_p": ("Wilcoxon", _small_p),
     "tost_p": ("TOST", _small_p),
     "tost_holm_p": ("TOST, Holm", _small_p),
