@@ -20,7 +20,7 @@
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import limits, setup
+from lib.analysis import limits, rebuilding, setup
 from lib.analysis.results import times
 from lib.clock import duration
 from lib.report.chapter import Chapter
@@ -46,8 +46,11 @@ if len(arms):
 # ## The settings
 #
 # [Table](#tbl-settings) has every setting that is on. The learning rate is the peak of its schedule, which is applied
-# step by step. Augmentation changes train images only; every image is normalised with the mean and the standard
-# deviation of its channel over the train split.
+# step by step: a cosine one rises linearly from 0 to the peak $p$ in its $w$ steps of warm-up, and then is $p\,(1 +
+# \cos(\pi (t - w) / (T - w))) / 2$ at step $t$ of $T$. Weight decay covers all trainable parameters, biases and batch
+# normalisation included, unless *decay norms* is off. Augmentation changes train images only: a random crop is taken
+# from the image with a border of zeros, and then, like every image, normalised with the mean and the standard deviation
+# of its channel over the train split.
 
 # %%
 table = setup.settings(study)
@@ -55,6 +58,12 @@ alike = table["for"].nunique() == 1
 caption = f"The settings{' of all runs' if alike else ''}. A run that was made with others has no results here."
 chapter.table(shown(table, ["setting", "value"] if alike else table.columns), "settings", caption)
 chapter.markdown(f"Off, or without effect because another one is off: {', '.join(setup.off(study))}.")
+
+# %%
+chapter.markdown("The networks, where nothing is aligned:")
+chapter.markdown("\n".join(f"- {network}" for network in rebuilding.networks(study)))
+workers = study.cells[0].settings.num_workers
+chapter.markdown(f"PyTorch's pipeline has at most {workers} worker processes, and no more than the machine has cores.")
 
 # %% [markdown]
 # ## The protocol

@@ -33,10 +33,10 @@ from lib.parity.differences import differences
 from lib.parity.twins import RATES
 from lib.report.chapter import Chapter
 from lib.report.tables import checked, shown
-from lib.study.conventions import TITLES
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
 from lib.study.models import SMALL, twins
+from lib.study.switches import TITLES
 
 chapter = Chapter(study_name)
 

@@ -6,6 +6,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from lib.report import tables
+from lib.study.conventions import SWITCHES
+from lib.study.switches import TITLES
 
 
 def test_a_shown_table_has_the_chosen_columns_under_their_headers_and_keeps_its_data():
@@ -103,3 +105,10 @@ def test_metrics_and_switches_are_shown_without_underscores():
     table = pd.DataFrame({"metric": ["test_accuracy", "images_per_sec_avg", "some_other"], "switch": "bn_variance"})
     html = tables.shown(table, table.columns).to_html()
     assert all(name in html for name in ("test accuracy", "images/s", "some other", "running variance of batch norm"))
+
+
+def test_every_switch_has_words_and_counts_of_a_framework_stand_under_its_name():
+    assert set(TITLES) == set(SWITCHES)
+    page = tables.whole(pd.DataFrame({"num_classes": [10], "keras": [7], "pytorch": [7], "keras_follows": ["Keras"]}))
+    heads = [head.get_text() for head in BeautifulSoup(page.to_html(), "html.parser")("th")]
+    assert heads == ["classes", "Keras", "PyTorch", "Keras follows"]

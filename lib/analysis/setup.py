@@ -8,13 +8,13 @@ import pandas as pd
 from lib.analysis.contrasts import TITLES
 from lib.study import overview
 from lib.study.conventions import SWITCHES
-from lib.study.conventions import TITLES as SWITCH_TITLES
 from lib.study.datasets import DATASETS
 from lib.study.models import find
 from lib.study.nested import flat
 from lib.study.resolution import DEFAULT
 from lib.study.settings import WITHOUT_EFFECT
 from lib.study.study import Entry, Study
+from lib.study.switches import TITLES as SWITCH_TITLES
 
 _NAMED = 4
 """So many conventions are named in a sentence."""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from lib.study.conventions import TITLES
+from lib.study.switches import TITLES
 
 
 def percent(share: float) -> str:

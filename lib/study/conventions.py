@@ -23,21 +23,6 @@ Switch = Literal[
 ]
 SWITCHES: tuple[Switch, ...] = get_args(Switch)
 
-TITLES: Mapping[Switch, str] = {
-    "bn_eps": "epsilon of batch normalisation",
-    "bn_momentum": "momentum of batch normalisation",
-    "bn_variance": "running variance of batch normalisation",
-    "conv_bias": "biases of convolutions",
-    "stride": "place of the stride",
-    "padding": "padding",
-    "dropout": "dropout",
-    "stochastic_depth": "stochastic depth",
-    "initialisation": "initialisation",
-    "weight_decay": "weight decay",
-    "momentum_form": "form of the momentum",
-}
-"""Each switch in words."""
-
 Conventions = Mapping[Switch, Framework]
 """The framework whose convention is followed, for each switch."""
 
