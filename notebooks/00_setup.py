@@ -46,8 +46,8 @@ if len(arms):
 # ## The settings
 #
 # [Table](#tbl-settings) has every setting that is on. The learning rate is the peak of its schedule, which is applied
-# step by step: a cosine one rises linearly from 0 to the peak $p$ in its $w$ steps of warm-up, and then is $p\,(1 +
-# \cos(\pi (t - w) / (T - w))) / 2$ at step $t$ of $T$. Weight decay covers all trainable parameters, biases and batch
+# step by step. A cosine schedule rises linearly from 0 to the peak $p$ in its $w$ steps of warm-up; at step $t$ of $T$
+# it is then $p\,(1 + \cos(\pi (t - w) / (T - w))) / 2$. Weight decay covers all trainable parameters, biases and batch
 # normalisation included, unless *decay norms* is off. Augmentation changes train images only: a random crop is taken
 # from the image with a border of zeros, and then, like every image, normalised with the mean and the standard deviation
 # of its channel over the train split.
