@@ -8,7 +8,7 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_rgb
 
 from lib.analysis import contrasts
-from lib.figures import effects, style, training, words
+from lib.figures import effects, parity, style, training, words
 from lib.runs.log import COLUMNS
 from lib.study.study import Comparison
 
@@ -228,3 +228,11 @@ def test_the_same_data_give_the_same_bytes_whatever_the_reader_s_own_style(draw)
     with mpl.rc_context({"font.size": 20, "axes.grid": False, "lines.linewidth": 5}):
         second = draw()
     assert pixels(second) == first
+
+
+def test_no_line_of_the_envelopes_falls_off_the_axis():
+    small = {"keras_noise": [0.0, 2e-7], "pytorch_noise": [1e-7, 0.0], "frameworks": [0.0, 1e-7], "limit": [0.0, 1e-6]}
+    figure = parity.draw_envelopes(pd.DataFrame({"model": "resnet20", "input_size": 32, "step": [1, 2]} | small))
+    (axis,) = figure.axes
+    bottom, top = axis.get_ylim()
+    assert all(bottom < value < top for line in axis.lines for value in line.get_ydata())
