@@ -200,10 +200,9 @@ excess = agreement.excess(disagreements, comparison, native)
 pooled = agreement.pooled_excess(disagreements, comparison, native)
 apart = sum(keys in native for keys in excess[comparison.group].itertuples(index=False, name=None))
 if len(excess):
-    chapter.markdown(
-        f"The runs of a seed have only its number in common in {apart} of {len(excess)} rows, and share its random "
-        f"draws in {len(excess) - apart}."
-    )
+    shares = {len(excess): "have only its number in common", 0: "share its random draws"}
+    some = f"have only its number in common in {apart} of {len(excess)} rows, and share its random draws in the others"
+    chapter.markdown(f"The runs of a seed {shares.get(apart, some)}.")
 
 # %%
 columns = excess.columns.drop("level") if comparison.axis == "framework" else excess.columns
