@@ -200,9 +200,8 @@ excess = agreement.excess(disagreements, comparison, native)
 pooled = agreement.pooled_excess(disagreements, comparison, native)
 apart = sum(keys in native for keys in excess[comparison.group].itertuples(index=False, name=None))
 if len(excess):
-    shares = {len(excess): "have only its number in common", 0: "share its random draws"}
-    some = f"have only its number in common in {apart} of {len(excess)} rows, and share its random draws in the others"
-    chapter.markdown(f"The runs of a seed {shares.get(apart, some)}.")
+    where = f" in {apart} of {len(excess)} rows" if 0 < apart < len(excess) else ""
+    chapter.markdown(f"The runs of a seed share {'only its number' if apart else 'its random draws'}{where}.")
 
 # %%
 columns = excess.columns.drop("level") if comparison.axis == "framework" else excess.columns
