@@ -19,6 +19,8 @@ from tests.report.test_build import finish
 
 CHAPTER = """# %% [markdown]
 # # What came out?
+#
+# [Table](#tbl-runs) has every run.
 
 # %% tags=["parameters"]
 study_name = "quickstart"
