@@ -41,7 +41,7 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback():
 
 
 def test_the_readme_names_every_chapter_and_what_a_study_must_have_for_it():
-    rows = re.findall(r"^\| (`(?:\d\d|A)_.*?) \|.*\| (.*?) ?\|$", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (`(?:\d\d|A\d*)_.*?) \|.*\| (.*?) ?\|$", (PROJECT / "README.md").read_text(), re.MULTILINE)
     needs = {name: need for names, need in rows for name in re.findall(r"`(\w+)`", names)}
     assert set(needs) == {path.stem for path in (PROJECT / "notebooks").glob("*.py")}
     assert (needs["33_attribution"], needs["02_parity"]) == ("`causes`", "a model that both frameworks have")

@@ -13,10 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lib import files, paths
 from lib.errors import ParameterError, UserError
 from lib.runs import records, state, tracking
-from lib.runs.state import Kind
+from lib.runs.state import Kind, states
 from lib.study.loading import load_study
 from lib.study.settings import Tracking
 from lib.sweep import __main__ as sweep
+from lib.sweep import running
 from lib.sweep.tensorboard import linked
 from lib.training import protocol as training
 from tests.test_learners import LEARNERS, make, outcome, stop_in_the_second_epoch, tiny
@@ -181,9 +182,9 @@ def test_without_its_package_weights_and_biases_is_refused_before_the_first_step
 
 def test_a_sweep_refuses_before_anything_runs(watched, no_client, tiny_study, monkeypatch):
     study = load_study(tiny_study("absent", settings={"tracking": {"wandb": True}}))
-    monkeypatch.setattr(sweep, "_run", lambda *_: pytest.fail("a run was started"))
+    monkeypatch.setattr(running.jobs, "run", lambda *_: pytest.fail("a run was started"))
     with pytest.raises(ParameterError, match=ABSENT):
-        sweep.run(study, "", [])
+        running.run(study, list(states(study.cells)), running.Manner(), [])
 
 
 def test_the_plan_says_what_a_sweep_would_refuse(watched, no_client, tiny_study, monkeypatch, capsys):
