@@ -137,7 +137,7 @@ def _members(study: Study) -> Iterator[tuple[str, Path]]:
 
 def _is_kept(path: Path) -> bool:
     """Return whether a file of a run is archived: all but the weights, which no chapter reads."""
-    return path.is_file() and not path.name.startswith("best.")
+    return path.is_file() and not records.is_weights(path.name)
 
 
 def _metadata(study: Study, found: dict[str, Path]) -> str:

@@ -123,11 +123,17 @@ def damaged(cell: Cell, record: Record) -> str | None:
     """Return the name of a product of a finished run that is gone or damaged, or None.
 
     Only a file that was changed after the record was written is read: a run leaves none. Damage of which the file
-    system does not know is found by `product`.
+    system does not know is found by `product`. Weights may be gone, as from an archive: no result is read from them.
     """
     written = _changed(folder(cell) / "record.json")
-    touched = {name for name in record.products if not 0 < _changed(folder(cell) / name) <= written}
+    kept = [name for name in record.products if not (is_weights(name) and _changed(folder(cell) / name) == 0)]
+    touched = [name for name in kept if not 0 < _changed(folder(cell) / name) <= written]
     return next((name for name in touched if _whole(cell, name, record.products[name]) is None), None)
+
+
+def is_weights(name: str) -> bool:
+    """Return whether a run's file of this name holds weights."""
+    return name.startswith("best.")
 
 
 def _changed(path: Path) -> int:

@@ -35,12 +35,13 @@ Chapter(study_name).table(table, "runs", "Every run.")
 """
 
 INVENT = """
+from hashlib import sha256
 from lib import files, paths
 from lib.study.loading import load_study
 from tests.invented import finish
 files.write_sealed(paths.DATA / "digits.json", {"digest": "content"})
 for cell in load_study("quickstart").cells[:5]:
-    finish(cell, accuracy=0.9 + cell.seed / 10_000)
+    finish(cell, accuracy=0.9 + cell.seed / 10_000, products={"best.pt": sha256(b"weights").hexdigest()})
     (paths.EXECUTED / cell.name / "best.pt").write_text("weights")
 """
 
