@@ -298,7 +298,8 @@ means = {}
 for suffix, one, level in levels:
     head, used = heads[suffix, level], accuracy[suffix, level]
     if head and head.judgement == "undecided":
-        price = sum(hours[suffix].get((*keys, level), 0) for keys in used[one.group].itertuples(index=False, name=None))
+        keys = used[[*one.group, "level"]].itertuples(index=False, name=None)
+        price = sum(hours[suffix].get(key, float("nan")) for key in keys)
         need = settling.settling_the_mean(head, int(used.n.min()), (used.test == "Welch").any(), price)
         means[suffix, level] = settling.mean_sentence(head, need)
         chapter.markdown(means[suffix, level])

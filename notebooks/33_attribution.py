@@ -31,6 +31,7 @@ study_name = "attribution-quick"
 from lib.analysis import attribution, environments, timing
 from lib.analysis.attribution import ALIGNED, GROUP, NATIVE, chance_of, floor_of
 from lib.analysis.contrasts import ALIKE
+from lib.analysis.inference import ALPHA
 from lib.analysis.results import accumulated, results
 from lib.figures.effects import waterfall
 from lib.report.chapter import Chapter
@@ -94,13 +95,13 @@ chapter.table(attribution.causes(study), "causes", caption)
 # The native gap and the gap with all causes aligned have ordinary 95 % t intervals over the seeds. With three seeds
 # these are wide, since $t$ is 4.3 with two degrees of freedom.
 #
-# Of eight parts that are all zero, one or another would lie outside its own 95 % interval in up to a third of all
+# Of eight parts that are all zero, one or another would lie outside its own 95 % interval in about a third of all
 # studies. So the intervals of the parts are *simultaneous*: with $m$ parts in a table each has the level $1 - 0.05 / m$
 # (Bonferroni), and all contain the true parts with a probability of at least 95 %.
 
 # %%
 if len(causes):
-    level, freedom = 100 * (1 - 0.05 / len(causes)), causes.freedom
+    level, freedom = 100 * (1 - ALPHA / len(causes)), causes.freedom
     several = f" to {freedom.max()}" if freedom.nunique() > 1 else ""
     chapter.markdown(
         f"Here {len(causes)} parts of accuracy have intervals of {level:.2f} % each, with {freedom.min()}{several} "
@@ -200,11 +201,8 @@ if whole:
 
 # %%
 if whole:
-    listed = {
-        cause: ", ".join(f"{one.model} {ratio_between(one.effect, one.low, one.high)}" for one in rows.itertuples())
-        for cause, rows in ratios.groupby("cause")
-    }
-    chapter.finding("Speed", f"PyTorch / Keras natively {listed[NATIVE]}; with all causes aligned {listed[ALIGNED]}.")
+    doubt = f"Not decided, since the times cannot be relied on: {doubts[0]}. Measured: " if doubts else ""
+    chapter.finding("Speed", f"{doubt}PyTorch / Keras {attribution.ends(ratios, ratio_between)}.")
 
 # %% [markdown] tags=["detail"]
 # ## What pairing gains
@@ -223,6 +221,10 @@ if whole:
 
 # %% [markdown]
 # ## What was found
+
+# %%
+if whole:
+    chapter.finding("Accuracy", f"PyTorch minus Keras {attribution.ends(accuracy, points_between)}.")
 
 # %%
 for keys, rows in accuracy.groupby(GROUP, sort=False) if whole else ():

@@ -186,6 +186,17 @@ def test_near_chance_the_scatter_of_other_causes_tells_nothing(study):
     assert near[["model", "arm", "lowest"]].to_numpy().tolist() == [["mobilenetv2", NATIVE, 0.12]]
 
 
+def test_a_run_without_a_value_leaves_out_only_the_parts_that_compare_it(study):
+    gaps = scattered(study, 0.01)
+    arm = next(name for name in study.way if name.startswith("beyond-"))
+    gaps.loc[(gaps.model == "mobilenetv2") & (gaps.arm == arm), "first"] = np.nan
+    table = of(attribution.effects(study, gaps), "mobilenetv2")
+    assert table.loc[[NATIVE, ALIGNED], ["effect", "low"]].notna().all(axis=None)
+    missing = table.effect.drop([NATIVE, ALIGNED]).isna()
+    assert 0 < missing.sum() <= 2
+    assert table.low.drop([NATIVE, ALIGNED]).isna().equals(missing)
+
+
 def test_the_pooled_variance_is_the_residual_mean_square_of_a_two_way_layout():
     rng = np.random.default_rng(0)
     tables = [rng.normal(size=(4, runs)) + 10 * rng.normal(size=(4, 1)) for runs in (1, 2, 5)]

@@ -51,9 +51,7 @@ def test_several_groups_have_the_mean_of_their_means_and_its_range():
 
 def test_several_levels_have_the_slowest_and_the_fastest():
     found = runs(ARMS, ("base", "a", 100.0), ("adamw", "a", 50.0), ("step", "a", 110.0))
-    assert speed(found, ARMS) == (
-        "the 2 other arms trained 0.50 (adamw) to 1.10 (step) times as many images a second as base."
-    )
+    assert speed(found, ARMS) == ("2 arms trained 0.50 (adamw) to 1.10 (step) times as many images a second as base.")
 
 
 def test_a_study_that_compares_nothing_has_the_range_of_its_runs():
@@ -66,33 +64,39 @@ def test_speeds_that_cannot_be_relied_on_say_why_before_they_are_told():
     found = runs(FRAMEWORKS, ("keras", "a", 100.0), ("pytorch", "a", 150.0))
     text = speed(found, FRAMEWORKS, {("digits", "a", "pytorch"): "the runs were made on different machines"})
     assert text.startswith("Not decided, since the times cannot be relied on: the runs were made on different machines")
-    assert ". As measured, PyTorch trained 1.50 times" in text
+    assert ". Measured: PyTorch trained 1.50 times" in text
 
 
 @pytest.mark.parametrize(
-    ("pairs", "of_mean", "told"),
+    ("verdict", "pairs", "of_mean", "told"),
     [
-        ([], "", "The differences in accuracy are decided for these networks and images."),
-        ([12.0], "", "To call the test accuracy equivalent takes 12 pairs instead of 3."),
-        ([12.0, 30.0], "", "2 differences in accuracy are undecided; they take 12 to 30 pairs each."),
-        ([12.0], "The mean takes 4 pairs.", "The mean takes 4 pairs."),
+        ("equivalent", [], "", "The differences in accuracy are decided for these networks and images."),
+        ("undecided", [], "", "Differences in accuracy without a spread cannot be judged: more seeds are needed."),
+        ("undecided", [12.0], "", "To call the test accuracy equivalent takes 12 pairs instead of 3."),
+        ("undecided", [12.0, 30.0], "", "2 differences in accuracy are undecided; they take 12 to 30 pairs each."),
+        (
+            "undecided",
+            [12.0, np.nan],
+            "",
+            "2 differences in accuracy are undecided; they take 12 to more than 10,000 pairs each.",
+        ),
+        (
+            "undecided",
+            [np.nan] * 2,
+            "",
+            "2 differences in accuracy are undecided; they take more than 10,000 pairs each.",
+        ),
+        ("undecided", [12.0], "The mean takes 4 pairs.", "The mean takes 4 pairs."),
     ],
 )
-def test_the_next_step_settles_what_is_open(pairs, of_mean, told):
-    undecided = pd.DataFrame(
-        {
-            "metric": "test_accuracy",
-            "aim": "equivalent",
-            "n": 3,
-            "pairs": pairs,
-            "hours": np.nan,
-            "pairs_shared": np.nan,
-        }
-    )
-    rows = pd.DataFrame({"judgement": ["undecided"]})
+def test_the_next_step_settles_what_is_open(verdict, pairs, of_mean, told):
+    need = {"metric": "test_accuracy", "aim": "equivalent", "n": 3, "hours": np.nan, "pairs_shared": np.nan}
+    undecided = pd.DataFrame(need | {"pairs": pairs})
+    rows = pd.DataFrame({"metric": ["test_accuracy", "images_per_sec_avg"], "judgement": [verdict, "equivalent"]})
     assert findings.next_step(undecided, of_mean, rows) == told
-    slow = findings.next_step(undecided, of_mean, pd.DataFrame({"judgement": [contrasts.UNRELIABLE]}))
-    assert slow == f"{told} Speeds need runs that have a machine to themselves."
+    slow = rows.assign(judgement=[verdict, contrasts.UNRELIABLE])
+    told_too = f"{told} Speeds need runs that have a machine to themselves."
+    assert findings.next_step(undecided, of_mean, slow) == told_too
 
 
 def accuracies(comparison, *values):
@@ -117,6 +121,18 @@ def test_the_accuracy_of_several_groups_is_their_headline():
     text = findings.accuracy(headline.headline(table, found, FRAMEWORKS, "pytorch"), rows, FRAMEWORKS)
     assert text.startswith("Over 3 groups PyTorch minus Keras averages +0.05 points (95 % ")
     assert ": equivalent, within ±0.5 points. Group by group: " in text
+
+
+def test_the_headline_of_one_arm_is_not_told_as_that_of_all():
+    values = [
+        (arm, model, *(0.9 + gap + step for step in (0.0, 0.001, 0.002)))
+        for arm, gap in (("base", 0.0), ("adamw", 0.05), ("step", -0.05))
+        for model in "abc"
+    ]
+    found = runs(ARMS, *values).rename(columns={"images_per_sec_avg": "test_accuracy"})
+    rows = contrasts.compare(found, ARMS, ["test_accuracy"])
+    text = findings.accuracy(headline.headline(rows, found, ARMS, "adamw"), rows, ARMS)
+    assert text.startswith("Of 6 differences to base: ")
 
 
 def test_the_accuracies_of_arms_are_counted_and_the_different_ones_named():

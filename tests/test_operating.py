@@ -59,8 +59,12 @@ def test_the_simulations_are_kept_until_the_code_of_the_statistics_changes(tmp_p
 
 
 def test_the_chapter_prints_every_rate_with_its_error(read_chapter, monkeypatch):
-    monkeypatch.setattr(operating, "characteristics", lambda: operating.simulated(SCENARIOS[:2], 3))
+    rates = operating.simulated(SCENARIOS[:2], 3)
+    monkeypatch.setattr(operating, "characteristics", lambda: rates)
     prose, saved = read_chapter("A31_operating_characteristics", "quickstart")
     assert "2 scenarios of 3 experiments each, 18 groups" in prose
     assert "false answers are above 0.05 by more than two errors" in prose
-    assert {"false_answers.csv", "coverage.csv", "power.csv"} <= saved
+    for kind, name in {"wrong": "false_answers", "covers": "coverage", "right": "power"}.items():
+        assert f"{name}.csv" in saved
+        shown = pd.read_csv(paths.REPORT / f"quickstart/tables/{name}.csv")[["rate", "error"]]
+        assert shown.to_numpy() == pytest.approx(rates.loc[rates["kind"] == kind, ["rate", "error"]].to_numpy())

@@ -2,10 +2,12 @@
 
 import re
 
+import keras
 import pytest
 from torch import nn
 
 from lib.analysis import rebuilding
+from lib.keras.networks.cifar_resnet import build as build_keras
 from lib.pytorch.networks.cifar_resnet import build
 from lib.study.loading import load_study
 
@@ -20,6 +22,9 @@ def test_a_network_for_cifar_is_described_as_it_is_built():
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     constants = rebuilding.CIFAR_BATCH_NORM
     assert {(one.eps, 1 - one.momentum) for one in norms} == {(constants.epsilon, constants.momentum)}
+    twin = build_keras((32, 32, 3), 10, load_study("quickstart").cells[0].conventions, depth=20)
+    norms = [layer for layer in twin.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {(one.epsilon, one.momentum) for one in norms} == {(constants.epsilon, constants.momentum)}
     assert "epsilon 1e-05 and momentum 0.9" in said
     assert "(A)" in said
 

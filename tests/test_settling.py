@@ -58,6 +58,14 @@ def test_the_mean_of_a_headline_takes_fewer_pairs_than_its_rows():
     assert price["hours"] == 3 * max(price["pairs"] - 5, 0)
 
 
+def test_a_mean_that_no_number_of_pairs_settles_and_unknown_hours_are_said():
+    found = experiment(scatter=0.012)
+    head = headline.headline(contrasts.compare(found, FRAMEWORKS, ("test_accuracy",)), found, FRAMEWORKS, "pytorch")
+    need = pd.Series({"pairs": np.nan, "hours": np.nan})
+    assert settling.mean_sentence(head, need).endswith("groups would take more than 10,000 pairs in each.")
+    assert settling.mean_sentence(head, need.fillna({"pairs": 7.0})).endswith("groups takes 7 pairs in each.")
+
+
 def test_the_rule_is_its_formula_depends_on_the_scatter_alone_and_never_takes_fewer_than_five():
     found = experiment(scatter=0.004)
     table = contrasts.compare(found, FRAMEWORKS, ("test_accuracy",), set(GROUPS))

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from lib.analysis import contrasts
-from lib.analysis.estimates import Estimate, mean_interval
-from lib.analysis.inference import ALPHA, residual_variance, rounded
+from lib.analysis.estimates import Estimate, mean_interval, paired
+from lib.analysis.inference import ALPHA, deviation, residual_variance, rounded
 from lib.study.conventions import SWITCHES
 from lib.study.datasets import DATASETS
 from lib.study.models import find
@@ -123,21 +123,22 @@ def _effects(study: Study, model: str, group: pd.DataFrame, alpha: float) -> Ite
     signs = _signs(study, model)
     wide = group.pivot(index="seed", columns="arm", values=["first", "second"])[signs.columns]
     runs, pooled = wide.to_numpy(), None
-    if group["lowest"].isna().all():
+    if group["lowest"].isna().all() and np.isfinite(runs).all():
         pooled = residual_variance([wide[side].to_numpy() for side in ("first", "second")])
     causes, gap_of = list(study.causes), signs.T
     forth = [NATIVE, *(f"upto-{cause}" for cause in causes)]
     back = [forth[-1], *(f"beyond-{cause}" for cause in causes[:-1]), NATIVE]
     none = (np.nan,) * 5
-    yield NATIVE, len(runs), len(runs) - 1, *none, *mean_interval(runs @ gap_of[NATIVE])
+    yield NATIVE, len(runs), len(runs) - 1, *none, *mean_interval(_sums(runs, gap_of[NATIVE].to_numpy()))
     for step, cause in enumerate(causes):
         if concerns(study, cause, model):
             taken = (gap_of[forth[step]] - gap_of[forth[step + 1]]).to_numpy()
             given = (gap_of[back[step + 1]] - gap_of[back[step]]).to_numpy()
             freedom, *part = _interval(runs, (taken + given) / 2, pooled, alpha)
             _, *apart = _interval(runs, taken - given, pooled, alpha) if (taken != given).any() else none[:4]
-            yield cause, len(runs), freedom, (runs @ taken).mean(), (runs @ given).mean(), *apart, *part
-    yield ALIGNED, len(runs), len(runs) - 1, *none, *mean_interval(runs @ gap_of[forth[-1]])
+            both = (_sums(runs, way).mean() for way in (taken, given))
+            yield cause, len(runs), freedom, *both, *apart, *part
+    yield ALIGNED, len(runs), len(runs) - 1, *none, *mean_interval(_sums(runs, gap_of[forth[-1]].to_numpy()))
 
 
 def _signs(study: Study, model: str) -> pd.DataFrame:
@@ -159,18 +160,32 @@ def _interval(
     `pooled` is the variance of a run and its degrees of freedom; without it the sums of the seeds have their own. The
     ends are NaN without a spread.
     """
-    sums = rounded(runs @ weights)
-    if pooled:
-        variance, freedom = pooled[0] * (weights @ weights), pooled[1]
-    else:
-        variance, freedom = sums.var(ddof=1) if len(sums) > 1 else 0.0, len(sums) - 1
-    se = np.sqrt(variance / len(sums)) if variance > 0 else np.nan
+    sums = _sums(runs, weights)
+    sd, freedom = (np.sqrt(pooled[0] * (weights @ weights)), pooled[1]) if pooled else (deviation(sums), len(sums) - 1)
+    se = paired(sums.mean(), sd, len(sums)).se
     return freedom, sums.mean(), *Estimate(sums.mean(), se, freedom).interval(alpha)
+
+
+def _sums(runs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return a weighted sum of runs `(seeds, runs)` for each seed; NaN only where a run that counts has no value."""
+    used = weights != 0
+    return rounded(runs[:, used] @ weights[used])
 
 
 def concerns(study: Study, cause: str, model: str) -> bool:
     """Return whether a cause changes anything in a model."""
     return bool(find(model).twin.differences & set(study.causes[cause]))
+
+
+def ends(effects: pd.DataFrame, write: Callable[[float, float, float], str]) -> str:
+    """Return the native and the aligned gap of each network in a phrase; `write` writes a gap with its interval."""
+    return "; ".join(
+        f"{when} " + ", ".join(f"{one.model} {write(one.effect, one.low, one.high)}" for one in rows.itertuples())
+        for when, rows in (
+            ("natively", effects[effects.cause == NATIVE]),
+            ("with all causes aligned", effects[effects.cause == ALIGNED]),
+        )
+    )
 
 
 def as_ratios(effects: pd.DataFrame) -> pd.DataFrame:

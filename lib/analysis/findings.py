@@ -23,10 +23,11 @@ _VERDICTS = {
 def accuracy(found: Headline | None, rows: pd.DataFrame, comparison: Comparison) -> str:
     """Return the verdict on test accuracy: on the mean of the groups, on the only row, or counted over the rows.
 
-    `rows` are those of `contrasts.compare` for test accuracy, and `found` their headline, where there is one.
+    `rows` are those of `contrasts.compare` for test accuracy, and `found` the headline of the first other level, where
+    there is one; several levels have a mean each, so that their rows are counted.
     """
     against, level = contrasts.sides(comparison)
-    if found:
+    if found and len(comparison.others) == 1:
         verdict = _VERDICTS[found.judgement].format(margin=100 * found.margin[1])
         mean = _with_interval(found.mean.value, *found.mean.interval())
         mean = f"Over {found.groups} groups {level} minus {against} averages {mean}: {verdict}."
@@ -80,16 +81,11 @@ def speed(results: pd.DataFrame, rows: pd.DataFrame, comparison: Comparison) -> 
     found = rows[rows["ratio"].notna()]
     if found.empty:
         return "No pair of runs has finished yet, so no speeds are compared."
-    return _doubt(found) + _ratios(found, comparison)
-
-
-def _doubt(rows: pd.DataFrame) -> str:
-    """Return where and why speeds cannot be relied on, before they are told."""
-    doubtful = rows[rows["judgement"] == contrasts.UNRELIABLE]
+    told, doubtful = _ratios(found, comparison), found[found["judgement"] == contrasts.UNRELIABLE]
     if doubtful.empty:
-        return ""
-    where = f" in {len(doubtful)} of {len(rows)} groups" if len(rows) > 1 else ""
-    return f"Not decided, since the times cannot be relied on{where}: {doubtful['reason'].iloc[0]}. As measured, "
+        return f"{told}."
+    where = f" in {len(doubtful)} of {len(found)} groups" if len(found) > 1 else ""
+    return f"Not decided, since the times cannot be relied on{where}: {doubtful['reason'].iloc[0]}. Measured: {told}."
 
 
 def _ratios(rows: pd.DataFrame, comparison: Comparison) -> str:
@@ -98,13 +94,13 @@ def _ratios(rows: pd.DataFrame, comparison: Comparison) -> str:
     first = f"{title(levels.index[0])} trained {np.exp(levels.iloc[0]):.2f} {_TIMES} as {against}"
     if len(levels) > 1:
         ends = [f"{np.exp(levels[level]):.2f} ({title(level)})" for level in (levels.idxmin(), levels.idxmax())]
-        return f"the {len(levels)} other {comparison.axis}s trained {' to '.join(ends)} {_TIMES} as {against}."
+        return f"{len(levels)} {comparison.axis}s trained {' to '.join(ends)} {_TIMES} as {against}"
     if len(rows) > 1:
         low, high = np.exp([logs.min(), logs.max()])
-        return f"{first}, in the geometric mean of {len(rows)} groups; single groups from {low:.2f} to {high:.2f}."
+        return f"{first}, in the geometric mean of {len(rows)} groups; single groups from {low:.2f} to {high:.2f}"
     (row,) = rows.itertuples()
     interval = "" if np.isnan(row.ratio_low) else f"95 % {row.ratio_low:.2f} to {row.ratio_high:.2f}, "
-    return f"{first} ({interval}{row.n} pair{'s' if row.n > 1 else ''} of runs)."
+    return f"{first} ({interval}{row.n} pair{'s' if row.n > 1 else ''} of runs)"
 
 
 def next_step(undecided: pd.DataFrame, of_mean: str, rows: pd.DataFrame) -> str:
@@ -114,17 +110,25 @@ def next_step(undecided: pd.DataFrame, of_mean: str, rows: pd.DataFrame) -> str:
     `rows` the table of `judgements.judged`.
     """
     of_accuracy = undecided[undecided["metric"] == "test_accuracy"]
+    verdicts = rows.loc[rows["metric"] == "test_accuracy", "judgement"]
     if of_mean:
         told = of_mean
     elif len(of_accuracy) == 1:
         told = settling.sentence(of_accuracy.iloc[0])
     elif len(of_accuracy):
-        low, high = of_accuracy["pairs"].min(), of_accuracy["pairs"].max()
-        told = (
-            f"{len(of_accuracy)} differences in accuracy are undecided; they take {low:,.0f} to {high:,.0f} pairs each."
-        )
+        pairs = _span(of_accuracy["pairs"])
+        told = f"{len(of_accuracy)} differences in accuracy are undecided; they take {pairs} pairs each."
+    elif (verdicts == "undecided").any():
+        told = "Differences in accuracy without a spread cannot be judged: more seeds are needed."
     else:
         told = "The differences in accuracy are decided for these networks and images."
     if (rows["judgement"] == contrasts.UNRELIABLE).any():
         told += " Speeds need runs that have a machine to themselves."
     return told
+
+
+def _span(pairs: pd.Series) -> str:
+    """Write the least and the largest number of pairs; `settling.MOST` is the largest that is computed."""
+    low, high = pairs.min(), pairs.max(skipna=False)
+    most = f"more than {settling.MOST:,}" if np.isnan(high) else f"{high:,.0f}"
+    return most if np.isnan(low) or low == high else f"{low:,.0f} to {most}"

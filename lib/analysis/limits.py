@@ -26,7 +26,8 @@ def _seeds(study: Study) -> str:
     count = len(study.seeds)
     if count == 1:
         return "**Seeds**: one. The scatter between seeds is unknown, and no difference can be told from chance."
-    return f"**Seeds**: {count}. An outcome that is rarer than one in {count} runs has probably not been seen."
+    missed = 1 - 0.05 ** (1 / count)
+    return f"**Seeds**: {count}. An outcome of up to {missed:.0%} of all runs can have been missed (95 %)."
 
 
 def _images(study: Study) -> list[str]:
@@ -39,8 +40,7 @@ def _images(study: Study) -> list[str]:
 
 
 def _conventions(study: Study) -> str:
-    found = setup.conventions(study)
-    apart = found[found.keras != found.pytorch]
+    apart = setup.unaligned(setup.conventions(study))
     if apart.empty or study.causes:
         return ""
     what = "convention" if len(apart) == 1 else "conventions"

@@ -109,7 +109,7 @@ SCENARIOS = (
 )
 
 
-def characteristics(fresh: bool = False) -> pd.DataFrame:
+def characteristics() -> pd.DataFrame:
     """Return how often each answer is given in each scenario, from the cache if the code of the statistics is the same.
 
     Returns:
@@ -117,14 +117,14 @@ def characteristics(fresh: bool = False) -> pd.DataFrame:
         rows; the `error` of this rate by Monte Carlo, a standard error; and the number `n` of experiments.
     """
     path = paths.EXECUTED / ".operating" / "characteristics.json"
-    return kept.table(path, _digest(), lambda: simulated(SCENARIOS, EXPERIMENTS), fresh)[0]
+    return kept.table(path, _digest(), lambda: simulated(SCENARIOS, EXPERIMENTS))[0]
 
 
 def _digest() -> str:
     """Return the digest of the code of the statistics and of the margins."""
     inside = ("lib.analysis.", "lib.study.margins")
     code = imports.closure([__name__], imports.modules(), lambda name: name.startswith(inside))
-    return digest_of(code | {"margins": repr((paths.PARAMS / "margins.yaml").read_text()).encode()})
+    return digest_of(code | {"margins": repr((paths.PARAMS / "margins.yaml").read_bytes()).encode()})
 
 
 def simulated(scenarios: Sequence[Scenario], experiments: int) -> pd.DataFrame:

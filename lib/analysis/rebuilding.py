@@ -1,5 +1,6 @@
 """What one needs to build a study's networks again: layers, shortcuts, batch normalisation and first weights."""
 
+from lib.analysis.contrasts import TITLES
 from lib.study.models import Model, find
 from lib.study.networks import cifar_resnet
 from lib.study.study import Study
@@ -31,14 +32,13 @@ def _network(model: Model, options: dict) -> str:
         return f"{title}: {_cifar_resnet(**model.arguments | options)}"
     if model.twin is None:
         return f"{title}: as built in `lib/pytorch/networks/{model.family}.py`."
-    facts = (f"first weights {_first_weights(model.twin.initialisation[one])} in {name}" for one, name in _SIDES)
-    norms = model.twin.batch_norm or {}
-    norm = "; ".join(f"batch normalisation with {_constants(norms[one])} in {name}" for one, name in _SIDES if norms)
+    norms, facts = model.twin.batch_norm or {}, []
+    for one, name in TITLES.items():
+        if norms:
+            facts.append(f"batch normalisation with {_constants(norms[one])} in {name}")
+        facts.append(f"first weights {_first_weights(model.twin.initialisation[one])} in {name}")
     sources = " and ".join(f"`{source}`" for source in model.twin.sources)
-    return f"{title}: as built in {sources}; {'; '.join(filter(None, (norm, *facts)))}."
-
-
-_SIDES = (("keras", "Keras"), ("pytorch", "PyTorch"))
+    return f"{title}: as built in {sources}; {'; '.join(facts)}."
 
 
 def _cifar_resnet(depth: int, width: int = 16, skip: bool = True, shortcut: str = "A") -> str:

@@ -25,7 +25,7 @@ SHARED = 0.5
 FIRST = 5
 """The seeds after which the rule fixes how many there will be."""
 
-_MOST = 10_000
+MOST = 10_000
 _QUANTILES = (np.arange(200) + 0.5) / 200
 
 COLUMNS = {
@@ -66,7 +66,7 @@ def sentence(row: pd.Series) -> str:
     """Return a row of `settling` as a sentence."""
     what = METRICS[row["metric"]].title
     if np.isnan(row["pairs"]):
-        return f"More than {_MOST:,} pairs would be needed to call the {what} {row['aim']}; there are {row['n']}."
+        return f"More than {MOST:,} pairs would be needed to call the {what} {row['aim']}; there are {row['n']}."
     shared = f"; if shared, {row['pairs_shared']:,.0f} pairs" if row["pairs_shared"] > 0 else ""
     hours = "" if np.isnan(row["hours"]) else f" ({row['hours']:,.1f} hours of training more)"
     return f"To call the {what} {row['aim']} takes {row['pairs']:,.0f} pairs instead of {row['n']}{hours}{shared}."
@@ -83,9 +83,10 @@ def settling_the_mean(found: Headline, n: int, apart: bool, hours: float) -> pd.
 
 def mean_sentence(found: Headline, need: pd.Series) -> str:
     """Return what `settling_the_mean` found as a sentence."""
-    return (
-        f"The mean over {found.groups} groups takes {need['pairs']:.0f} pairs in each, {need['hours']:,.1f} hours more."
-    )
+    if np.isnan(need["pairs"]):
+        return f"The mean over {found.groups} groups would take more than {MOST:,} pairs in each."
+    hours = "" if np.isnan(need["hours"]) else f", {need['hours']:,.1f} hours more"
+    return f"The mean over {found.groups} groups takes {need['pairs']:.0f} pairs in each{hours}."
 
 
 def _wanted(
@@ -117,7 +118,7 @@ def pairs_needed(aim: str, sd: float, each: float, target: float, level: float) 
     low, high = 1, 2
     while power(high, sd, each, target, level) < POWER:
         low, high = high, 2 * high
-        if high > 2 * _MOST:
+        if high > 2 * MOST:
             return np.nan
     while high - low > 1:
         middle = (low + high) // 2

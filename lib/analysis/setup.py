@@ -81,9 +81,8 @@ def implementation(study: Study) -> str:
     """Return a sentence on what the two runs of a pair have in common; empty for a study of one framework."""
     if len(study.frameworks) == 1:
         return ""
-    pairing = study.entries[0].cell.settings.pairing
     table = conventions(study)
-    apart = table[table.keras != table.pytorch]
+    apart = unaligned(table)
     if study.causes:
         begin = "The runs go from native to aligned, one cause after another"
     elif apart.empty:
@@ -96,10 +95,15 @@ def implementation(study: Study) -> str:
     else:
         aligned = f"{len(table) - len(apart)} of {len(table)} conventions"
         begin = f"The runs are aligned in {aligned}; in the others each framework follows its own"
-    shared = (
-        "the first weights, the order of the images, crops and flips" if pairing.shared else "the seed's number alone"
-    )
+    same = "order of the images, crops, flips and first weights (their quantiles where initialisations differ)"
+    pairings = {entry.cell.settings.pairing.shared for entry in study.entries}
+    shared = {(True,): same, (False,): "the seed's number alone"}.get(tuple(pairings), f"in some arms {same}")
     return f"{begin}. The two runs of a pair share {shared}."
+
+
+def unaligned(conventions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `conventions` in which each framework follows its own."""
+    return conventions[conventions.keras != conventions.pytorch]
 
 
 def commands(study: Study) -> str:

@@ -24,12 +24,13 @@ def curves(epochs: pd.DataFrame, comparison: Comparison) -> tuple[str, str]:
 def means(results: pd.DataFrame, metric: str, precision: str, comparison: Comparison) -> tuple[str, str]:
     """Return the caption and the alternative text of `training.means`."""
     of = METRICS[metric]
-    caption = f"{of.title.capitalize()} in {precision}: mean over the seeds, each seed, and ± 1 standard deviation."
+    what = f"{_capitalised(of.title)} in {precision}"
+    caption = f"{what}: mean over the seeds, each seed, and ± 1 standard deviation."
     chosen = results[results["precision"] == precision]
     form = "{:,.0f}" if of.on_ratio else "{:.1%}"
     groups = chosen.groupby([key for key in comparison.group if key != "precision"], sort=False)
     parts = [f"{', '.join(keys)}: {_by_level(rows, metric, comparison, form)}" for keys, rows in groups]
-    return caption, f"{of.title.capitalize()} in {precision}, mean of the seeds. " + "; ".join(parts) + "."
+    return caption, f"{what}, mean of the seeds. {'; '.join(parts)}."
 
 
 def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> tuple[str, str]:
@@ -41,10 +42,14 @@ def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> tuple[s
     for (_, row), names in zip(rows.iterrows(), rows[telling(rows, comparison)].to_numpy(), strict=True):
         value = f"{row['ratio']:.3f}" if on_ratio else f"{100 * row['delta']:+.2f} points"
         parts.append(f"{' '.join(names)}: {value}, {row['judgement']}")
-    what = METRICS[metric].title
-    what = f"{what[0].upper()}{what[1:]}, {level} {'/' if on_ratio else 'minus'} {against}"
+    what = f"{_capitalised(METRICS[metric].title)}, {level} {'/' if on_ratio else 'minus'} {against}"
     caption = f"{what}: each pair of runs, their mean and its 95 % t interval; the band is the margin."
     return caption, f"{what}. {'; '.join(parts)}."
+
+
+def _capitalised(text: str) -> str:
+    """Return a text with a capital first letter, and the others as they are: Test macro-F1."""
+    return text[:1].upper() + text[1:]
 
 
 def _last(keys: tuple[str, ...], rows: pd.DataFrame, comparison: Comparison) -> str:

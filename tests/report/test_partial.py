@@ -68,5 +68,5 @@ def test_with_some_runs_the_first_page_names_the_failed_one_and_what_the_others_
     assert "4 of 6 runs done" in first
     assert "2 of 6 runs have no results in this report. • failed, the loss is nan at step 7 (1): keras_" in first
     assert "• missing, never run (1): pytorch_digits_resnet20_fp32_seed456-quick" in first
-    assert "As measured, PyTorch trained 1.00 times as many images a second as Keras (2 pairs of runs)." in first
+    assert "Measured: PyTorch trained 1.00 times as many images a second as Keras (2 pairs of runs)." in first
     assert first.index("Speed.") < first.index("Implementation.") < first.index("Contents")
