@@ -196,8 +196,8 @@ if len(churn):
 
 # %%
 native = judgements.native(study, comparison)
-excess = agreement.excess(disagreements, comparison, native)
-pooled = agreement.pooled_excess(disagreements, comparison, native)
+splits = list(agreement.splits(disagreements, comparison, native))
+excess, pooled = agreement.excess(splits, comparison), agreement.pooled_excess(splits, comparison)
 apart = sum(keys in native for keys in excess[comparison.group].itertuples(index=False, name=None))
 if len(excess):
     where = f" in {apart} of {len(excess)} rows" if 0 < apart < len(excess) else ""

@@ -30,6 +30,14 @@ NATIVE = set(product(["digits"], ["resnet20", "one", "two", "three"], ["fp32", "
 ANSWERS = ["framework", *GROUP, "seed", "image", "label", "prediction", "confidence"]
 
 
+def excess_of(pairs, native):
+    return agreement.excess(list(agreement.splits(pairs, FRAMEWORKS, native)), FRAMEWORKS)
+
+
+def pooled_excess_of(pairs, native):
+    return agreement.pooled_excess(list(agreement.splits(pairs, FRAMEWORKS, native)), FRAMEWORKS)
+
+
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """The quick start's study in a project of its own, in this process and in the kernels that it starts."""
@@ -143,7 +151,7 @@ def test_a_study_that_never_ran_has_empty_tables(study):
     classes, pairs = predictions.per_class(answers, FRAMEWORKS), agreement.disagreements(answers, FRAMEWORKS)
     tables = [classes, predictions.class_gaps(classes, FRAMEWORKS), predictions.calibration(study, answers), pairs]
     tables += [predictions.reliability(answers, FRAMEWORKS)]
-    tables += [agreement.churn(pairs, FRAMEWORKS), agreement.excess(pairs, FRAMEWORKS)]
+    tables += [agreement.churn(pairs, FRAMEWORKS), excess_of(pairs, ())]
     assert all(table.empty for table in tables)
 
 
@@ -258,7 +266,7 @@ def test_every_pair_of_runs_differs_on_the_share_that_scikit_learn_finds():
 def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
     pairs = agreement.disagreements(random_answers(frameworks, seeds), FRAMEWORKS)
     assert agreement.churn(pairs, FRAMEWORKS)["comparison"].tolist() == kinds
-    assert agreement.excess(pairs, FRAMEWORKS).empty
+    assert excess_of(pairs, ()).empty
 
 
 @pytest.mark.parametrize(
@@ -273,7 +281,7 @@ def test_few_runs_have_few_comparisons_and_no_excess(frameworks, seeds, kinds):
 def test_the_excess_is_what_the_framework_adds_to_the_seed(keras, pytorch, excess):
     given = {("keras", seed): answers for seed, answers in enumerate(keras)}
     given |= {("pytorch", seed): answers for seed, answers in enumerate(pytorch)}
-    table = agreement.excess(agreement.disagreements(answered(given), FRAMEWORKS), FRAMEWORKS)
+    table = excess_of(agreement.disagreements(answered(given), FRAMEWORKS), ())
     assert table["excess"].tolist() == [excess]
 
 
@@ -281,14 +289,14 @@ def test_the_excess_estimates_half_the_squared_distance_of_the_two_frameworks_pr
     rng = np.random.default_rng(0)
     chances = {"keras": [0.7, 0.2, 0.1], "pytorch": [0.4, 0.4, 0.2]}
     given = {(name, seed): rng.choice(3, 2000, p=p) for name, p in chances.items() for seed in range(8)}
-    table = agreement.excess(agreement.disagreements(answered(given, np.zeros(2000, int)), FRAMEWORKS), FRAMEWORKS)
+    table = excess_of(agreement.disagreements(answered(given, np.zeros(2000, int)), FRAMEWORKS), ())
     assert table.loc[0, "excess"] == pytest.approx((0.3**2 + 0.2**2 + 0.1**2) / 2, abs=0.01)
 
 
 def test_without_a_shared_seed_pairs_of_one_number_count_like_the_others():
     given = {("keras", 1): [0, 0], ("keras", 2): [0, 0], ("pytorch", 1): [1, 0], ("pytorch", 2): [0, 0]}
     pairs = agreement.disagreements(answered(given, (0, 0)), FRAMEWORKS)
-    table = agreement.excess(pairs, FRAMEWORKS, NATIVE)
+    table = excess_of(pairs, NATIVE)
     assert table.loc[0, ["within", "across", "excess", "splits"]].tolist() == [0.25, 0.25, 0, 6]
 
 
@@ -301,20 +309,20 @@ def test_the_p_of_two_levels_that_differ_for_sure_is_that_of_two_splits(native, 
         ("pytorch", seed): [1, 1, 0, 0] for seed in range(3)
     }
     pairs = agreement.disagreements(answered(given), FRAMEWORKS)
-    table = agreement.excess(pairs, FRAMEWORKS, native)
+    table = excess_of(pairs, native)
     assert table.loc[0, ["excess", "splits", "split_p"]].tolist() == [0.5, splits, pytest.approx(p)]
 
 
 def test_each_group_is_split_as_its_own_pairing_says():
     answers = pd.concat([random_answers().assign(model=name) for name in ("one", "two")])
     pairs = agreement.disagreements(answers, FRAMEWORKS)
-    table = agreement.excess(pairs, FRAMEWORKS, {("digits", "two", "fp32")})
+    table = excess_of(pairs, {("digits", "two", "fp32")})
     assert dict(zip(table["model"], table["splits"], strict=True)) == {"one": 8, "two": 20}
 
 
 def test_five_runs_of_each_level_have_252_splits_of_which_each_is_judged_by_its_own_churn():
     answers = random_answers(seeds=range(5))
-    found = agreement.excess(agreement.disagreements(answers, FRAMEWORKS), FRAMEWORKS, NATIVE).loc[0]
+    found = excess_of(agreement.disagreements(answers, FRAMEWORKS), NATIVE).loc[0]
     runs = [run["prediction"].to_numpy() for _, run in answers.groupby(["framework", "seed"])]
 
     def of(chosen):
@@ -330,7 +338,7 @@ def test_five_runs_of_each_level_have_252_splits_of_which_each_is_judged_by_its_
 
 def test_of_many_splits_some_are_drawn_and_the_real_one_counts():
     pairs = agreement.disagreements(random_answers(seeds=range(8)), FRAMEWORKS)
-    drawn, flips = (agreement.excess(pairs, FRAMEWORKS, native).loc[0] for native in (NATIVE, ()))
+    drawn, flips = (excess_of(pairs, native).loc[0] for native in (NATIVE, ()))
     assert drawn["splits"] == PATTERNS < 12870
     assert flips["splits"] == 2**8
     assert 0 < drawn["split_p"] <= 1
@@ -344,12 +352,12 @@ def test_groups_that_alone_cannot_decide_are_judged_together():
     answers = pd.concat([answered(given).assign(model=name) for name in ("one", "two", "three")])
     pairs = agreement.disagreements(answers, FRAMEWORKS)
     alone = pairs[pairs["model"] == "one"]
-    assert agreement.pooled_excess(alone, FRAMEWORKS, NATIVE)["p"].tolist() == [2 / 20]
-    pooled = agreement.pooled_excess(pairs, FRAMEWORKS, NATIVE).loc[0]
+    assert pooled_excess_of(alone, NATIVE)["p"].tolist() == [2 / 20]
+    pooled = pooled_excess_of(pairs, NATIVE).loc[0]
     assert pooled[["level", "groups", "excess"]].tolist() == ["pytorch", 3, 0.5]
     assert pooled["p"] == pytest.approx((2 / 20) ** 3, abs=0.001)
     kin = pd.concat([answered(given).assign(precision=name) for name in ("fp32", "amp", "fp64")])
-    alike = agreement.pooled_excess(agreement.disagreements(kin, FRAMEWORKS), FRAMEWORKS, NATIVE).loc[0]
+    alike = pooled_excess_of(agreement.disagreements(kin, FRAMEWORKS), NATIVE).loc[0]
     assert alike["p"] == pytest.approx(2 / 20, abs=0.01), "precisions share their seeds, and are split alike"
 
 

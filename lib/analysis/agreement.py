@@ -1,6 +1,6 @@
 """The images on which two runs differ: churn within a level and across two, and whether the level adds to it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations, compress
 from math import comb
 from typing import NamedTuple
@@ -81,44 +81,34 @@ class Splits(NamedTuple):
         return permutation_p(self.excess)
 
 
-def excess(
-    disagreements: pd.DataFrame, comparison: Comparison, native: Collection[tuple[str, ...]] = ()
-) -> pd.DataFrame:
+def excess(splits: Sequence[Splits], comparison: Comparison) -> pd.DataFrame:
     """Return one row per group and other level: churn `within` a level (the mean of both), `across`, and `excess`.
 
     Over the seeds, a level predicts each class of an image with some probability. The excess of `across` over `within`
     is an unbiased estimate of half the squared distance of the two levels' probabilities, averaged over the images (the
-    energy distance of Szekely and Rizzo 2013 for Hamming distances). In `native` groups, those of `judgements.native`,
-    runs of one seed share its number alone. In all others they are no independent pair, so `across` counts pairs with
-    different seeds only. A group in which a level has fewer than two seeds is left out.
-
-    The p is that of a permutation test, exact if all splits are tried: the share of the `splits` of the runs into the
-    two levels with an excess at least as high. A split of a native group is any division of the runs with the same
-    number of runs in each level; any other one exchanges the levels of some seeds.
+    energy distance of Szekely and Rizzo 2013 for Hamming distances). The p is that of a permutation test, exact if all
+    splits are tried: the share of the `splits` with an excess at least as high.
 
     Returns:
         The group's columns, `level`, `within`, `across`, `excess`, `splits` and `split_p`.
     """
     found = [
-        (*one.keys, one.level, one.within[0], one.across[0], one.excess[0], len(one.excess), one.p)
-        for one in _split(disagreements, comparison, native)
+        (*one.keys, one.level, one.within[0], one.across[0], one.excess[0], len(one.excess), one.p) for one in splits
     ]
     return pd.DataFrame(found, columns=[*comparison.group, "level", "within", "across", "excess", "splits", "split_p"])
 
 
-def pooled_excess(
-    disagreements: pd.DataFrame, comparison: Comparison, native: Collection[tuple[str, ...]] = ()
-) -> pd.DataFrame:
+def pooled_excess(splits: Sequence[Splits], comparison: Comparison) -> pd.DataFrame:
     """Return one row per other level: the number of `groups`, their mean `excess`, and a `p` for all together.
 
     The p is that of a permutation test of the mean excess, for which all groups are split at random; that of a single
     group is exact. Groups that differ in precision or arm alone are split alike, because their runs have seeds in
     common; others are taken to be independent. With several levels the p are corrected by Holm's method.
     """
-    found, rows = list(_split(disagreements, comparison, native)), []
+    rows = []
     kin = [key not in ("precision", "arm") for key in comparison.group]
     for level in comparison.others:
-        groups = [one for one in found if one.level == level]
+        groups = [one for one in splits if one.level == level]
         if groups:
             p = _pooled_p([(tuple(compress(one.keys, kin)), one) for one in groups])
             rows.append((level, len(groups), np.mean([one.excess[0] for one in groups]), p))
@@ -137,10 +127,15 @@ def _pooled_p(groups: list[tuple[tuple, Splits]]) -> float:
     return permutation_p(rounded(np.array([total, *drawn])))
 
 
-def _split(
+def splits(
     disagreements: pd.DataFrame, comparison: Comparison, native: Collection[tuple[str, ...]]
 ) -> Iterator[Splits]:
-    """Yield the splits of each group and other level in which both levels have two seeds."""
+    """Yield the splits of the runs of each group and other level in which both levels have two seeds.
+
+    In `native` groups, those of `judgements.native`, runs of one seed share its number alone: a split is any division
+    of the runs with the same number of runs in each level. In all others they are no independent pair, so that only
+    pairs with different seeds count across, and a split exchanges the levels of some seeds.
+    """
     for keys, found in disagreements.groupby(comparison.group):
         for level in comparison.others:
             two = [level, comparison.against]

@@ -5,15 +5,13 @@ from itertools import chain, cycle
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lib.analysis.agreement import kinds
-from lib.analysis.contrasts import title
 from lib.analysis.predictions import class_gaps, widest
-from lib.figures.style import INK, PALETTE, WIDTH, Drawing, looks, present, styled
+from lib.figures.style import INK, PALETTE, WIDTH, Drawing, in_percent, looks, name_levels, present, styled
 from lib.study.study import Comparison
 
 
@@ -36,9 +34,9 @@ def draw_classes(classes: pd.DataFrame, comparison: Comparison) -> Figure:
         axis.set_yticks(range(len(shown)), shown)
         axis.set_ylim(len(shown) - 0.5, -0.5)
         axis.xaxis.set_major_locator(MaxNLocator(4))
-        _in_percent(axis.xaxis)
+        in_percent(axis.xaxis)
         _name_sides(axis, "Test accuracy", "Class")
-    _name_levels(figure, classes, comparison)
+    name_levels(figure, classes, comparison)
     return figure
 
 
@@ -62,10 +60,10 @@ def draw_reliability(curves: pd.DataFrame, comparison: Comparison) -> Figure:
             look = {"color": look["color"], "marker": look["marker"], "alpha": 0.7, "linewidths": 0}
             axis.scatter(rows["confidence"], rows["accuracy"], 4 + 100 * share, **look)
         axis.set(xlim=(0, 1.04), ylim=(-0.04, 1.04))
-        _in_percent(axis.xaxis)
-        _in_percent(axis.yaxis)
+        in_percent(axis.xaxis)
+        in_percent(axis.yaxis)
         _name_sides(axis, "Confidence", "Accuracy")
-    _name_levels(figure, curves, comparison)
+    name_levels(figure, curves, comparison)
     return figure
 
 
@@ -90,7 +88,7 @@ def draw_churn(disagreements: pd.DataFrame, comparison: Comparison) -> Figure:
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
     axis.set_xlim(left=0)
-    _in_percent(axis.xaxis)
+    in_percent(axis.xaxis)
     axis.set_xlabel("Test images on which two runs differ")
     dot = {"linestyle": "", "marker": "o", "markersize": 3.5}
     handles = [Line2D([], [], color=colour, label=kind, **dot) for kind, colour in colours.items()]
@@ -124,18 +122,8 @@ def _panels(
     return figure, [(axis, rows) for axis, (_, rows) in zip(axes, groups, strict=False)]
 
 
-def _in_percent(side: Axis) -> None:
-    side.set_major_formatter(lambda share, _: f"{100 * share:g} %")
-
-
 def _name_sides(axis: Axes, across: str, up: str) -> None:
     """Name the axes of a panel; only the outer panels have names, since all share them."""
     place = axis.get_subplotspec()
     axis.set_xlabel(across if place.is_last_row() else "")
     axis.set_ylabel(up if place.is_first_col() else "")
-
-
-def _name_levels(figure: Figure, table: pd.DataFrame, comparison: Comparison) -> None:
-    looking, among = looks(comparison), present(table, comparison)
-    handles = [Line2D([], [], markersize=3.5, label=title(name), **looking[name]) for name in among]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))

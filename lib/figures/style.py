@@ -14,8 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from lib.analysis.contrasts import title
 from lib.study.study import Comparison
 
 WIDTH = 16 / 2.54
@@ -91,6 +93,18 @@ def telling(table: pd.DataFrame, comparison: Comparison) -> list[str]:
     if comparison.axis == "framework":
         return comparison.group
     return [key for key in comparison.group if table[key].nunique() > 1] + ["level"]
+
+
+def name_levels(figure: Figure, table: pd.DataFrame, comparison: Comparison) -> None:
+    """Put a legend of the levels that a table has above a figure."""
+    looking, among = looks(comparison), present(table, comparison)
+    handles = [Line2D([], [], markersize=3.5, label=title(name), **looking[name]) for name in among]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
+
+
+def in_percent(side: Axis) -> None:
+    """Write the shares of an axis as percentages."""
+    side.set_major_formatter(lambda share, _: f"{100 * share:g} %")
 
 
 def name_rows(axis: Axes, names: list[str]) -> None:

@@ -9,10 +9,22 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from lib.analysis.contrasts import METRICS, title
-from lib.figures.style import HATCHES, INK, WIDTH, Drawing, looks, name_rows, plain_log_ticks, present, styled
+from lib.figures.style import (
+    HATCHES,
+    INK,
+    WIDTH,
+    Drawing,
+    in_percent,
+    looks,
+    name_levels,
+    name_rows,
+    plain_log_ticks,
+    present,
+    styled,
+)
 from lib.study.study import Comparison
 
 PANELS = {
@@ -45,7 +57,7 @@ def curves(epochs: pd.DataFrame, comparison: Comparison) -> Figure:
     axes[0, 0].set_yscale("log")
     plain_log_ticks(axes[0, 0].yaxis)
     for axis in axes[0, 1], axes[1, 0]:
-        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        in_percent(axis.yaxis)
     for axis in axes[1]:
         axis.set_xlabel("Epoch")
     means = [Line2D([], [], linewidth=1.5, label=f"{title(level)}, mean", **look) for level, look in looking.items()]
@@ -80,13 +92,13 @@ def draw_small(epochs: pd.DataFrame, comparison: Comparison) -> Figure:
             for axis, column in ((loss, "train_loss"), (accuracy, "val_accuracy")):
                 _draw_range(axis, runs.pivot(index="epoch", columns="seed", values=column), looking[level])
         accuracy.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-        accuracy.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        in_percent(accuracy.yaxis)
         accuracy.set_xlabel("Epoch")
     columns[0, 0].set_yscale("log")
     plain_log_ticks(columns[0, 0].yaxis)
     columns[0, 0].set_ylabel(PANELS["train_loss"])
     columns[0, 1].set_ylabel(PANELS["val_accuracy"])
-    _name_levels(figure, epochs, comparison)
+    name_levels(figure, epochs, comparison)
     return figure
 
 
@@ -117,7 +129,7 @@ def means(results: pd.DataFrame, metric: str, precision: str, comparison: Compar
     else:
         axis.margins(x=0.12)
         axis.xaxis.set_major_locator(MaxNLocator(6))
-        axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        in_percent(axis.xaxis)
     seed = Line2D([], [], linestyle="", marker="o", markersize=2.5, color=INK, label="one seed")
     spread = Line2D([], [], color=INK, linewidth=1, label="± 1 standard deviation of the seeds")
     among = [(rank, level) for rank, level in enumerate(looking) if level in present(chosen, comparison)]
@@ -155,7 +167,7 @@ def _draw_late(axis: Axes, epochs: pd.DataFrame, comparison: Comparison) -> None
         runs = late[late[comparison.axis] == level]
         _draw_range(inset, runs.pivot(index="epoch", columns="seed", values="val_accuracy"), looks(comparison)[level])
     inset.yaxis.set_major_locator(MaxNLocator(3))
-    inset.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    in_percent(inset.yaxis)
     inset.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     inset.tick_params(labelsize=6)
 
@@ -183,9 +195,3 @@ def _draw_seeds(
     text = f"{mean:,.0f}" if on_ratio else f"{mean:.1%}".replace("%", " %")
     end = max(values.max(), mean + spread)
     axis.annotate(text, (end, place), (8, 0), textcoords="offset points", va="center", fontsize=7)
-
-
-def _name_levels(figure: Figure, table: pd.DataFrame, comparison: Comparison) -> None:
-    looking = looks(comparison)
-    handles = [Line2D([], [], markersize=3, label=title(name), **looking[name]) for name in present(table, comparison)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
