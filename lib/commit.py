@@ -1,12 +1,14 @@
 """The commit of the project's code, as one text."""
 
 import subprocess
+from functools import cache
 
 from lib import paths
 
 _UNKNOWN = "unknown: the project is no git repository here"
 
 
+@cache
 def commit() -> str:
     """Return the commit of the code that runs, in full; the text says whether the tree has uncommitted changes."""
     sha = _git("rev-parse", "HEAD")

@@ -71,8 +71,17 @@ chapter.markdown(f"PyTorch's pipeline has at most {workers} worker processes, an
 # All runs obey one protocol. The loss is the cross entropy, in the mean over the images of a batch. The train images
 # are shuffled anew in each epoch, and an incomplete last batch is left out. After each epoch the network is evaluated
 # on the val split. The weights of the epoch with the highest val accuracy, the first of several, are evaluated on the
-# test images, once. A run's seed and the epoch's number seed every random draw. Unless the pairing is shared, each
-# framework draws its own numbers from them, so that the same seed gives different ones in Keras and in PyTorch.
+# test images. A run's seed and the epoch's number seed every random draw. Unless the pairing is shared, each framework
+# draws its own numbers from them, so that the same seed gives different ones in Keras and in PyTorch.
+
+# %%
+every = [cell.settings for cell in study.cells]
+if any(settings.measurements.test_each_epoch for settings in every):
+    chapter.markdown("The test accuracy of every epoch is measured too. Nothing is selected by it.")
+if any(settings.regularisation.average for settings in every):
+    chapter.markdown(
+        "Where *regularisation: average* is on, the weights that are evaluated are moving averages of the trained ones."
+    )
 
 # %%
 implementation = setup.implementation(study)
@@ -133,7 +142,7 @@ chapter.markdown("\n".join(f"- {limit}" for limit in limits.limits(study)))
 # - **native**: each framework follows its own convention.
 # - **pair**: two runs of one seed number that differ in what is compared, all else equal.
 # - **record**: the file that a run writes last; a run is done if it exists and has today's inputs.
-# - **run**: one training of one network, with one evaluation on the test images.
+# - **run**: one training of one network, with the evaluation of its best epoch on the test images.
 # - **shared pairing**: both runs of a pair have the same first weights, and the same images in the same order.
 # - **switch**: a convention in which the frameworks differ, and that can be native or aligned.
 # - **twins**: the two networks of a pair with every switch aligned.

@@ -26,6 +26,7 @@ from lib.data.checks import checks
 from lib.data.store import open_store
 from lib.figures import data as figures
 from lib.report.chapter import Chapter, to_figures, to_tables
+from lib.report.tables import checked
 from lib.study.loading import load_study
 
 chapter = Chapter(study_name)
@@ -64,7 +65,7 @@ for store in stores:
 # ## Splits and classes
 #
 # The train images are divided into a train and a val split, stratified by class, with seed 42. The networks learn from
-# train, the best epoch is chosen on val, and the test images are used once, at the end ([Table](#tbl-balance)).
+# train, and the best epoch is chosen on val alone; no choice is made on test ([Table](#tbl-balance)).
 
 # %%
 drawn = to_figures(*(f"balance-{store.dataset.name}" for store in stores))
@@ -98,12 +99,11 @@ chapter.table(statistics, "statistics", "Mean and standard deviation of the trai
 # again.
 
 # %%
-checked = to_tables(*(f"checks-{store.dataset.name}" for store in stores))
-chapter.markdown(f"{checked}: what was expected, and what was found.")
+links = to_tables(*(f"checks-{store.dataset.name}" for store in stores))
+chapter.markdown(f"{links}: what was expected, and what was found.")
 tables = {store.dataset: checks(store) for store in stores}
 for dataset, table in tables.items():
-    shown = table.assign(passed=table["passed"].map({True: "yes", False: "no"}))
-    chapter.table(shown, f"checks-{dataset.name}", f"{dataset.title}: the checks of its store.")
+    chapter.table(checked(table), f"checks-{dataset.name}", f"{dataset.title}: the checks of its store.")
 
 # %% [markdown]
 # ## What was found

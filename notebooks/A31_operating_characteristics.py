@@ -90,10 +90,10 @@ below = covers[0.95 - covers.rate > 2 * covers.error]
 worst, least = wrong.loc[wrong.rate.idxmax()], covers.loc[covers.rate.idxmin()]
 
 # %%
-for name, rows, limit in (("false answers", above, "above 0.05"), ("coverages", below, "below 0.95")):
+judged = ("false answers", above, len(wrong), "above 0.05"), ("coverages", below, len(covers), "below 0.95")
+for name, rows, total, limit in judged:
     named = "; ".join(f"{row.answer}, {row.scenario}: {row.rate:.3f}" for row in rows.itertuples())
-    of = len(wrong) if limit.startswith("above") else len(covers)
-    many = f"{len(rows)} of {of} {name} {'is' if len(rows) == 1 else 'are'} {limit}"
+    many = f"{len(rows)} of {total} {name} {'is' if len(rows) == 1 else 'are'} {limit}"
     chapter.markdown(f"- {many} by more than two errors{': ' if named else ''}{named}.")
 
 # %%

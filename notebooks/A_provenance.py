@@ -43,7 +43,7 @@ chapter.markdown(provenance.code())
 
 # %%
 if len(runs):
-    caption = "The digests of the code that made the runs, and whether the report's own commit has the same code."
+    caption = "The digests of the code that made the runs, and whether it is the code of this report."
     chapter.markdown(
         "[Table](#tbl-code_digests) has a row for each digest: one for each framework and family of models if their "
         "code did not change between the runs."

@@ -1,6 +1,5 @@
 """How a study's runs are trained: their settings, and the conventions that the frameworks follow."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from lib.study.resolution import DEFAULT
 from lib.study.settings import WITHOUT_EFFECT
 from lib.study.study import Entry, Study
 from lib.study.switches import TITLES as SWITCH_TITLES
+from lib.words import listed
 
 _NAMED = 4
 """So many conventions are named in a sentence."""
@@ -28,9 +28,9 @@ def matrix(study: Study) -> str:
     arms = f", {len(study.departures)} arms" if len(study.departures) > 1 else ""
     networks = [f"{model} ({find(model).kind.title})" for model in study.models]
     return (
-        f"The study has {len(study.cells):,} runs: {_listed([TITLES[one] for one in study.frameworks])}; "
-        f"{_listed([DATASETS[one].title for one in study.datasets])}; {_listed(networks)}; "
-        f"{_listed(study.precisions)}{arms}; seeds {_listed(list(map(str, study.seeds)))}."
+        f"The study has {len(study.cells):,} runs: {listed([TITLES[one] for one in study.frameworks])}; "
+        f"{listed([DATASETS[one].title for one in study.datasets])}; {listed(networks)}; "
+        f"{listed(study.precisions)}{arms}; seeds {listed(list(map(str, study.seeds)))}."
     )
 
 
@@ -115,10 +115,6 @@ def commands(study: Study) -> str:
 def named(key: str) -> str:
     """Write the dotted name of a setting for a reader: `optimizer.learning_rate` is optimizer: learning rate."""
     return key.replace(".", ": ").replace("_", " ")
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _first(study: Study) -> list[Entry]:

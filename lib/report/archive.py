@@ -24,7 +24,7 @@ from rocrate.rocrate import ROCrate
 from lib import files, paths
 from lib.commit import commit
 from lib.errors import ChapterError, DataError, one_line
-from lib.report import freshness
+from lib.report import freshness, index
 from lib.runs import records
 from lib.runs.state import state
 from lib.runs.status import Kind
@@ -101,7 +101,7 @@ def extract(archive: Path, folder: Path) -> Facts:
     for name in sorted(present & facts.checksums.keys()):
         if not files.is_intact(folder / name, facts.checksums[name]):
             problems.append(f"{name} is not the file that was archived: its SHA-256 is another")
-        os.utime(folder / name, (0, 0))  # a status that was touched recently would count as that of a run that goes on
+        _date(folder / name)
     if problems:
         raise DataError(listed(f"{archive} is not whole", problems))
     return facts
@@ -111,6 +111,15 @@ def listed(opening: str, problems: Sequence[str]) -> str:
     """Return a message with the first problems, one a line, and the number of the others."""
     more = [f"and {len(problems) - _NAMED} more"] if len(problems) > _NAMED else []
     return "\n  ".join([f"{opening}:", *problems[:_NAMED], *more])
+
+
+def _date(path: Path) -> None:
+    """Date a file back: a status that was touched recently would count as that of a run that goes on.
+
+    A record is the oldest, so that the files of its run are compared with it. The time 0 would mean that there is none.
+    """
+    seconds = 1 if path.name == "record.json" else 2
+    os.utime(path, (seconds, seconds))
 
 
 def _described(archive: Path, metadata: Path) -> Facts:
@@ -172,6 +181,7 @@ def main() -> None:
         study = load_study(parser.parse_args().study_name)
         with freshness.held(study):
             write(study)
+            index.write()
         size = target(study).stat().st_size / 1e6
         print(f"report/{target(study).name}: {size:.1f} MB, code of commit {commit()}")
         for run in absent(study):

@@ -6,7 +6,6 @@ Jupyter shows the PNG and the HTML; the export takes label, caption and alt text
 import base64
 import io
 import re
-from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import matplotlib.pyplot as plt
@@ -18,6 +17,7 @@ from pandas.io.formats.style import Styler
 from lib import files, paths
 from lib.errors import ChapterError
 from lib.report.tables import shared, whole
+from lib.words import listed
 
 _PNG_DPI = 150
 DARK = b"""
@@ -33,17 +33,12 @@ Topic = Literal["Accuracy", "Speed", "Implementation", "Next"]
 
 def to_figures(*names: str) -> str:
     """Return links to these figures for a sentence of the prose, which the export writes as their numbers."""
-    return _listed(f"[Figure](#fig-{name})" for name in names)
+    return listed(f"[Figure](#fig-{name})" for name in names)
 
 
 def to_tables(*names: str) -> str:
     """Return links to these tables for a sentence of the prose, which the export writes as their numbers."""
-    return _listed(f"[Table](#tbl-{name})" for name in names)
-
-
-def _listed(links: Iterable[str]) -> str:
-    *most, last = links
-    return " and ".join(part for part in (", ".join(most), last) if part)
+    return listed(f"[Table](#tbl-{name})" for name in names)
 
 
 class Chapter:

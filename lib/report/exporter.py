@@ -49,7 +49,10 @@ class ReportOutputs(Preprocessor):
 
 
 class ChapterExporter(MarkdownExporter):
-    """Export prose and outputs of an executed chapter; code stays hidden unless its cell is tagged `show`."""
+    """Export an executed chapter: prose, outputs, and code, which is folded in the HTML and left out of the PDF.
+
+    The code of a cell tagged `show` is shown in both, and a cell with one of `HIDDEN_TAGS` is left out of both.
+    """
 
     default_preprocessors = List([TagRemovePreprocessor, ExtractAttachmentsPreprocessor, ReportOutputs])
 

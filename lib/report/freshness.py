@@ -15,6 +15,9 @@ from lib.study.cells import Cell
 from lib.study.models import find
 from lib.study.study import Study
 
+FRAMEWORKS = ("lib.keras", "lib.pytorch")
+"""The rooms that compute with the frameworks."""
+
 _INSTALLED = "lib.doctor.installed"
 """The module that reads the locks."""
 
@@ -54,16 +57,16 @@ def source(stem: str) -> Path:
     return path
 
 
-def chapter_digest(study: Study, stem: str) -> str:
+def chapter_digest(study: Study, stem: str, found: bytes | None = None) -> str:
     """Return the digest of a chapter's source and imports, the study's parameters, its data, and its runs' results.
 
     A chapter that imports neither `lib.analysis.results` nor `lib.report.provenance` reads no results, and depends
-    neither on them nor on the margins.
+    neither on them nor on the margins. `found` are the `results`, where they have been read already.
     """
     code = _code(study, {stem: source(stem).read_bytes()})
     parts = code | _contents(map(paths.manifest, study.datasets))
     if "lib.analysis.results" in code or _PROVENANCE in code:
-        parts["results"] = _results(study)
+        parts["results"] = found or results(study)
         parts |= _contents([paths.PARAMS / "margins.yaml"])
     if _PROVENANCE in parts:
         parts |= _contents([CITATION]) | {"commit": commit().encode()}
@@ -71,12 +74,16 @@ def chapter_digest(study: Study, stem: str) -> str:
     return _digest(study, parts)
 
 
-def report_digest(study: Study) -> str:
-    """Return the digest of a report: its chapters, its runs for the title page, and the export with its templates."""
-    chapters = {stem: chapter_digest(study, stem).encode() for stem in study.contents}
+def report_digest(study: Study, found: bytes | None = None) -> str:
+    """Return the digest of a report: its chapters, its runs for the title page, and the export with its templates.
+
+    `found` are the `results`, where they have been read already.
+    """
+    found = found or results(study)
+    chapters = {stem: chapter_digest(study, stem, found).encode() for stem in study.contents}
     export = imports.closure(["lib.report.build"], imports.modules())
     templates = _contents((paths.LIB / "report" / "templates").iterdir())
-    return _digest(study, chapters | export | templates | {"results": _results(study)})
+    return _digest(study, chapters | export | templates | {"results": found})
 
 
 def chapter_stamp(study: Study, stem: str) -> Path:
@@ -96,11 +103,8 @@ def is_report_fresh(study: Study) -> bool:
 
 def is_fresh(stamp: Path, digest: str) -> bool:
     """Return whether a stamp has this digest, and all the files that it names are there."""
-    try:
-        content = json.loads(stamp.read_text(encoding="utf-8"))
-        return content["digest"] == digest and all((paths.REPORT / name).exists() for name in content["files"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return False
+    found, made = _read(stamp)
+    return found == digest and all(path.exists() for path in made)
 
 
 def mark(stamp: Path, digest: str, made: Iterable[Path]) -> None:
@@ -111,10 +115,7 @@ def mark(stamp: Path, digest: str, made: Iterable[Path]) -> None:
 
 def stamped(stamp: Path) -> list[Path]:
     """Return the files that a stamp names, or nothing where there is no stamp."""
-    try:
-        return [paths.REPORT / name for name in json.loads(stamp.read_text(encoding="utf-8"))["files"]]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return []
+    return _read(stamp)[1]
 
 
 def modules(stem: str) -> set[str]:
@@ -122,10 +123,29 @@ def modules(stem: str) -> set[str]:
     return set(imports.closure([stem], imports.modules() | {stem: source(stem).read_bytes()})) - {stem}
 
 
+def reads_images(stem: str) -> bool:
+    """Return whether a chapter reads the images of a store."""
+    return "lib.data.store" in modules(stem)
+
+
 def unprepared(study: Study, stem: str) -> list[str]:
     """Return the study's datasets that are not prepared, for a chapter that reads their images; nothing for others."""
     missing = [dataset for dataset in study.datasets if not paths.manifest(dataset).exists()]
-    return missing if missing and "lib.data.store" in modules(stem) else []
+    return missing if missing and reads_images(stem) else []
+
+
+def results(study: Study) -> bytes:
+    """Return each run's state, record and products: all that a chapter can show of results."""
+    return "\n".join(_result(cell) for cell in study.cells).encode()
+
+
+def _read(stamp: Path) -> tuple[str, list[Path]]:
+    """Return a stamp's digest and the files that it names, or nothing where there is no stamp that can be read."""
+    try:
+        content = json.loads(stamp.read_text(encoding="utf-8"))
+        return content["digest"], [paths.REPORT / name for name in content["files"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return "", []
 
 
 def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:
@@ -137,7 +157,7 @@ def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:
     """
     sources = imports.modules() | chapter
     needed = imports.closure(chapter, sources)
-    rooms = [room for room in ("lib.keras", "lib.pytorch") if room in needed]
+    rooms = [room for room in FRAMEWORKS if room in needed]
     families = [f"{room}.networks.{find(model).family}" for room in rooms for model in study.models]
     found = imports.closure([*chapter, *families], sources)
     if rooms:
@@ -147,11 +167,6 @@ def _code(study: Study, chapter: dict[str, bytes]) -> dict[str, bytes]:
 
 def _contents(found: Iterable[Path]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() if path.exists() else b"absent" for path in sorted(found)}
-
-
-def _results(study: Study) -> bytes:
-    """Return each run's state, record and products: all that a chapter can show of results."""
-    return "\n".join(_result(cell) for cell in study.cells).encode()
 
 
 def _result(cell: Cell) -> str:

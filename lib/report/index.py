@@ -8,15 +8,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lib import files, paths
+from lib.errors import ChapterError
 from lib.report import freshness
 from lib.report.pandoc import TEMPLATES, escaped, pandoc
 from lib.runs import records
 from lib.study.loading import readable_studies
 from lib.study.study import Study
 
+_PATIENCE = 60
+"""So many seconds a process waits for another one that writes the index."""
+
 
 def write() -> None:
-    """Write the index, whole, from the studies and reports of this moment."""
+    """Write the index, whole, from the studies and reports of this moment.
+
+    Raises:
+        ChapterError: another process is writing it, and does not end.
+    """
+    path = paths.REPORT / "index.html"
+    refusal = ChapterError(f"another process is writing report/{path.name}; wait for it, or stop it")
+    with files.held(path.with_name(".index.lock"), refusal, seconds=_PATIENCE), files.replacing(path) as temporary:
+        _write(temporary)
+
+
+def _write(path: Path) -> None:
     studies = list(readable_studies())
     reported = [study for study in studies if freshness.outputs(study)[0].exists()]
     others = [study for study in studies if study not in reported]
@@ -40,8 +55,7 @@ def write() -> None:
             "--toc-depth=2",
         ]
         pandoc(work, "--to=html5", *options, *look, "--output=index.html", "index.md")
-        with files.replacing(paths.REPORT / "index.html") as temporary:
-            shutil.copyfile(work / "index.html", temporary)
+        shutil.copyfile(work / "index.html", path)
 
 
 def _reported(study: Study) -> str:

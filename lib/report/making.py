@@ -18,9 +18,9 @@ def refresh_one(study: Study, stem: str) -> None:
         print(f"chapter {stem} of {study.name} is up to date")
 
 
-def refresh(study: Study, stem: str) -> bool:
-    """Execute a chapter if it is stale, and return whether it was."""
-    stamp, digest = freshness.chapter_stamp(study, stem), freshness.chapter_digest(study, stem)
+def refresh(study: Study, stem: str, results: bytes | None = None) -> bool:
+    """Execute a chapter if it is stale, and return whether it was; `results` as for `freshness.chapter_digest`."""
+    stamp, digest = freshness.chapter_stamp(study, stem), freshness.chapter_digest(study, stem, results)
     if freshness.is_fresh(stamp, digest):
         return False
     from lib.execution import execute
@@ -68,8 +68,9 @@ def report(study: Study) -> None:
     """Execute the stale chapters, then write HTML and PDF if anything has changed since they were written."""
     html, pdf = freshness.outputs(study)
     shown = f"report/{html.name} and {pdf.suffix}"
-    executed = [stem for stem in study.contents if refresh(study, stem)]
-    stamp, digest = freshness.report_stamp(study), freshness.report_digest(study)
+    results = freshness.results(study)  # those of runs that end meanwhile are stale in this report
+    executed = [stem for stem in study.contents if refresh(study, stem, results)]
+    stamp, digest = freshness.report_stamp(study), freshness.report_digest(study, results)
     if not executed and freshness.is_fresh(stamp, digest):
         print(f"{shown} are up to date")
         return

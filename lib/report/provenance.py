@@ -54,10 +54,10 @@ def inputs(study: Study) -> pd.DataFrame:
 
 
 def codes(study: Study) -> pd.DataFrame:
-    """Return the digests of code that made runs: `digest`, `of this commit` (yes or no), and the number of `runs`."""
+    """Return the digests of code that made runs: `digest`, `of this report` (yes or no), and the number of `runs`."""
     rows = [(record.code_digest, record.code_digest == code_digest(record.cell)) for record in _records(study)]
-    found = pd.DataFrame(rows, columns=["digest", "of this commit"])
-    found["of this commit"] = found["of this commit"].map({True: "yes", False: "no"})
+    found = pd.DataFrame(rows, columns=["digest", "of this report"])
+    found["of this report"] = found["of this report"].map({True: "yes", False: "no"})
     return found.value_counts(sort=False).reset_index(name="runs")
 
 
@@ -105,7 +105,7 @@ def finding(study: Study) -> str:
         return f"{many}."
     kinds, other = len(_kinds(found)), sum(record.code_digest != code_digest(record.cell) for record in found)
     where = "in one environment" if kinds == 1 else f"in {kinds} environments"
-    made = f"{other} of them made by other code than this commit's" if other else "all made by the code of this commit"
+    made = f"{other} of them made by other code than this report's" if other else "all made by the code of this report"
     return f"{many}, {where}, {made}."
 
 

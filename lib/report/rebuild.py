@@ -45,10 +45,9 @@ def _linked(dataset: str, data: Path) -> bool:
 
 def _obstacle(stem: str, without: set[str]) -> str:
     """Return why a chapter cannot be made from the archive, or nothing if it can."""
-    needed = freshness.modules(stem)
-    if needed & {"lib.keras", "lib.pytorch"}:
+    if freshness.modules(stem) & set(freshness.FRAMEWORKS):
         return "it computes with the frameworks, on the machine at hand"
-    if without and "lib.data.store" in needed:
+    if without and freshness.reads_images(stem):
         return f"it shows images, and the archived {' and '.join(sorted(without))} is not prepared here"
     return ""
 

@@ -1,6 +1,7 @@
 """`python -m lib.report.verify ARCHIVE`: is an archive whole, and do its runs give its tables and report again?
 
-The report is made again in a temporary folder, from the archive and with the code of this clone.
+The report is made again in a temporary folder, with the code of this clone. The archive's own chapters are executed:
+verify only archives that you trust.
 """
 
 import argparse
@@ -10,11 +11,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 
-from lib import paths
+from lib import files, paths
 from lib.commit import commit
 from lib.errors import ChapterError, DataError, one_line
 from lib.processes import bound
@@ -35,6 +36,8 @@ def verify(path: Path) -> None:
         folder = Path(name).resolve()
         facts = archive.extract(path, folder)
         print(f"{path.name}: its {len(facts.checksums)} files are whole\n{_compared_code(facts.commit)}", flush=True)
+        if other := _other_chapters(facts.checksums):
+            print(archive.listed("chapters of the archive that are other than this clone's", other), flush=True)
         (folder / "report").rename(folder / "archived")
         _rebuild(folder, facts.study)
         then, now = _made(folder / "archived"), _made(folder / "report")
@@ -71,7 +74,16 @@ def _compared_code(then: str) -> str:
     now = commit()
     if then == now and len(then) == 40:
         return f"its code is this clone's, commit {now}"
-    return f"its code may be other than this clone's: its commit is {then}, and this clone's {now}"
+    told = f"its code may be other than this clone's: its commit is {then}, and this clone's {now}"
+    named = "; since a report names its commit, this one cannot be made again byte for byte" if then != now else ""
+    return told + named
+
+
+def _other_chapters(checksums: Mapping[str, str]) -> list[str]:
+    """Return the names of the archive's chapters that this clone lacks or has otherwise."""
+    clone = paths.LIB.parent
+    chapters = (name for name in sorted(checksums) if name.startswith("notebooks/"))
+    return [name for name in chapters if not files.is_intact(clone / name, checksums[name])]
 
 
 def _rebuild(folder: Path, study: str) -> None:

@@ -32,7 +32,8 @@ class _Point(NamedTuple):
 def rows(study: Study, entries: Iterable[Entry]) -> list[Row]:
     """Return the settings of some entries of a study, each value once: those of all runs first."""
     points = list(_points(study, entries))
-    axes = {key: _determining(points, key) for point in points for key in point.settings}
+    keys = dict.fromkeys(key for point in points for key in point.settings)
+    axes = {key: _determining(points, key) for key in keys}
     found: list[Row] = []
     for levels, settings in points:
         for key, (value, layer) in settings.items():

@@ -12,6 +12,13 @@ CHAPTERS = Path(__file__).parent / "chapters"
 PROJECT = Path(__file__).parents[2]
 
 
+def python(root, *arguments):
+    """The answer of Python with these arguments for the project in a folder."""
+    environment = os.environ | {"PAIRED_ROOT": str(root)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
 class Project:
     """A project in a folder of its own whose `quickstart` has two small chapters and no opening, used by commands."""
 
@@ -28,9 +35,7 @@ class Project:
         self.html, self.pdf = root / "report" / "quickstart.html", root / "report" / "quickstart.pdf"
 
     def python(self, *arguments):
-        environment = os.environ | {"PAIRED_ROOT": str(self.root)}
-        command = [sys.executable, *arguments]
-        return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+        return python(self.root, *arguments)
 
     def report(self, *arguments):
         return self.python("-m", "lib.report", *arguments)

@@ -1,10 +1,7 @@
 """An archive of a study: whole, the same each time, and enough to make the report again."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from hashlib import sha256
 
@@ -14,7 +11,9 @@ import yaml
 from lib import files, paths
 from lib.errors import ChapterError, DataError
 from lib.report import archive, verify
-from tests.report.conftest import PROJECT
+from lib.runs import records
+from lib.study.loading import load_study
+from tests.report.conftest import PROJECT, python
 from tests.report.test_build import finish
 
 CHAPTER = """# %% [markdown]
@@ -46,19 +45,14 @@ for cell in load_study("quickstart").cells[:5]:
 """
 
 
-def python(root, *arguments):
-    environment = os.environ | {"PAIRED_ROOT": str(root)}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project whose study has one chapter and five of its six runs, and what `make archive` printed."""
+    """A project with one chapter, the appendix on provenance and five of six runs, and what `make archive` printed."""
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(PROJECT / "params", root / "params")
     (root / "notebooks").mkdir()
     (root / "notebooks" / "30_results.py").write_text(CHAPTER)
+    shutil.copy(PROJECT / "notebooks" / "A_provenance.py", root / "notebooks")
     path = root / "params" / "studies" / "quickstart.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"chapters": ["30_results"]}))
     for arguments in (["-c", INVENT], ["-m", "lib.report", "quickstart"], ["-m", "lib.report.archive", "quickstart"]):
@@ -123,6 +117,26 @@ def test_the_description_has_the_checksum_of_every_file_the_commit_and_the_missi
     assert graph["#code"]["version"] in project[1]
 
 
+def test_the_index_links_the_archive(project):
+    assert 'href="quickstart.zip"' in (project[0] / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_extracted_files_are_old_but_there_and_those_of_a_run_are_compared_with_its_record(
+    zipped, tmp_path, monkeypatch
+):
+    archive.extract(zipped, tmp_path)
+    monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
+    cell = load_study("quickstart").cells[0]
+    times = [records._changed(path) for path in records.folder(cell).iterdir()]
+    assert all(0 < time < 1e10 for time in times)
+    logits = records.folder(cell) / "logits.npz"
+    record = records.read_record(cell).model_copy(update={"products": {logits.name: files.sha256(logits)}})
+    assert records.damaged(cell, record) is None
+    logits.write_bytes(b"other")
+    archive._date(logits)
+    assert records.damaged(cell, record) == "logits.npz"
+
+
 def test_the_same_report_gives_the_same_bytes(zipped, project):
     before = zipped.read_bytes()
     zipped.unlink()
@@ -134,7 +148,9 @@ def test_an_archive_gives_its_report_again_byte_for_byte_without_data(zipped, tm
     shutil.copy(zipped, tmp_path)
     answer = verified(tmp_path / zipped.name)
     assert answer.returncode == 0, answer.stderr
-    assert "the report with its tables and figures, 3 files, is the archive's, byte for byte" in answer.stdout
+    assert "the report with its tables and figures, 8 files, is the archive's, byte for byte" in answer.stdout
+    named = "chapters of the archive that are other than this clone's:\n  notebooks/30_results.py\nchapter"
+    assert named in answer.stdout, "and not the provenance, which is the clone's"
 
 
 def test_a_flipped_digit_in_a_record_is_found(zipped, changed):
@@ -210,8 +226,11 @@ def test_other_code_is_said(monkeypatch):
     monkeypatch.setattr(verify, "commit", lambda: "b" * 40)
     assert "is this clone's" in verify._compared_code("b" * 40)
     assert f"its commit is {'a' * 40}, and this clone's {'b' * 40}" in verify._compared_code("a" * 40)
+    assert "cannot be made again byte for byte" in verify._compared_code("a" * 40)
     monkeypatch.setattr(verify, "commit", lambda: f"{'b' * 40}, with uncommitted changes")
+    assert "cannot be made again" in verify._compared_code("b" * 40)
     assert "may be other" in verify._compared_code(f"{'b' * 40}, with uncommitted changes")
+    assert "cannot be made again" not in verify._compared_code(f"{'b' * 40}, with uncommitted changes")
 
 
 def test_a_study_without_results_and_a_stale_report_are_refused(study):

@@ -57,6 +57,15 @@ def test_a_run_s_damaged_or_lost_file_concerns_the_chapters_that_read_results(st
     assert refresh(study) == ["30_results"]
 
 
+def test_a_report_s_digest_reads_each_run_once(study, monkeypatch):
+    read, real = [], records.read_record
+    monkeypatch.setattr(freshness, "commit", lambda: "a" * 40)
+    monkeypatch.setattr(freshness, "state", lambda cell: "done")
+    monkeypatch.setattr(records, "read_record", lambda cell: read.append(cell) or real(cell))
+    freshness.report_digest(study)
+    assert read == list(study.cells)
+
+
 def test_other_data_or_parameters_concern_every_chapter(study, executed):
     refresh(study)
     paths.DATA.mkdir()

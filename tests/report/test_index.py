@@ -7,6 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from lib import files, paths
+from lib.errors import ChapterError
 from lib.report import freshness, index
 from lib.study.loading import readable_studies
 from tests.report.test_build import finish
@@ -73,6 +74,17 @@ def test_a_report_is_linked_with_its_date_its_notebooks_and_its_findings(page, r
     assert "Accuracy. Keras & PyTorch are equal . Speed. PyTorch is faster." in text
     assert "UTC. It is up to date." in text
     assert "quickstart.zip" in links
+
+
+def test_two_reports_that_end_together_write_the_index_one_after_the_other(page, monkeypatch):
+    lock, held = paths.REPORT / ".index.lock", []
+    monkeypatch.setattr(index, "readable_studies", lambda: held.append(files.is_held(lock)) or [])
+    page()
+    assert held == [True]
+    assert not files.is_held(lock)
+    monkeypatch.setattr(index, "_PATIENCE", 0.1)
+    with files.held(lock, ChapterError("held")), pytest.raises(ChapterError, match="is writing report/index.html"):
+        page()
 
 
 def test_the_page_loads_nothing_names_its_language_and_is_found_by_heading(page):

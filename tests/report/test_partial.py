@@ -6,8 +6,7 @@ import pypdf
 import pytest
 import yaml
 
-from tests.report.conftest import PROJECT
-from tests.report.test_archive import python
+from tests.report.conftest import PROJECT, python
 
 PREPARE = """
 from lib.data.preparation import prepare

@@ -49,10 +49,10 @@ def test_runs_stand_in_the_order_in_which_they_began_with_their_environment(fini
 def test_digests_are_in_full_and_other_code_is_said(finished):
     first = finished.cells[0]
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in provenance.inputs(finished).digest)
-    codes = provenance.codes(finished).set_index("digest")["of this commit"].to_dict()
+    codes = provenance.codes(finished).set_index("digest")["of this report"].to_dict()
     assert codes == {"another": "no", code_digest(first): "yes"}
     assert provenance.data(finished).to_numpy().tolist() == [["digits", "content"]]
-    expected = "2 of 6 runs have results, in one environment, 1 of them made by other code than this commit's."
+    expected = "2 of 6 runs have results, in one environment, 1 of them made by other code than this report's."
     assert provenance.finding(finished) == expected
 
 

@@ -6,6 +6,7 @@ from html import unescape
 
 import pypdf
 import pytest
+from bs4 import BeautifulSoup
 
 CAPTIONS = {
     ("Figure", 1): "Two waves, a quarter of a period apart",
@@ -57,6 +58,32 @@ def test_sections_have_the_same_numbers_in_html_and_pdf(text, pages):
         assert sum(page.count(title) for page in pages) == (1 if "." in title else 2), "the PDF's name chapters only"
 
 
+def test_details_are_lettered_in_an_appendix_and_a_line_with_links_takes_their_place(html, pages):
+    soup, whole = BeautifulSoup(html, "html.parser"), " ".join(pages)
+    (line,) = [one for one in soup.main.find_all("p") if one.get_text().startswith("In the appendix:")]
+    assert flat(line.get_text()) == "In the appendix: Where they come from, How they were counted"
+    assert [soup.find(id=link["href"][1:]).name for link in line.find_all("a")] == ["h2", "h2"]
+    assert line.find_previous("h1").get_text(" ") == "1 Data"
+    assert "In the appendix: Where they come from, How they were counted" in whole
+    headings = [flat(one.get_text(" ")) for one in soup.main.find_all(["h1", "h2", "h3"])]
+    appendix = headings[headings.index("A Details: Data") :]
+    assert appendix[:4] == [
+        "A Details: Data",
+        "A.1 Where they come from",
+        "A.2 How they were counted",
+        "A.2.1 Twice",
+    ]
+    assert appendix[4].startswith("B Provenance")
+    lettered = re.compile(r"[AB](\.\d+)* ")
+    assert all(title in whole for title in appendix if lettered.match(title))
+
+
+def test_the_link_under_each_table_leads_to_its_data(html, project):
+    links = [link["href"] for link in BeautifulSoup(html, "html.parser").select("p.data a")]
+    assert [link.rpartition("/")[2] for link in links] == ["long.csv", "wide.csv", "words.csv", "data_digests.csv"]
+    assert all((project.html.parent / link).is_file() for link in links)
+
+
 def test_references_name_the_number_also_of_what_comes_later(html, pages):
     assert '<a href="#fig-waves">Figure\xa01</a>' in html
     assert '<a href="#tbl-wide">Table\xa02</a>' in html
@@ -69,7 +96,19 @@ def test_formulas_are_mathml_and_typeset_never_their_source(html, pages):
     assert not any("\\" in page or "$" in page for page in pages)
 
 
-def test_code_is_hidden_unless_its_cell_is_tagged_show(html, pages):
+def test_code_is_folded_in_the_html_and_absent_in_the_pdf_unless_its_cell_is_tagged_show(html, pages):
+    soup = BeautifulSoup(html, "html.parser")
+    folded = [code for code in soup.find_all("pre") if code.find_parent("details")]
+    shown = [code.get_text() for code in soup.find_all("pre") if not code.find_parent("details")]
+    assert any("plt.subplots" in code.get_text() for code in folded)
+    assert all(code.find_parent("details").summary.get_text() == "Code" for code in folded)
+    assert not any("plt.subplots" in code for code in shown)
+    assert any("total = 1293 + 144" in code for code in shown)
+    assert "plt.subplots" not in " ".join(pages)
+    assert "total = 1293 + 144" in " ".join(pages)
+
+
+def test_hidden_cells_and_warnings_are_in_neither(html, pages):
     for text in (html, " ".join(pages)):
         assert "import matplotlib" not in text
         assert "HIDDEN OUTPUT" not in text

@@ -62,6 +62,20 @@ total / 2  # shown, like its value
 # %% tags=["hide"]
 print("HIDDEN OUTPUT")
 
+# %% [markdown] tags=["detail"]
+# ## Where they come from
+#
+# From a scanner.
+
+# %% [markdown] tags=["detail"]
+# ## How they were counted
+#
+# One after the other.
+#
+# ### Twice
+#
+# And again.
+
 # %% [markdown]
 # ## What was found
 
