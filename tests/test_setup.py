@@ -1,9 +1,15 @@
 """The chapter on how the networks were trained: its tables hold what the studies state."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import jupytext
 import pytest
 
 from lib.analysis import limits, setup
 from lib.study.loading import load_study
+
+CHAPTER = Path(__file__).parents[1] / "notebooks" / "00_setup.py"
 
 
 def values(study):
@@ -60,6 +66,24 @@ def test_native_runs_follow_their_own_conventions_and_aligned_ones_the_reference
 def test_the_implementation_is_said_as_the_runs_were(name, said):
     assert said in setup.implementation(load_study(name))
     assert not setup.implementation(load_study("degradation"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("quickstart", ""),
+        ("degradation", "The test accuracy of every epoch is measured too. Nothing is selected by it."),
+        ("zoo-stem", "the weights that are evaluated are moving averages of the trained ones."),
+    ],
+)
+def test_the_protocol_says_what_else_is_evaluated(name, said):
+    cells = jupytext.read(CHAPTER).cells
+    (place,) = [place for place, cell in enumerate(cells) if cell.source.startswith("## The protocol")]
+    assert "once" not in cells[place].source
+    found = []
+    exec(cells[place + 1].source, {"study": load_study(name), "chapter": SimpleNamespace(markdown=found.append)})
+    assert len(found) == bool(said)
+    assert "".join(found).endswith(said)
 
 
 def test_the_commands_prepare_every_dataset():

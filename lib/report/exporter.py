@@ -49,7 +49,7 @@ class ReportOutputs(Preprocessor):
 
 
 class ChapterExporter(MarkdownExporter):
-    """Export an executed chapter: prose, outputs, and code, which is folded in the HTML and left out of the PDF.
+    """Export an executed chapter: prose, outputs and their code, which is folded in the HTML and left out of the PDF.
 
     The code of a cell tagged `show` is shown in both, and a cell with one of `HIDDEN_TAGS` is left out of both.
     """

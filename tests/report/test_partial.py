@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pypdf
 import pytest
 import yaml
@@ -26,9 +27,13 @@ status.write(failed, Kind.FAILED, "the loss is nan at step 7")
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(scope="module")
+def pages(root):
     """The text of the report at three stages, without anything, with the data, and with four of six runs."""
-    root = tmp_path_factory.mktemp("project")
     for name in ("params", "notebooks"):
         shutil.copytree(PROJECT / name, root / name)
     path = root / "params/studies/quickstart.yaml"
@@ -60,6 +65,11 @@ def test_without_runs_every_chapter_is_there_and_the_first_page_says_how_the_run
     assert "Samples" in whole
     assert "Implementation. The runs are native" in first
     assert "Speed." not in first
+
+
+def test_the_checks_of_the_data_are_words_in_the_report_and_truth_values_in_their_file(pages, root):
+    assert pd.read_csv(root / "report/quickstart/tables/checks-digits.csv").passed.dtype == bool
+    assert "official image counts 1,437 train, 360 test 1,437 train, 360 test yes" in " ".join(pages[1])
 
 
 def test_with_some_runs_the_first_page_names_the_failed_one_and_what_the_others_found(pages):

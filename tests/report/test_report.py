@@ -63,7 +63,7 @@ def test_details_are_lettered_in_an_appendix_and_a_line_with_links_takes_their_p
     (line,) = [one for one in soup.main.find_all("p") if one.get_text().startswith("In the appendix:")]
     assert flat(line.get_text()) == "In the appendix: Where they come from, How they were counted"
     assert [soup.find(id=link["href"][1:]).name for link in line.find_all("a")] == ["h2", "h2"]
-    assert line.find_previous("h1").get_text(" ") == "1 Data"
+    assert flat(line.find_previous("h1").get_text(" ")) == "1 Data"
     assert "In the appendix: Where they come from, How they were counted" in whole
     headings = [flat(one.get_text(" ")) for one in soup.main.find_all(["h1", "h2", "h3"])]
     appendix = headings[headings.index("A Details: Data") :]
