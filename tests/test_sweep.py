@@ -313,6 +313,29 @@ def test_what_was_trained_on_a_store_that_changed_is_no_result(swept, tiny_study
     shutil.rmtree(records.folder(cell))
 
 
+def test_a_rerun_on_a_store_that_changed_keeps_the_old_result(swept, tiny_study, monkeypatch):
+    (cell,) = load_study(tiny_study("flipped-again", frameworks=["pytorch"])).cells
+    record = older(swept[0].cells[1], cell)
+    images = paths.DATA / "digits_train_images.npy"
+    good = images.read_bytes()
+
+    def execute(*_):
+        records.unfinished(cell).mkdir()
+        images.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+
+    monkeypatch.setattr("lib.sweep.cell.execute", execute)
+    try:
+        with pytest.raises(ChapterError, match=f"^{cell.name} failed: data/digits_train_images.npy: changed since"):
+            lib.sweep.cell.run("flipped-again", cell, rerun="code")
+        assert records.read_record(cell) == record
+        assert not records.unfinished(cell).exists()
+    finally:
+        prepare("digits")
+    kind, reason = state.state(cell)
+    assert kind == Kind.OTHER_CODE
+    assert "the new training failed: data/digits_train_images.npy: changed since" in reason
+
+
 def test_a_machine_that_the_doctor_refuses_costs_no_record(swept, tiny_study, monkeypatch):
     cell = load_study(tiny_study("refused", frameworks=["pytorch"])).cells[0]
     record = older(swept[0].cells[1], cell)

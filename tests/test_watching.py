@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import platform
 import subprocess
 
 import pytest
@@ -9,7 +10,7 @@ from bs4 import BeautifulSoup
 
 from lib import files, paths
 from lib.errors import ParameterError
-from lib.runs import live, records, state, status
+from lib.runs import digests, live, records, state, status
 from lib.runs.live import Live
 from lib.runs.status import Kind
 from lib.study.loading import load_study
@@ -187,10 +188,54 @@ def test_pruning_lists_and_removes_what_no_run_needs_and_no_more(study, view, mo
     assert capsys.readouterr().out.endswith("0 items, 0.0 MiB removed\n")
 
 
+def prune(monkeypatch):
+    monkeypatch.setattr("lib.paths.ROOT", paths.EXECUTED.parent)
+    monkeypatch.setattr("sys.argv", ["pruning", "--yes"])
+    pruning.main()
+
+
+def test_a_result_that_a_killed_process_staged_is_put_in_place_and_not_pruned(study, monkeypatch):
+    (cell, *_) = study.cells
+    status.write(cell, Kind.RUNNING)
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_put_in_place", lambda record: None)
+        finish(cell)
+    assert (records.unfinished(cell) / "record.json").exists()
+    prune(monkeypatch)
+    assert state.state(cell).kind == Kind.DONE
+    assert (records.folder(cell) / "record.json").exists()
+    assert not records.unfinished(cell).exists()
+
+
+def test_a_training_that_a_rerun_can_go_on_from_is_not_pruned(study, monkeypatch):
+    (cell, *_) = study.cells
+    finish(cell, code_digest="other")
+    progress = records.unfinished(cell) / "progress.json"
+    files.write_sealed(progress, {"made_from": digests.made_from(cell, "content"), "log": {}})
+    status.write(cell, Kind.INTERRUPTED)
+    prune(monkeypatch)
+    assert progress.exists()
+    files.write_sealed(progress, {"made_from": {"inputs": "", "code": "other"}, "log": {}})
+    prune(monkeypatch)
+    assert not progress.exists()
+
+
+@pytest.mark.parametrize("name", ["named", "of_no_study"])
+def test_a_run_that_another_machine_trains_is_not_pruned(study, monkeypatch, name):
+    (cell, *_) = study.cells
+    status.write(cell, Kind.RUNNING)
+    told = status.path(cell).read_text().replace(platform.node(), "elsewhere")
+    folder = records.folder(cell) if name == "named" else paths.EXECUTED / name
+    files.write_text(folder / "status.json", told)
+    (folder / ".best.pt").touch()
+    prune(monkeypatch)
+    assert (folder / ".best.pt").exists()
+
+
 def test_nothing_is_pruned_while_a_study_cannot_be_read(study, monkeypatch):
     monkeypatch.setattr("lib.study.loading.study_names", lambda: ["quickstart", "of-tomorrow"])
     with pytest.raises(ParameterError, match="of-tomorrow"):
-        pruning.leftovers()
+        next(pruning.leftovers())
 
 
 def test_the_page_shows_each_run_its_curve_so_far_and_links_that_are_there(study, view):
