@@ -432,6 +432,20 @@ def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):
     assert "would be refused: data/cifar100 is not prepared" in run("lib.sweep", "plan", "photographs").stdout
 
 
+def test_a_sweep_of_one_dataset_needs_no_other(tiny_study, monkeypatch, capsys):
+    name = tiny_study("one-of-two", frameworks=["pytorch"], datasets=["digits", "cifar100"])
+    monkeypatch.setattr("sys.argv", ["sweep", "plan", name, "--only", "dataset=digits"])
+    sweeps.main()
+    assert "would be refused" not in capsys.readouterr().out
+    begun = []
+    monkeypatch.setattr("lib.sweep.running.jobs.run", lambda *_: begun.append(True))
+    monkeypatch.setattr("lib.doctor.examination.require", lambda: None)
+    monkeypatch.setattr("sys.argv", ["sweep", "run", name, "--only", "dataset=digits"])
+    with pytest.raises(SystemExit, match="1 runs are not finished"):
+        sweeps.main()
+    assert begun
+
+
 def test_neither_a_sweep_nor_a_run_begins_while_its_store_is_replaced(tiny_study):
     study = load_study(tiny_study("replaced", frameworks=["pytorch"]))
     with replaced("digits"):

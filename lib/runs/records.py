@@ -125,10 +125,10 @@ def damaged(cell: Cell, record: Record) -> str | None:
     Only a file that was changed after the record was written is read: a run leaves none. Damage of which the file
     system does not know is found by `product`. Weights may be gone, as from an archive: no result is read from them.
     """
-    written = _changed(folder(cell) / "record.json")
+    written = changed(folder(cell) / "record.json")
     for name, checksum in record.products.items():
-        changed = _changed(folder(cell) / name)
-        untouched = 0 < changed <= written or (is_weights(name) and not changed)
+        last = changed(folder(cell) / name)
+        untouched = 0 < last <= written or (is_weights(name) and not last)
         if not untouched and _whole(cell, name, checksum) is None:
             return name
     return None
@@ -139,8 +139,8 @@ def is_weights(name: str) -> bool:
     return name.startswith("best.")
 
 
-def _changed(path: Path) -> int:
-    """Return when a file was last changed, in nanoseconds; 0 where it does not exist."""
+def changed(path: Path) -> int:
+    """Return when a file, or the list of a folder's files, was last changed, in nanoseconds; 0 where it is absent."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 

@@ -93,7 +93,7 @@ def _wait(cell: Cell) -> None:
 def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
     """Train a cell, if it is to be trained, in this environment; `RunIsHeld` where another process trains it."""
     with used(cell.dataset), state.claimed(cell):
-        require_data([cell.dataset])
+        require_data([cell])
         kind, reason = state.at_rest(cell)
         if kind == Kind.UNREADABLE:
             raise ChapterError(f"{cell.name} is unreadable: {reason}")
