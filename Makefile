@@ -70,10 +70,10 @@ parity: env ## compare the two implementations: [MODEL=resnet50] [RUNG=gradients
 models: env ## list the models with their sizes, and check that each builds and trains: [MODEL=resnest50d]
 	@$(RUN) -m lib.bench.models $(MODEL)
 
-# Some of a study's runs, and which of them a sweep makes again.
-SOME = --only "$(ONLY)" --rerun "$(RERUN)" $(if $(RETRY_FAILED),--retry-failed)
+# Some of a study's runs, which of them a sweep makes again, and how many at a time, or where.
+SOME = --only "$(ONLY)" --rerun "$(RERUN)" $(if $(RETRY_FAILED),--retry-failed) $(JOBS:%=--at-once %) $(PROFILE:%=--profile %)
 
-plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [ONLY="framework=keras seed=42"] [RERUN=code] [RETRY_FAILED=1], or the resolved settings: OPTIONS=--settings
+plan: env ## list the runs that a sweep would start, their hours and disk: STUDY=stage1 [ONLY="framework=keras seed=42"] [JOBS=2] [RERUN=code] [RETRY_FAILED=1] [PROFILE=slurm], or the resolved settings: OPTIONS=--settings
 	@$(RUN) -m lib.sweep plan $(STUDY) $(SOME) $(or $(OPTIONS),--measure)
 
 settings: env ## list every setting with its choices and its default
@@ -83,7 +83,7 @@ cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)
 
 sweep: env ## train the pending runs: STUDY=stage1 [ONLY="framework=keras seed=42"] [JOBS=2] [RERUN=code] [RETRY_FAILED=1] [FAIL_FAST=1] [PROFILE=slurm] [OPTIONS="for Snakemake"]
-	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) $(SOME) $(JOBS:%=--at-once %) $(if $(FAIL_FAST),--fail-fast) $(PROFILE:%=--profile %) $(OPTIONS)
+	@exec $(BOUND) $(RUN) -m lib.sweep run $(STUDY) $(SOME) $(if $(FAIL_FAST),--fail-fast) $(OPTIONS)
 
 status: env ## show the state of each run, and how far it is: STUDY=stage1 [ONLY="framework=keras seed=42"] [OPTIONS=--json]
 	@$(RUN) -m lib.sweep status $(STUDY) --only "$(ONLY)" $(OPTIONS)

@@ -26,7 +26,7 @@ onstart:
 
 rule all:
     input:
-        [f"{over}/{cell.name}" for cell, _ in pending(states(study.cells), Choice(rerun))],
+        lambda _: [f"{over}/{cell.name}" for cell, _ in pending(states(study.cells), Choice(rerun))],
 
 
 # A run takes a slot of its machine, and waits for one: of two trainings in one slot, each would falsify the other's

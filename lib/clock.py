@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 def now() -> str:
     """Return the time in UTC, ISO 8601, to the second."""
+    # Not `datetime.now`: the tests make the clock jump, and replace `time.time`.
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
 

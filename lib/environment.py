@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lib.errors import TrainingError
 
 AT_ONCE = "PAIRED_AT_ONCE"
-"""The environment variable that tells a run how many runs may share its machine."""
+"""The environment variable that tells a run how many slots of its machine its sweep may use at the same time."""
 
 _PACKAGES = ("tensorflow", "keras", "torch", "torchvision", "numpy", "scikit-learn")
 
@@ -73,9 +73,10 @@ def core_numbers() -> list[int]:
 
 
 def slot() -> dict[str, str]:
-    """Return what this process has of its machine: `threads`, and `slots`, how many runs may be made at the same time.
+    """Return what this process has of its machine: `threads`, and `slots`, how many of them its sweep may use at once.
 
-    Both are "not set" in a process that no sweep started.
+    Other sweeps on the machine are not counted. Both are "not set" where no sweep gave them, as on a cluster; `threads`
+    are also those of a process that was started with `OMP_NUM_THREADS`.
     """
     variables = {"threads": "OMP_NUM_THREADS", "slots": AT_ONCE}
     return {name: os.environ.get(variable, "not set") for name, variable in variables.items()}

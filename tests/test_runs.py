@@ -211,6 +211,16 @@ def test_a_product_that_was_changed_or_removed_is_told_and_the_run_is_not_called
     assert cell in pending()
 
 
+def test_a_finished_run_needs_no_weights_but_those_that_it_has_must_be_whole(cell):
+    path = records.folder(cell) / "best.pt"
+    files.write_text(path, "weights")
+    write_record(cell, products={"best.pt": files.sha256(path)})
+    path.write_text("others")
+    assert runs.state(cell).kind == Kind.UNREADABLE
+    path.unlink()
+    assert runs.state(cell).kind == Kind.DONE
+
+
 def test_a_record_of_an_earlier_version_can_still_be_read(cell):
     write_record(cell)
     path = records.folder(cell) / "record.json"
@@ -252,6 +262,12 @@ def test_a_run_that_fails_three_times_in_a_row_is_not_tried_again_by_itself(cell
     assert runs.state(cell) == (Kind.NOT_FINITE, reason)
     assert cell not in pending()
     assert cell in pending(retry=True)
+    status.write(cell, Kind.RUNNING)  # RETRY_FAILED=1, killed
+    assert cell in pending()
+    fail()
+    assert cell not in pending()
+    for change in ({"max_hours": 2.0}, {"on_oom": "accumulate"}):
+        assert runs.pending([(with_settings(cell, **change), runs.state(cell))]), "another setting may help"
     files.write_sealed(paths.DATA / "digits.json", {"digest": "other"})
     assert cell in pending()
     fail()

@@ -313,6 +313,29 @@ def test_what_was_trained_on_a_store_that_changed_is_no_result(swept, tiny_study
     shutil.rmtree(records.folder(cell))
 
 
+def test_a_rerun_on_a_store_that_changed_keeps_the_old_result(swept, tiny_study, monkeypatch):
+    (cell,) = load_study(tiny_study("flipped-again", frameworks=["pytorch"])).cells
+    record = older(swept[0].cells[1], cell)
+    images = paths.DATA / "digits_train_images.npy"
+    good = images.read_bytes()
+
+    def execute(*_):
+        records.unfinished(cell).mkdir()
+        images.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+
+    monkeypatch.setattr("lib.sweep.cell.execute", execute)
+    try:
+        with pytest.raises(ChapterError, match=f"^{cell.name} failed: data/digits_train_images.npy: changed since"):
+            lib.sweep.cell.run("flipped-again", cell, rerun="code")
+        assert records.read_record(cell) == record
+        assert not records.unfinished(cell).exists()
+    finally:
+        prepare("digits")
+    kind, reason = state.state(cell)
+    assert kind == Kind.OTHER_CODE
+    assert "the new training failed: data/digits_train_images.npy: changed since" in reason
+
+
 def test_a_machine_that_the_doctor_refuses_costs_no_record(swept, tiny_study, monkeypatch):
     cell = load_study(tiny_study("refused", frameworks=["pytorch"])).cells[0]
     record = older(swept[0].cells[1], cell)
@@ -407,6 +430,20 @@ def test_a_sweep_without_its_data_says_which_command_prepares_them(tiny_study):
     assert result.returncode == 1
     assert result.stderr == "error: data/cifar100 is not prepared, or damaged: make data DATASET=cifar100\n"
     assert "would be refused: data/cifar100 is not prepared" in run("lib.sweep", "plan", "photographs").stdout
+
+
+def test_a_sweep_of_one_dataset_needs_no_other(tiny_study, monkeypatch, capsys):
+    name = tiny_study("one-of-two", frameworks=["pytorch"], datasets=["digits", "cifar100"])
+    monkeypatch.setattr("sys.argv", ["sweep", "plan", name, "--only", "dataset=digits"])
+    sweeps.main()
+    assert "would be refused" not in capsys.readouterr().out
+    begun = []
+    monkeypatch.setattr("lib.sweep.running.jobs.run", lambda *_: begun.append(True))
+    monkeypatch.setattr("lib.doctor.examination.require", lambda: None)
+    monkeypatch.setattr("sys.argv", ["sweep", "run", name, "--only", "dataset=digits"])
+    with pytest.raises(SystemExit, match="1 runs are not finished"):
+        sweeps.main()
+    assert begun
 
 
 def test_neither_a_sweep_nor_a_run_begins_while_its_store_is_replaced(tiny_study):

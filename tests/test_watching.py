@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import platform
 import subprocess
 
 import pytest
@@ -9,7 +10,7 @@ from bs4 import BeautifulSoup
 
 from lib import files, paths
 from lib.errors import ParameterError
-from lib.runs import live, records, state, status
+from lib.runs import acceptance, digests, live, records, state, status
 from lib.runs.live import Live
 from lib.runs.status import Kind
 from lib.study.loading import load_study
@@ -82,14 +83,32 @@ def test_a_small_terminal_shows_what_runs_and_what_failed_first(view):
     assert lines[3].startswith("1 of 6 done")
 
 
-def test_a_run_that_is_done_is_read_once(study, view, monkeypatch):
-    watch = Watch(study, list(study.cells))
+def test_a_run_with_a_result_is_read_again_only_when_its_folder_changes(study, view, monkeypatch):
+    done, other = study.cells[0], study.cells[3]
+    finish(other, code_digest="other")
+    watch = Watch(study, study.cells)
     watch.look()
     read = []
     monkeypatch.setattr("lib.sweep.watching.state", lambda cell: read.append(cell) or state.state(cell))
     watch.look()
-    assert study.cells[0] not in read
-    assert len(read) == len(study.cells) - 1
+    assert set(read) == set(study.cells) - {done, other}
+    acceptance.write(other, records.read_record(other), "A. Person", "today", "only a message changed")
+    assert watch.look().rows[3].state.kind == Kind.ACCEPTED
+    read.clear()
+    watch.look()
+    assert other not in read
+    with state.claimed(other):
+        status.write(other, Kind.RUNNING)
+        assert watch.look().rows[3].state.kind == Kind.RUNNING
+
+
+def test_what_a_sweep_makes_again_is_not_done_and_takes_time(study, view):
+    for cell in study.cells[3:5]:
+        finish(cell, code_digest="other", working_seconds=100.0)
+    kept, again = (Watch(study, study.cells, choice).look() for choice in (state.Choice(), state.Choice("code")))
+    assert kept.line.startswith("3 of 6 done, 1 running")
+    assert again.line.startswith("1 of 6 done, 1 running")
+    assert again.seconds - kept.seconds == pytest.approx(200)
 
 
 @pytest.mark.parametrize(
@@ -135,15 +154,16 @@ def test_the_plan_of_a_part_counts_that_part(study, view, monkeypatch, capsys):
 
 
 class Ending:
-    """A Snakemake that waits so often, and then ends."""
+    """A Snakemake that waits so often, and then ends; something may happen before a look."""
 
-    def __init__(self, looks):
-        self.looks = looks
+    def __init__(self, looks, happens):
+        self.looks, self.happens = looks, happens
 
     def wait(self, seconds):
         self.looks -= 1
         if self.looks < 0:
             return 1
+        self.happens.pop(self.looks, lambda: None)()
         raise subprocess.TimeoutExpired("snakemake", seconds)
 
 
@@ -152,15 +172,17 @@ def test_a_sweep_says_what_changed_and_calls_a_command_where_nothing_goes_on(stu
     monkeypatch.setattr(telling.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(telling, "_SPEAK_SECONDS", 1e9)
     monkeypatch.setenv("ON_END", 'echo "$SWEEP_STUDY $SWEEP_OUTCOME: $SWEEP_LINE"; exit 3')
-    teller = Teller("quickstart", Watch(study, list(study.cells)), Page(study))
-    assert teller.follow(Ending(looks=20)) == 1
+    teller = Teller("quickstart", Watch(study, study.cells), Page(study))
+    happens = {17: lambda: status.write(study.cells[3], Kind.FAILED, "no"), 15: lambda: finish(study.cells[4])}
+    assert teller.follow(Ending(20, happens)) == 1
     lines = capfd.readouterr().out.splitlines()
-    line = "1 of 6 done, 1 running, 1 failed, about "
-    assert lines[0].startswith(f"quickstart: {line}")
-    assert lines[1] == "quickstart: no run has gone on for 1 h 0 min"
-    assert sorted(lines[2:])[0].startswith("ON_END: exit code 3: echo ")
-    assert sorted(lines[2:])[1].startswith(f"quickstart stalled: {line}")
-    assert len(lines) == 4
+    assert lines[0].startswith("quickstart: 1 of 6 done, 1 running, 1 failed, about ")
+    assert lines[1].startswith("quickstart: 1 of 6 done, 1 running, 2 failed, about ")
+    assert lines[2].startswith(line := "quickstart: 2 of 6 done, 1 running, 2 failed, about ")
+    assert lines[3] == "quickstart: no run has gone on for 1 h 0 min"
+    assert sorted(lines[4:])[0].startswith("ON_END: exit code 3: echo ")
+    assert sorted(lines[4:])[1].startswith(line.replace(":", " stalled:", 1))
+    assert len(lines) == 6
 
 
 def test_pruning_lists_and_removes_what_no_run_needs_and_no_more(study, view, monkeypatch, capsys):
@@ -187,10 +209,54 @@ def test_pruning_lists_and_removes_what_no_run_needs_and_no_more(study, view, mo
     assert capsys.readouterr().out.endswith("0 items, 0.0 MiB removed\n")
 
 
+def prune(monkeypatch):
+    monkeypatch.setattr("lib.paths.ROOT", paths.EXECUTED.parent)
+    monkeypatch.setattr("sys.argv", ["pruning", "--yes"])
+    pruning.main()
+
+
+def test_a_result_that_a_killed_process_staged_is_put_in_place_and_not_pruned(study, monkeypatch):
+    (cell, *_) = study.cells
+    status.write(cell, Kind.RUNNING)
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_put_in_place", lambda record: None)
+        finish(cell)
+    assert (records.unfinished(cell) / "record.json").exists()
+    prune(monkeypatch)
+    assert state.state(cell).kind == Kind.DONE
+    assert (records.folder(cell) / "record.json").exists()
+    assert not records.unfinished(cell).exists()
+
+
+def test_a_training_that_a_rerun_can_go_on_from_is_not_pruned(study, monkeypatch):
+    (cell, *_) = study.cells
+    finish(cell, code_digest="other")
+    progress = records.unfinished(cell) / "progress.json"
+    files.write_sealed(progress, {"made_from": digests.made_from(cell, "content"), "log": {}})
+    status.write(cell, Kind.INTERRUPTED)
+    prune(monkeypatch)
+    assert progress.exists()
+    files.write_sealed(progress, {"made_from": {"inputs": "", "code": "other"}, "log": {}})
+    prune(monkeypatch)
+    assert not progress.exists()
+
+
+@pytest.mark.parametrize("name", ["named", "of_no_study"])
+def test_a_run_that_another_machine_trains_is_not_pruned(study, monkeypatch, name):
+    (cell, *_) = study.cells
+    status.write(cell, Kind.RUNNING)
+    told = status.path(cell).read_text().replace(platform.node(), "elsewhere")
+    folder = records.folder(cell) if name == "named" else paths.EXECUTED / name
+    files.write_text(folder / "status.json", told)
+    (folder / ".best.pt").touch()
+    prune(monkeypatch)
+    assert (folder / ".best.pt").exists()
+
+
 def test_nothing_is_pruned_while_a_study_cannot_be_read(study, monkeypatch):
     monkeypatch.setattr("lib.study.loading.study_names", lambda: ["quickstart", "of-tomorrow"])
     with pytest.raises(ParameterError, match="of-tomorrow"):
-        pruning.leftovers()
+        next(pruning.leftovers())
 
 
 def test_the_page_shows_each_run_its_curve_so_far_and_links_that_are_there(study, view):
@@ -200,7 +266,7 @@ def test_the_page_shows_each_run_its_curve_so_far_and_links_that_are_there(study
     status.write(failed, Kind.OUT_OF_MEMORY, "6 < 7 & more")
     view = Watch(study, list(study.cells)).look()
     page = Page(study)
-    page.write(view)
+    page.write()
     parsed = BeautifulSoup((paths.EXECUTED / "index.html").read_text(), "html.parser")
     assert parsed.find("meta", {"http-equiv": "refresh"})["content"] == "10"
     rows = parsed.find_all("tr")[1:]
@@ -227,18 +293,25 @@ def test_the_page_shows_each_run_its_curve_so_far_and_links_that_are_there(study
 
 def test_the_page_holds_all_studies_and_reads_a_done_run_once(study, view):
     other, page = load_study("arms-quick"), Page(study)
-    Page(other).write(Watch(other, list(other.cells)).look())
-    page.write(view)
+    Page(other).write()
+    page.write()
     (records.folder(study.cells[0]) / "epochs.csv").unlink()
-    page.write(view)
+    page.write()
     parsed = BeautifulSoup((paths.EXECUTED / "index.html").read_text(), "html.parser")
     assert [title.text.split(":")[0] for title in parsed.find_all("h1")] == ["quickstart", "arms-quick"]
     done = next(row for row in parsed.find_all("tr") if study.cells[0].name in row.text)
     assert done.svg
 
 
+def test_the_page_of_a_sweep_of_some_runs_shows_all_of_the_study(study, view):
+    seen = Teller("quickstart", Watch(study, study.cells[:1]), Page(study))._look()
+    assert len(seen.rows) == 1
+    parsed = BeautifulSoup((paths.EXECUTED / "index.html").read_text(), "html.parser")
+    assert len(parsed.find_all("tr")[1:]) == len(study.cells)
+
+
 def test_a_page_that_cannot_be_written_ends_no_sweep(study, view):
     paths.EXECUTED.mkdir(exist_ok=True)
     (paths.EXECUTED / ".page").write_text("no folder")
-    Page(study).write(view)
+    Page(study).write()
     assert not (paths.EXECUTED / "index.html").exists()

@@ -197,13 +197,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.bench.preflight", description="Estimate runs' cost here.")
     parser.add_argument("study", help="a file's stem in params/studies")
     parser.add_argument("runs", nargs="+", metavar="run", help="a run's name")
+    parser.add_argument("--at-once", type=int, default=1, help="how many runs train at the same time")
     arguments = parser.parse_args()
     with one_line():
         study = load_study(arguments.study)
         cells = [study.cell(name) for name in arguments.runs]
         report(study, cells, estimate(study, cells))
         try:
-            require_room(study.name, cells, 1)
+            require_room(study.name, cells, arguments.at_once)
         except UserError as problem:
             print(f"a sweep would be refused: {problem}")
 

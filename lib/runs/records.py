@@ -125,10 +125,13 @@ def damaged(cell: Cell, record: Record) -> str | None:
     Only a file that was changed after the record was written is read: a run leaves none. Damage of which the file
     system does not know is found by `product`. Weights may be gone, as from an archive: no result is read from them.
     """
-    written = _changed(folder(cell) / "record.json")
-    kept = [name for name in record.products if not (is_weights(name) and _changed(folder(cell) / name) == 0)]
-    touched = [name for name in kept if not 0 < _changed(folder(cell) / name) <= written]
-    return next((name for name in touched if _whole(cell, name, record.products[name]) is None), None)
+    written = changed(folder(cell) / "record.json")
+    for name, checksum in record.products.items():
+        last = changed(folder(cell) / name)
+        untouched = 0 < last <= written or (is_weights(name) and not last)
+        if not untouched and _whole(cell, name, checksum) is None:
+            return name
+    return None
 
 
 def is_weights(name: str) -> bool:
@@ -136,8 +139,8 @@ def is_weights(name: str) -> bool:
     return name.startswith("best.")
 
 
-def _changed(path: Path) -> int:
-    """Return when a file was last changed, in nanoseconds; 0 where it does not exist."""
+def changed(path: Path) -> int:
+    """Return when a file, or the list of a folder's files, was last changed, in nanoseconds; 0 where it is absent."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
@@ -165,12 +168,6 @@ def settle(cell: Cell) -> None:
 def drop_unfinished(cell: Cell) -> None:
     """Remove what a training left that is not finished."""
     shutil.rmtree(unfinished(cell), ignore_errors=True)
-
-
-def drop(cell: Cell) -> None:
-    """Remove the run's result; the run begins again."""
-    (folder(cell) / "record.json").unlink(missing_ok=True)
-    drop_unfinished(cell)
 
 
 def _put_in_place(record: Record) -> None:

@@ -20,6 +20,9 @@ from lib.study.cells import Cell
 from lib.study.nested import flat
 from lib.study.settings import WITHOUT_EFFECT
 
+LOCK = ".lock"
+"""The name of the file in a run's folder that the process which trains it holds."""
+
 _SILENCE_SECONDS = 600
 """A run on another machine counts as interrupted after this time without a sign."""
 
@@ -59,12 +62,18 @@ def claimed(cell: Cell) -> Iterator[None]:
     Raises:
         RunIsHeld: another process holds it.
     """
-    found = state(cell)
-    if found.kind == Kind.RUNNING:
-        raise RunIsHeld(f"{cell.name} is running, {found.reason}; wait for it, or stop it")
-    refusal = RunIsHeld(f"{cell.name} is running: another process has just started it")
-    with files.held(_lock(cell), refusal, _LOCK_SECONDS):
+    with held(records.folder(cell)):
         records.settle(cell)
+        yield
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the run of a folder, as `claimed`, also where no study names it; its files stay as they are."""
+    if reason := _running(folder):
+        raise RunIsHeld(f"{folder.name} is running, {reason}; wait for it, or stop it")
+    refusal = RunIsHeld(f"{folder.name} is running: another process has just started it")
+    with files.held(folder / LOCK, refusal, _LOCK_SECONDS):
         yield
 
 
@@ -75,23 +84,23 @@ def tidy(cell: Cell) -> None:
     process must hold the run.
     """
     records.settle(cell)
+    for path in unneeded(cell):
+        records.drop_unfinished(cell) if path.is_dir() else path.unlink()
+
+
+def unneeded(cell: Cell) -> list[Path]:
+    """Return the files and folders that a finished run does not need; the process must hold the run."""
     done = at_rest(cell).kind == Kind.DONE
-    if done:
-        for path in (status.path(cell), acceptance.path(cell)):
-            path.unlink(missing_ok=True)
+    found = [status.path(cell), acceptance.path(cell)] if done else []
     if done or (records.read_record(cell) and not _resumable(cell)):
-        records.drop_unfinished(cell)
+        found.append(records.unfinished(cell))
+    return [path for path in found if path.exists()]
 
 
 def state(cell: Cell) -> State:
     """Return the state of a cell's run, with the reason."""
-    found = status.read(cell)
-    if found and found.state == Kind.RUNNING and _alive(cell, found):
-        return State(
-            Kind.RUNNING,
-            f"since {found.since} on {found.host}, as process {found.pid} (executed/{cell.name}/status.json)",
-        )
-    return at_rest(cell)
+    reason = _running(records.folder(cell))
+    return State(Kind.RUNNING, reason) if reason else at_rest(cell)
 
 
 def states(cells: Iterable[Cell]) -> list[tuple[Cell, State]]:
@@ -181,18 +190,17 @@ def _resumable(cell: Cell) -> dict[str, Any] | None:
     return progress if dataset is None or progress["made_from"] == made_from(cell, dataset) else None
 
 
-def _alive(cell: Cell, running: Status) -> bool:
-    """Return whether a process holds the run.
+def _running(folder: Path) -> str | None:
+    """Return since when a process trains the run of a folder, and which one, or None where none does.
 
     A process id proves nothing, since it may have been reused. The lock of another machine may be invisible on a shared
     disk, so a status that was touched recently counts too.
     """
-    if files.is_held(_lock(cell)):
-        return True
-    if running.host == platform.node():
-        return False
-    return time.time() - status.path(cell).stat().st_mtime < _SILENCE_SECONDS
-
-
-def _lock(cell: Cell) -> Path:
-    return records.folder(cell) / ".lock"
+    found = status.read_in(folder)
+    if not found or found.state != Kind.RUNNING:
+        return None
+    if not files.is_held(folder / LOCK):
+        touched = (folder / "status.json").stat().st_mtime
+        if found.host == platform.node() or time.time() - touched >= _SILENCE_SECONDS:
+            return None
+    return f"since {found.since} on {found.host}, as process {found.pid} (executed/{folder.name}/status.json)"

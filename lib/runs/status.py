@@ -44,8 +44,8 @@ FAILURES = (Kind.FAILED, Kind.OUT_OF_MEMORY, Kind.TIMED_OUT, Kind.NOT_FINITE)
 class Status(Strict):
     """The status of an unfinished training.
 
-    `failures` counts those in a row, with `made_from`, the digests of inputs and code. `last_lines` are those of
-    `console.log`.
+    `failures` counts those in a row, with `made_from`: the digests of inputs and code, and all settings. `last_lines`
+    are those of `console.log`.
     """
 
     state: Kind
@@ -60,12 +60,12 @@ class Status(Strict):
     @property
     def given_up(self) -> bool:
         """Whether the training failed too often in a row to be tried again by itself."""
-        return self.failures >= ATTEMPTS
+        return self.state in FAILURES and self.failures >= ATTEMPTS
 
 
 def write(cell: Cell, state: Kind, error: str = "") -> None:
     """Write the status of the cell's training, for this process on this machine."""
-    today, before = made_from(cell, dataset_digest(cell.dataset)), read(cell)
+    today, before = _made_from(cell), read(cell)
     failures = before.failures if before and before.made_from == today else 0
     if state != Kind.RUNNING:
         failures = failures + 1 if state in FAILURES else 0
@@ -89,18 +89,21 @@ def touch(cell: Cell) -> None:
 
 def read(cell: Cell) -> Status | None:
     """Return the status, or None where there is none that can be read."""
+    return read_in(records.folder(cell))
+
+
+def read_in(folder: Path) -> Status | None:
+    """Return the status of the run in a folder, as `read`, also where no study names the run."""
     try:
-        return Status.model_validate_json(path(cell).read_bytes())
+        return Status.model_validate_json((folder / "status.json").read_bytes())
     except (OSError, ValidationError):
         return None
 
 
 def given_up(cell: Cell) -> bool:
-    """Return whether the training failed too often, from the inputs and the code of today, to be tried by itself."""
+    """Return whether the training failed too often, from the same as today, to be tried by itself."""
     status = read(cell)
-    if not status or not status.given_up:
-        return False
-    return status.made_from == made_from(cell, dataset_digest(cell.dataset))
+    return bool(status and status.given_up and status.made_from == _made_from(cell))
 
 
 def path(cell: Cell) -> Path:
@@ -111,6 +114,11 @@ def path(cell: Cell) -> Path:
 def console(cell: Cell) -> Path:
     """Return the path of what a run printed, in all its attempts."""
     return records.folder(cell) / "console.log"
+
+
+def _made_from(cell: Cell) -> dict[str, str]:
+    """Return what a failure may be due to: also the settings that are no inputs, such as `max_hours`."""
+    return made_from(cell, dataset_digest(cell.dataset)) | {"settings": cell.settings.model_dump_json()}
 
 
 def _last_lines(cell: Cell) -> list[str]:

@@ -247,7 +247,8 @@ class Settings(Strict):
     """The settings of one cell.
 
     With `compile`, `torch.compile` compiles the network, if it can. Each of several `devices` (GPUs, processes)
-    trains an equal part of a micro-batch. A sweep ends a run whose attempts together take longer than `max_hours`.
+    trains an equal part of a micro-batch. A sweep ends a run whose attempt, with
+    the whole epochs that it goes on from, takes longer than `max_hours`.
     """
 
     pytorch_only: ClassVar = frozenset({"compile"})

@@ -218,9 +218,14 @@ class Study(Matrix):
     entries: tuple[Entry, ...]
 
     @cached_property
+    def by_name(self) -> dict[str, Cell]:
+        """Every cell once, by its name, in the study's order."""
+        return {entry.cell.name: entry.cell for entry in self.entries}
+
+    @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell once, in the study's order."""
-        return tuple({entry.cell.name: entry.cell for entry in self.entries}.values())
+        return tuple(self.by_name.values())
 
     @property
     def body(self) -> tuple[str, ...]:
@@ -279,8 +284,7 @@ class Study(Matrix):
 
     def cell(self, name: str) -> Cell:
         """Return the cell of that run name; `ParameterError` lists the names where there is none."""
-        for cell in self.cells:
-            if cell.name == name:
-                return cell
-        names = "\n  ".join(cell.name for cell in self.cells)
-        raise ParameterError(f"study {self.name!r} has no run {name!r}; its runs are:\n  {names}")
+        if name not in self.by_name:
+            names = "\n  ".join(self.by_name)
+            raise ParameterError(f"study {self.name!r} has no run {name!r}; its runs are:\n  {names}")
+        return self.by_name[name]

@@ -28,8 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rerun", choices=["code", ""], default="", help="code: also the runs made by other code")
     parser.add_argument("--retry-failed", action="store_true", help="also the runs that failed three times in a row")
     parser.add_argument("--fail-fast", action="store_true", help="run: start no more runs after the first failure")
-    parser.add_argument("--at-once", type=int, help="run: so many runs at a time, each on a part of the machine")
-    parser.add_argument("--profile", default="", help="run: on a cluster, by a folder of params/profiles")
+    parser.add_argument("--at-once", type=int, help="so many runs at a time, each on a part of the machine")
+    parser.add_argument("--profile", default="", help="on a cluster, by a folder of params/profiles")
     parser.add_argument("--reason", default="", help="accept: why the runs made by other code are equivalent")
     parser.add_argument("--settings", action="store_true", help="plan: print the resolved settings instead")
     parser.add_argument("--measure", action="store_true", help="plan: also time a few steps, and say how many seeds")
@@ -41,6 +41,7 @@ def main() -> None:
     """Read the command line, and plan, run, show or accept."""
     arguments, options = _parser().parse_known_args()
     choice = Choice(arguments.rerun, arguments.retry_failed)
+    manner = Manner(choice, arguments.at_once, arguments.fail_fast, arguments.profile)
     with errors.one_line():
         if options and arguments.action != "run":
             raise ParameterError(f"{arguments.action} has no option {options[0]}")
@@ -54,18 +55,17 @@ def main() -> None:
         elif arguments.action == "plan" and arguments.settings:
             print(settings_text(study))
         elif arguments.action == "plan" and arguments.measure:
-            plan_and_measure(study, cells, choice)
+            plan_and_measure(study, cells, manner)
         elif arguments.action == "plan":
             plan(study, states(cells), choice)
         else:
-            with running.using_data(study):
+            with running.using_data(cells):
                 running.tidy_all(cells)
                 found = states(cells)
                 todo = pending(found, choice)
                 show_pending(study, found, todo)
                 if todo:
                     print(f"one after another: {times(study, [cell for cell, _ in todo])}", flush=True)
-                manner = Manner(choice, arguments.at_once, arguments.fail_fast, arguments.profile)
                 running.run(study, found, manner, options)
 
 

@@ -21,6 +21,7 @@ from lib.errors import ChapterError, DataError, described
 from lib.execution import execute, mark
 from lib.runs import records, state, status
 from lib.runs.digests import EXPECTED_CODE, code_digest
+from lib.runs.records import Record
 from lib.runs.state import RunIsHeld
 from lib.runs.status import FAILURES, Kind
 from lib.study.cells import Cell
@@ -92,7 +93,7 @@ def _wait(cell: Cell) -> None:
 def _run(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> None:
     """Train a cell, if it is to be trained, in this environment; `RunIsHeld` where another process trains it."""
     with used(cell.dataset), state.claimed(cell):
-        require_data([cell.dataset])
+        require_data([cell])
         kind, reason = state.at_rest(cell)
         if kind == Kind.UNREADABLE:
             raise ChapterError(f"{cell.name} is unreadable: {reason}")
@@ -113,7 +114,7 @@ def _train(study_name: str, cell: Cell, rerun: str, given: dict[str, str]) -> No
     old = records.read_record(cell)
     status.write(cell, Kind.RUNNING)
     try:
-        with _signs_of_life(cell), _on_the_same_data(cell):
+        with _signs_of_life(cell), _on_the_same_data(cell, old):
             _execute(study_name, cell, rerun, given)
         if records.read_record(cell) == old:
             raise ChapterError("its notebook ended without a record")
@@ -145,8 +146,10 @@ def _notebook(cell: Cell) -> Path:
 
 
 @contextmanager
-def _on_the_same_data(cell: Cell) -> Iterator[None]:
+def _on_the_same_data(cell: Cell, old: Record | None) -> Iterator[None]:
     """Remove what the block trains if the store is damaged at its end: the images may have been others.
+
+    The old record stays, where the block has written none.
 
     Raises:
         ChapterError: the store is damaged.
@@ -157,7 +160,9 @@ def _on_the_same_data(cell: Cell) -> Iterator[None]:
         try:
             open_store(cell.dataset)
         except DataError as problem:
-            records.drop(cell)
+            records.drop_unfinished(cell)  # first: a record may be staged there
+            if records.read_record(cell) not in (old, None):
+                (records.folder(cell) / "record.json").unlink()
             raise ChapterError(str(problem)) from None
 
 

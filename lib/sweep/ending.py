@@ -42,7 +42,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def limited(cell: Cell) -> Iterator[None]:
-    """Let the block take what is left of the run's `max_hours`, all its attempts together.
+    """Let the block take what is left of the run's `max_hours` after the whole epochs that it goes on from.
 
     Raises:
         ChapterError: it took longer.

@@ -10,10 +10,10 @@ from lib import files, paths
 from lib.clock import now
 from lib.errors import DataError
 from lib.runs import log, records, status
-from lib.runs.status import Kind
+from lib.runs.state import NOTHING_AGAIN, WITH_RESULTS, Choice
 from lib.study.cells import Cell
 from lib.study.study import Study
-from lib.sweep.watching import Row, View
+from lib.sweep.watching import Row, View, Watch
 
 _WIDTH, _HEIGHT = 160, 36
 """The size of a curve, in pixels."""
@@ -51,17 +51,17 @@ class _Busy(Exception):
 
 
 class Page:
-    """Writes a study's part of the page; a run that is done is read once."""
+    """Writes a study's part of the page, with all its runs, also in a sweep of some; a result is drawn once."""
 
-    def __init__(self, study: Study) -> None:
-        self._study = study
-        self._done: dict[Cell, str] = {}
+    def __init__(self, study: Study, choice: Choice = NOTHING_AGAIN) -> None:
+        self._study, self._watch = study, Watch(study, study.cells, choice)
+        self._drawn: dict[Row, str] = {}
 
-    def write(self, view: View) -> None:
+    def write(self) -> None:
         """Write the page, whole or not at all; what stands in the way, such as a full disk, ends no sweep."""
         parts = paths.EXECUTED / ".page"
         with suppress(OSError, _Busy), files.held(parts / ".lock", _Busy(), seconds=5):
-            files.write_text(parts / f"{self._study.name}.html", self._part(view), durable=False)
+            files.write_text(parts / f"{self._study.name}.html", self._part(self._watch.look()), durable=False)
             newest = sorted(parts.glob("[!.]*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
             text = "".join(path.read_text(encoding="utf-8") for path in newest)
             files.write_text(paths.EXECUTED / "index.html", _HEAD + text, durable=False)
@@ -76,13 +76,13 @@ class Page:
         )
 
     def _row(self, row: Row) -> str:
-        if row.cell in self._done:
-            return self._done[row.cell]
+        if row in self._drawn:
+            return self._drawn[row]
         kind = "failed" if row.failed else "running" if row.live else ""
         cells = (escape(row.cell.name), row.state.kind, _told(row), _curve(row.cell), _links(row.cell))
         text = f'<tr class="{kind}">{"".join(f"<td>{cell}" for cell in cells)}</tr>\n'
-        if row.state.kind == Kind.DONE:
-            self._done[row.cell] = text
+        if row.state.kind in WITH_RESULTS:
+            self._drawn[row] = text
         return text
 
 

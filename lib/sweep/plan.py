@@ -13,9 +13,14 @@ from lib.study.cells import AXES, Cell
 from lib.study.study import Study
 
 
-def require_data(datasets: Iterable[str]) -> None:
-    """Require that datasets have a store; `DataError` names one that has none."""
-    for dataset in datasets:
+def datasets(cells: Iterable[Cell]) -> list[str]:
+    """Return the datasets of cells, each once, in the cells' order."""
+    return list(dict.fromkeys(cell.dataset for cell in cells))
+
+
+def require_data(cells: Iterable[Cell]) -> None:
+    """Require that the cells' datasets have a store; `DataError` names one that has none."""
+    for dataset in datasets(cells):
         if dataset_digest(dataset) is None:
             raise DataError(f"data/{dataset} is not prepared, or damaged: make data DATASET={dataset}")
 

@@ -13,20 +13,22 @@ from lib.runs.status import FAILURES, Kind
 from lib.study.cells import Cell
 from lib.study.study import Study
 from lib.sweep.plan import require_data, times
-from lib.sweep.running import require_packages
+from lib.sweep.running import Manner, require_packages, together
+from lib.sweep.showing import counted, lines
 
 _NOT_DONE = (Kind.RUNNING, Kind.UNREADABLE, *FAILURES)
 
 
-def plan_and_measure(study: Study, cells: Sequence[Cell], choice: Choice) -> None:
+def plan_and_measure(study: Study, cells: Sequence[Cell], manner: Manner) -> None:
     """Print the cost of the pending runs by a few timed steps, then the plan, then the rule for adding seeds."""
     with _rule_for_seeds(study):
         found = states(cells)
-        if todo := [cell.name for cell, _ in pending(found, choice)]:
-            steps = subprocess.run(_module("lib.bench.preflight", study.name, *todo), check=False)
+        if todo := [cell.name for cell, _ in pending(found, manner.choice)]:
+            at_once = f"--at-once={together(manner, len(todo))}"
+            steps = subprocess.run(_module("lib.bench.preflight", study.name, at_once, *todo), check=False)
             if steps.returncode:
                 sys.exit(steps.returncode)
-        plan(study, found, choice)
+        plan(study, found, manner.choice)
 
 
 def plan(study: Study, found: list[tuple[Cell, State]], choice: Choice) -> None:
@@ -37,7 +39,7 @@ def plan(study: Study, found: list[tuple[Cell, State]], choice: Choice) -> None:
     if needed.by_results:
         print(f"by the results so far, one after another: {needed}")
     try:
-        require_data(study.datasets)
+        require_data(cell for cell, _ in found)
         require_packages(cell for cell, _ in todo)
     except (DataError, ParameterError) as problem:
         print(f"a sweep would be refused: {problem}")
@@ -46,17 +48,11 @@ def plan(study: Study, found: list[tuple[Cell, State]], choice: Choice) -> None:
 def show_pending(study: Study, found: list[tuple[Cell, State]], todo: list[tuple[Cell, State]]) -> None:
     """Print which runs are pending and why, and which are neither pending nor done."""
     names = {cell.name for cell, _ in todo}
-    counts = Counter(state.kind for _, state in found)
-    shown = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    shown = counted(Counter(state.kind for _, state in found))
     print(f"{study.name}: {len(found)} runs ({shown}); {len(todo)} to run")
-    _print([*todo, *((cell, one) for cell, one in found if one.kind in _NOT_DONE and cell.name not in names)])
-
-
-def _print(found: list[tuple[Cell, State]]) -> None:
-    """Print one line per run; names are never cut."""
-    width = max((len(cell.name) for cell, _ in found), default=0)
-    for cell, (kind, reason) in found:
-        print(f"  {cell.name:{width}}  {kind:13}  {reason}", flush=True)
+    told = [*todo, *((cell, one) for cell, one in found if one.kind in _NOT_DONE and cell.name not in names)]
+    for line in lines([(cell, *state) for cell, state in told]):
+        print(line, flush=True)
 
 
 @contextmanager

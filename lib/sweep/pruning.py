@@ -3,16 +3,14 @@
 import argparse
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import errors, files, paths
-from lib.runs import records
-from lib.runs.state import WITH_RESULTS, state
+from lib import errors, paths
+from lib.runs.state import LOCK, RunIsHeld, claimed, held, unneeded
 from lib.study.cells import Cell
 from lib.study.loading import every_study
-
-_LOCK = ".lock"
 
 
 class Leftover(NamedTuple):
@@ -23,32 +21,29 @@ class Leftover(NamedTuple):
     size: int
 
 
-def leftovers() -> list[Leftover]:
-    """Return the runs that no study names, unfinished trainings of runs with results, and files half written.
+def leftovers() -> Iterator[Leftover]:
+    """Yield the runs that no study names, what finished runs do not need, and files half written.
 
-    What a process holds is left out.
+    Each run is held while what it has is yielded, so that it can be removed; what another process holds is left out.
 
     Raises:
         ParameterError: a study cannot be read, so that its runs are not known.
     """
     cells = {cell.name: cell for study in every_study() for cell in study.cells}
     marks = ("record.json", "status.json", "console.log")
-    folders = {path.parent for mark in marks for path in paths.EXECUTED.glob(f"*/{mark}")}
-    idle = [folder for folder in sorted(folders) if not files.is_held(folder / _LOCK)]
-    return [
-        Leftover(path, why, _size(path)) for folder in idle for path, why in _in_folder(folder, cells.get(folder.name))
-    ]
+    for folder in sorted({path.parent for mark in marks for path in paths.EXECUTED.glob(f"*/{mark}")}):
+        cell = cells.get(folder.name)
+        with suppress(RunIsHeld), claimed(cell) if cell else held(folder):
+            for path, why in _in_folder(folder, cell):
+                yield Leftover(path, why, _size(path))
 
 
 def _in_folder(folder: Path, cell: Cell | None) -> Iterator[tuple[Path, str]]:
     if cell is None:
         yield folder, "no study names this run"
         return
-    if records.unfinished(cell).exists() and state(cell).kind in WITH_RESULTS:
-        yield records.unfinished(cell), "the run has a result"
-    for path in sorted(folder.glob(".*")):
-        if path.name != _LOCK:
-            yield path, "half written"
+    yield from ((path, "the run has a result") for path in unneeded(cell))
+    yield from ((path, "half written") for path in sorted(folder.glob(".*")) if path.name != LOCK)
 
 
 def _size(path: Path) -> int:
@@ -61,13 +56,14 @@ def main() -> None:
     parser.add_argument("--yes", action="store_true", help="remove what is listed")
     remove = parser.parse_args().yes
     with errors.one_line():
-        found = leftovers()
-        for path, why, size in found:
+        sizes = []
+        for path, why, size in leftovers():
             print(f"  {path.relative_to(paths.ROOT)}  {size / 2**20:,.1f} MiB  {why}")
+            sizes.append(size)
             if remove:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         verb = "removed" if remove else "to remove: make prune YES=1"
-        print(f"{len(found)} items, {sum(one.size for one in found) / 2**20:,.1f} MiB {verb}")
+        print(f"{len(sizes)} items, {sum(sizes) / 2**20:,.1f} MiB {verb}")
 
 
 if __name__ == "__main__":

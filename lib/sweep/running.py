@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from lib.study.cells import Cell
 from lib.study.study import Study
 from lib.sweep import clusters, jobs, slots
 from lib.sweep.page import Page
-from lib.sweep.plan import require_data
+from lib.sweep.plan import datasets, require_data
 from lib.sweep.telling import Teller
 from lib.sweep.watching import Watch
 
@@ -45,16 +45,16 @@ def require_packages(cells: Iterable[Cell]) -> None:
 
 
 @contextmanager
-def using_data(study: Study) -> Iterator[None]:
-    """Keep the study's stores from being replaced during the block.
+def using_data(cells: Sequence[Cell]) -> Iterator[None]:
+    """Keep the cells' stores from being replaced during the block.
 
     Raises:
         DataError: a dataset has no store, or it is being replaced.
     """
     with ExitStack() as stack:
-        for dataset in study.datasets:
+        for dataset in datasets(cells):
             stack.enter_context(used(dataset))
-        require_data(study.datasets)
+        require_data(cells)
         yield
 
 
@@ -79,7 +79,7 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
         DataError: an array of a store is damaged.
         UserError: `make doctor` says NO, the disk has no room, or runs did not finish, after all others were run.
     """
-    todo = [cell for cell, _ in pending(found, manner.choice)]
+    cells, todo = ([cell for cell, _ in some] for some in (found, pending(found, manner.choice)))
     waited = [cell for cell, one in found if one.kind == Kind.RUNNING]
     require_packages([*todo, *waited])
     if todo or waited:
@@ -87,26 +87,32 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
         place = clusters.options(manner.profile, manner.at_once) if manner.profile else ["--cores", str(at_once)]
         if not manner.profile:
             examination.require()
-        _require_whole_data(study)
+        _require_whole_data(cells)
         if todo:
-            _require_room(study, todo, at_once or len(todo))
+            _require_room(study, todo, together(manner, len(todo)))
         config = {"study": study.name, "rerun": manner.choice.rerun, "at_once": at_once}
         how = [*place, *([] if manner.fail_fast else ["--keep-going"]), *options]
-        teller = Teller(study.name, Watch(study, [cell for cell, _ in found]), Page(study))
+        teller = Teller(study.name, Watch(study, cells, manner.choice), Page(study, manner.choice))
         jobs.run(config, [cell.name for cell in (*todo, *waited)], how, teller)
-        found = states(cell for cell, _ in found)
+        found = states(cells)
     unfinished = {cell for cell, state in found if state.kind not in WITH_RESULTS}
     unfinished |= {cell for cell, _ in pending(found, manner.choice)}
     if unfinished:
         raise UserError(f"{len(unfinished)} runs are not finished; make status STUDY={study.name} says why")
 
 
-def _require_whole_data(study: Study) -> None:
-    """Require that no array of the study's stores is damaged; `DataError` names it."""
+def _require_whole_data(cells: Iterable[Cell]) -> None:
+    """Require that no array of the cells' stores is damaged; `DataError` names it."""
     from lib.data.store import open_store  # scikit-learn, which it needs, would make every `make status` wait
 
-    for dataset in study.datasets:
+    for dataset in datasets(cells):
         open_store(dataset)
+
+
+def together(manner: Manner, runs: int) -> int:
+    """Return how many of so many runs train at the same time; on a cluster without a number, perhaps all of them."""
+    most = (manner.at_once or runs) if manner.profile else slots.at_once(manner.at_once)
+    return min(most, runs)
 
 
 def _require_room(study: Study, cells: list[Cell], at_once: int) -> None:

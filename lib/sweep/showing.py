@@ -3,14 +3,15 @@
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lib.runs.state import WITH_RESULTS
 from lib.runs.status import FAILURES, Kind
+from lib.study.cells import Cell
 from lib.sweep.watching import View, Watch
 
 _SECONDS = 2
@@ -26,10 +27,20 @@ def show(watch: Watch) -> None:
 
 
 def text(view: View) -> str:
-    """Return one line per run, whose names are never cut, the counts, and the sweep in one line."""
-    width = max((len(row.cell.name) for row in view.rows), default=0)
-    lines = [f"  {row.cell.name:{width}}  {row.state.kind:13}  {row.text}" for row in view.rows]
-    return "\n".join([*lines, ", ".join(f"{count} {kind}" for kind, count in view.counts.items()), view.line])
+    """Return one line per run, the counts, and the sweep in one line."""
+    told = lines([(row.cell, row.state.kind, row.text) for row in view.rows])
+    return "\n".join([*told, counted(view.counts), view.line])
+
+
+def lines(runs: Sequence[tuple[Cell, Kind, str]]) -> list[str]:
+    """Return one line per run, with its kind and the reason; names are never cut."""
+    width = max((len(cell.name) for cell, *_ in runs), default=0)
+    return [f"  {cell.name:{width}}  {kind:13}  {reason}" for cell, kind, reason in runs]
+
+
+def counted(counts: Mapping[Kind, int]) -> str:
+    """Return the number of runs of each kind in words."""
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def as_json(view: View) -> str:
@@ -49,7 +60,7 @@ def _refresh(watch: Watch) -> None:
         while True:
             view = watch.look()
             display.update(_screen(view, console.height), refresh=True)
-            if view.count(*WITH_RESULTS) == len(view.rows):
+            if view.done == len(view.rows):
                 return
             time.sleep(_SECONDS)
 

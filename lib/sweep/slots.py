@@ -1,6 +1,7 @@
-"""Slots: what a run gets of a machine, a GPU or a part of its cores, for itself.
+"""Slots: what a run gets of a machine, a GPU or as many threads as a part of its cores, and no other run meanwhile.
 
-A slot is held by locks in one folder for the whole machine, so that sweeps of any study and any project share it.
+No thread is bound to a core. A slot is held by locks in one folder for the whole machine, so that sweeps of any study
+and any project share it.
 """
 
 import os

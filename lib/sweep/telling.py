@@ -52,6 +52,5 @@ class Teller:
         notify(self._name, outcome, self._look())
 
     def _look(self) -> View:
-        view = self._watch.look()
-        self._page.write(view)
-        return view
+        self._page.write()
+        return self._watch.look()

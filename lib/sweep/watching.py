@@ -1,12 +1,13 @@
 """The runs of a study as they stand, looked at again and again: what runs, how fast, and how long it all takes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lib.clock import duration
-from lib.runs import live
+from lib.runs import live, records
 from lib.runs.live import Live
-from lib.runs.state import WITH_RESULTS, State, pending, state
+from lib.runs.state import NOTHING_AGAIN, WITH_RESULTS, Choice, State, pending, state
 from lib.runs.status import FAILURES, Kind, console, read
 from lib.study.cells import Cell
 from lib.study.study import Study
@@ -55,9 +56,10 @@ class Row(NamedTuple):
 
 
 class View(NamedTuple):
-    """The rows of a moment, and how long the pending runs take."""
+    """The rows of a moment, how many of them a sweep leaves as they are, with results, and how long the others take."""
 
     rows: list[Row]
+    done: int
     times: Times
 
     def count(self, *kinds: Kind) -> int:
@@ -90,7 +92,7 @@ class View(NamedTuple):
     def line(self) -> str:
         """The whole sweep in one line."""
         failed, unknown = self.count(*FAILURES), self.times.runs - len(self.times.seconds)
-        parts = [f"{self.count(*WITH_RESULTS)} of {len(self.rows)} done", f"{self.count(Kind.RUNNING)} running"]
+        parts = [f"{self.done} of {len(self.rows)} done", f"{self.count(Kind.RUNNING)} running"]
         parts += [f"{failed} failed"] if failed else []
         parts += [f"about {duration(self.seconds)} left"] if self.seconds else []
         parts += [f"{unknown} runs of unknown length"] if unknown else []
@@ -98,26 +100,33 @@ class View(NamedTuple):
 
 
 class Watch:
-    """Looks at runs of a study; a run that is done is read once."""
+    """Looks at runs of a study, for a sweep of some choice; one with a result is read again when its folder changes."""
 
-    def __init__(self, study: Study, cells: list[Cell]) -> None:
-        self._study, self._cells = study, cells
-        self._done: dict[Cell, Row] = {}
+    def __init__(self, study: Study, cells: Sequence[Cell], choice: Choice = NOTHING_AGAIN) -> None:
+        self._study, self._cells, self._choice = study, cells, choice
+        self._kept: dict[Cell, tuple[int, Row]] = {}
         self._known: tuple[int, set[str]] | None = None
         self._times = Times({}, 0)
 
     def look(self) -> View:
         """Return how the runs stand now."""
-        rows = [self._done.get(cell) or self._row(cell) for cell in self._cells]
-        left = [cell for cell, _ in pending((row.cell, row.state) for row in rows)]
-        known = (sum(row.state.kind in WITH_RESULTS for row in rows), {cell.name for cell in left})
+        rows = [self._row(cell) for cell in self._cells]
+        left = [cell for cell, _ in pending(((row.cell, row.state) for row in rows), self._choice)]
+        names = {cell.name for cell in left}
+        results = [row.cell.name for row in rows if row.state.kind in WITH_RESULTS]
+        known = (len(results), names)
         if known != self._known:  # a result, from which more may be known
             self._known, self._times = known, times(self._study, left)
-        return View(rows, self._times)
+        return View(rows, sum(name not in names for name in results), self._times)
 
     def _row(self, cell: Cell) -> Row:
+        # Taken before the files are read. Each training begins with a new file in the folder, and an acceptance is one.
+        changed = records.changed(records.folder(cell))
+        before, row = self._kept.get(cell, (None, None))
+        if row and before == changed:
+            return row
         found = state(cell)
         row = Row(cell, found, live.read(cell) if found.kind == Kind.RUNNING else None)
-        if found.kind == Kind.DONE:
-            self._done[cell] = row
+        if found.kind in WITH_RESULTS:
+            self._kept[cell] = (changed, row)
         return row
