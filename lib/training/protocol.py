@@ -8,7 +8,9 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lib import environment, files
 from lib.clock import now
@@ -108,30 +110,36 @@ def _more_micro_batches(cell: Cell, parts: int) -> int:
 
 
 def _train_epoch(cell: Cell, learner: Learner, epoch: int, progress: Progress) -> tuple[dict[str, float], int]:
-    """Train one epoch; the clock runs from the request for the first batch to the end of the device's last step.
-
-    Pipeline construction and Keras tracing are not timed.
-    """
+    """Train one epoch; pipeline construction and Keras tracing are not timed."""
     settings, steps = cell.settings, learner.steps_per_epoch
     learner.reseed(cell.seed, epoch)
-    batches = learner.batches()
-    learner.synchronize()
-    start = time.perf_counter()
-    for step, batch in enumerate(batches, start=(epoch - 1) * steps):
-        rate = learning_rate(settings, steps, step)
-        learner.step(batch, rate)
-        progress.step()
-    learner.synchronize()
-    seconds = time.perf_counter() - start
+    rates = [learning_rate(settings, steps, step) for step in range((epoch - 1) * steps, epoch * steps)]
+    seconds = timed_steps(learner, learner.batches(), rates, progress.step)
     sums = learner.take_sums()
     images = steps * settings.batch_size
     row = {
         "train_loss": sums.loss / images,
         "train_accuracy": sums.correct / images,
         "epoch_time_seconds": seconds,
-        "learning_rate": rate,
+        "learning_rate": rates[-1],
     }
     return row, sums.updates
+
+
+def timed_steps(
+    learner: Learner, batches: Iterable[Any], rates: Sequence[float], after_step: Callable[[], None]
+) -> float:
+    """Make a step at each of the rates, each from its batch, and return their seconds.
+
+    The clock runs from the request for the first batch to the end of the device's last step.
+    """
+    learner.synchronize()
+    start = time.perf_counter()
+    for rate, batch in zip(rates, batches, strict=True):
+        learner.step(batch, rate)
+        after_step()
+    learner.synchronize()
+    return time.perf_counter() - start
 
 
 def _validate(learner: Learner) -> dict[str, float]:
