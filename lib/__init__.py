@@ -1,1 +1,15 @@
 """Paired Seeds: the code that the notebooks call, divided into rooms; the README lists them."""
+
+import sys
+from types import TracebackType
+
+
+def _told(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+# A command that is interrupted before its `main`, while it imports, would end with a traceback.
+sys.excepthook = _told

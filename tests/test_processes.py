@@ -54,6 +54,12 @@ with errors.one_line():
 """
 
 
+def test_a_command_that_is_interrupted_while_it_imports_says_one_word():
+    code = "import lib, os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "interrupted\n")
+
+
 def test_an_interrupted_command_says_one_word_whatever_it_was_just_making():
     """As an event loop whose constructor a signal cuts off, and a second signal while the interpreter ends."""
     ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
