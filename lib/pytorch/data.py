@@ -1,16 +1,17 @@
-"""PyTorch's input pipeline: a `DataLoader` whose sampler draws every random number.
+"""PyTorch's input pipeline: a `DataLoader` whose sampler draws every random number, batch by batch.
 
 The sampler draws an epoch's order and augmentation in the main process, from one seeded generator or from the stream
-that both frameworks share. Results do not depend on the number of workers.
+that both frameworks share. A batch is cut and normalised as a whole, by a worker process, or on the device that trains.
+Its bits depend neither on the number of workers nor on the device.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode, functional
 
@@ -24,23 +25,22 @@ ERASING = v2.RandomErasing(p=1.0)
 """It erases a rectangle of every image that it is given."""
 
 
-class Draw(NamedTuple):
-    """One image of an epoch: its index and its augmentation.
+class Draws(NamedTuple):
+    """A batch of an epoch: each image's index and its augmentation.
 
-    `top` and `left` are the corner of its crop in the padded image, and `angle` is in degrees. `erasing` is the seed of
-    its erased rectangle and `policy` that of the policy's operations, each 0 for none.
+    `corner` is the top and left of its crop in the padded image, and `angle` is in degrees. `erasing` is the seed of
+    its erased rectangle and `policy` that of the policy's operations, each 0 for none. All are arrays (B, ...).
     """
 
-    index: int
-    top: int
-    left: int
-    mirrored: bool
-    angle: float
-    erasing: int
-    policy: int
+    index: np.ndarray
+    corner: np.ndarray
+    mirrored: np.ndarray
+    angle: np.ndarray
+    erasing: np.ndarray
+    policy: np.ndarray
 
 
-class EpochSampler(Sampler[Draw]):
+class EpochSampler(Sampler[Draws]):
     """Draws `steps` batches of a split's images without replacement, and yields the `places` in each that it is given.
 
     The whole epoch is drawn, whichever places are: every device of a run draws the same one.
@@ -55,14 +55,14 @@ class EpochSampler(Sampler[Draw]):
         self._generator.manual_seed(seed)
 
     def __len__(self) -> int:
-        return self._steps * len(self._places)
+        return self._steps
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[Draws]:
         order, corners, mirrored = self._shared() if self._settings.pairing.shared else self._own()
-        columns = (self._indices[order], corners, mirrored, *self._without_twin())
-        chosen = (np.arange(self._steps)[:, None] * self._settings.batch_size + self._places).ravel()
-        for index, corner, *others in zip(*(column[chosen].tolist() for column in columns), strict=True):
-            yield Draw(index, *corner, *others)
+        epoch = Draws(self._indices[order], corners, mirrored, *self._without_twin())
+        for step in range(self._steps):
+            chosen = step * self._settings.batch_size + self._places
+            yield Draws(*(values[chosen] for values in epoch))
 
     def _own(self) -> Stream:
         """Draw an epoch from PyTorch's generator."""
@@ -72,13 +72,13 @@ class EpochSampler(Sampler[Draw]):
         mirrored = (torch.rand(count, generator=random) < 0.5) & augmentation.flip
         return Stream(order.numpy(), corners.numpy(), mirrored.numpy())
 
-    def _without_twin(self) -> tuple[torch.Tensor, ...]:
+    def _without_twin(self) -> tuple[np.ndarray, ...]:
         """Draw the angles and the seeds of rectangles and policies, after all that has a twin in Keras."""
         count, random, augmentation = len(self._indices), self._generator, self._settings.augmentation
         angles = augmentation.rotation * (2 * torch.rand(count, generator=random) - 1)
         erased = torch.rand(count, generator=random) < augmentation.erasing
         erasing, policy = (torch.randint(1, 2**31, (count,), generator=random) for _ in range(2))
-        return angles, erased * erasing, (augmentation.policy != "none") * policy
+        return angles.numpy(), (erased * erasing).numpy(), ((augmentation.policy != "none") * policy).numpy()
 
     def _shared(self) -> Stream:
         """Draw the epoch that both frameworks share, from the generator's seed."""
@@ -86,43 +86,83 @@ class EpochSampler(Sampler[Draw]):
 
 
 class TrainImages(Dataset):
-    """A split's images `(C, H, W)` in float32, augmented as drawn and normalised, with their labels.
+    """Batches of a split's images `(B, C, H, W)` in float32, augmented as drawn and normalised, with labels `(B,)`.
 
-    What a crop or a rotation takes from outside the image is 0 before the normalisation.
+    With a `device` the images are copied to its memory, and the batches are made there. What a crop or a rotation takes
+    from outside the image is 0 before the normalisation.
     """
 
-    def __init__(self, split: Split, store: Store, augmentation: Augmentation) -> None:
-        self._split, self._store, self._padding = split, store, augmentation.crop_padding
-        self._policy = policy(augmentation)
+    def __init__(
+        self, split: Split, store: Store, augmentation: Augmentation, device: torch.device | None = None
+    ) -> None:
+        self._split, self._normalise, self._device = split, Normalisation(store, device), device
+        self._padding, self._policy = augmentation.crop_padding, policy(augmentation)
+        self._images = None if device is None else torch.tensor(split.images, device=device)
 
-    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, int]:
-        image = _as_tensor(self._split, draw.index)
-        height, width = image.shape[1:]
-        padded = functional.pad(image, [self._padding])
-        crop = functional.crop(padded, draw.top, draw.left, height, width)
-        crop = functional.horizontal_flip(crop) if draw.mirrored else crop
-        if draw.angle:
-            crop = functional.rotate(crop, draw.angle, InterpolationMode.BILINEAR)
-        if draw.policy:
-            crop = drawn_from(draw.policy, self._policy, crop)
-        image = _normalise(crop, self._store)
-        if draw.erasing:  # the rectangle is 0: 2 % to 33 % of the area, aspect ratio 0.3 to 3.3
-            image = drawn_from(draw.erasing, ERASING, image)
-        return image, int(self._split.labels[draw.index])
+    def __getitem__(self, draws: Draws) -> tuple[Tensor, Tensor]:
+        index, corners, mirrored = (torch.from_numpy(part).to(self._device) for part in draws[:3])
+        images = torch.from_numpy(self._split.images[draws.index]) if self._images is None else self._images[index]
+        images = _channels_first(_crops(images, corners, mirrored, self._padding))
+        for place in np.flatnonzero(draws.angle):
+            images[place] = functional.rotate(images[place], float(draws.angle[place]), InterpolationMode.BILINEAR)
+        for place in np.flatnonzero(draws.policy):
+            images[place] = drawn_from(int(draws.policy[place]), self._policy, images[place])
+        images = self._normalise(images)
+        for place in np.flatnonzero(draws.erasing):  # 0 in 2 % to 33 % of the area, aspect ratio 0.3 to 3.3
+            images[place] = drawn_from(int(draws.erasing[place]), ERASING, images[place])
+        return images, _labels(self._split, draws.index)
 
 
 class PlainImages(Dataset):
-    """A split's images `(C, H, W)` in float32, normalised, with their labels, in the split's order."""
+    """Batches of a split's images `(B, C, H, W)` in float32, normalised, with labels `(B,)`, by their positions."""
 
     def __init__(self, split: Split, store: Store) -> None:
-        self._split, self._store = split, store
+        self._split, self._normalise = split, Normalisation(store)
 
     def __len__(self) -> int:
         return len(self._split.indices)
 
-    def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
-        index = int(self._split.indices[position])
-        return _normalise(_as_tensor(self._split, index), self._store), int(self._split.labels[index])
+    def __getitem__(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        index = self._split.indices[positions]
+        return self._normalise(_channels_first(torch.from_numpy(self._split.images[index]))), _labels(
+            self._split, index
+        )
+
+
+class Normalisation:
+    """Bytes `(B, C, H, W)` scaled to [0, 1], minus the train split's mean, over its std, channel by channel.
+
+    The operations and their order are those of torchvision's `to_dtype` and `normalize`, in float32.
+    """
+
+    def __init__(self, store: Store, device: torch.device | None = None) -> None:
+        self._mean, self._std = (
+            torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+            for values in (store.mean, store.std)
+        )
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the images (B, C, H, W) in float32."""
+        return images.to(torch.float32).mul_(1 / 255).sub_(self._mean).div_(self._std)
+
+
+def _crops(images: Tensor, corners: Tensor, mirrored: Tensor, padding: int) -> Tensor:
+    """Cut an image out of each padded one (B, H, W, C), from a corner (B, 2) on, and mirror it where it is to be."""
+    count, height, width, channels = images.shape
+    padded = nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
+    image, row, column = (torch.arange(size, device=images.device) for size in (count, height, width))
+    rows = image[:, None] * padded.shape[1] + corners[:, :1] + row
+    columns = corners[:, 1:] + torch.where(mirrored[:, None], column.flip(0), column)
+    pixels = rows[:, :, None] * padded.shape[2] + columns[:, None, :]
+    return padded.view(-1, channels).index_select(0, pixels.view(-1)).view(images.shape)
+
+
+def _channels_first(images: Tensor) -> Tensor:
+    return images.permute(0, 3, 1, 2).contiguous()
+
+
+def _labels(split: Split, index: np.ndarray) -> Tensor:
+    return torch.from_numpy(split.labels[index].astype(np.int64))
 
 
 def policy(settings: Augmentation) -> nn.Module | None:
@@ -145,30 +185,30 @@ def part_of(settings: Settings, rank: int) -> np.ndarray:
     return places[:, rank].ravel()
 
 
-def _normalise(image: torch.Tensor, store: Store) -> torch.Tensor:
-    """Scale bytes to [0, 1], subtract the train split's mean and divide by its std, channel by channel."""
-    scaled = functional.to_dtype(image, torch.float32, scale=True)
-    return functional.normalize(scaled, store.mean.tolist(), store.std.tolist())
-
-
-def _as_tensor(split: Split, index: int) -> torch.Tensor:
-    return torch.tensor(split.images[index]).permute(2, 0, 1)
-
-
 def training_loader(
-    split: Split, store: Store, settings: Settings, steps: int, places: np.ndarray | None = None
+    split: Split,
+    store: Store,
+    settings: Settings,
+    steps: int,
+    places: np.ndarray | None = None,
+    device: torch.device | None = None,
 ) -> DataLoader:
-    """Return the loader of the training batches, or of these places in each; `loader.sampler.reseed` seeds an epoch."""
+    """Return the loader of the training batches, or of these places in each; `loader.sampler.reseed` seeds an epoch.
+
+    With a `device` the batches are made on it; without one, on the host, by worker processes.
+    """
     places = np.arange(settings.batch_size) if places is None else places
     sampler = EpochSampler(split.indices, steps, settings, places)
-    images = TrainImages(split, store, settings.augmentation)
-    workers = min(settings.num_workers, cores() // settings.devices)
-    return _loader(images, len(places), workers, sampler=sampler, drop_last=True)
+    images = TrainImages(split, store, settings.augmentation, device)
+    workers = 0 if device else min(settings.num_workers, cores() // settings.devices)
+    return _loader(images, sampler, workers, pin=device is None)
 
 
 def evaluation_loader(split: Split, store: Store, batch_size: int, num_workers: int) -> DataLoader:
     """Return the loader of a val or test split: in order, with its incomplete last batch."""
-    return _loader(PlainImages(split, store), batch_size, min(num_workers, cores()))
+    images = PlainImages(split, store)
+    batches = BatchSampler(SequentialSampler(images), batch_size, drop_last=False)
+    return _loader(images, batches, min(num_workers, cores()))
 
 
 def start_workers(loader: DataLoader) -> None:
@@ -176,12 +216,12 @@ def start_workers(loader: DataLoader) -> None:
     iter(loader)
 
 
-def _loader(images: Dataset, batch_size: int, num_workers: int, **options: object) -> DataLoader:
-    if num_workers:
-        options |= {"persistent_workers": True, "prefetch_factor": 2}
+def _loader(images: Dataset, batches: Sampler, num_workers: int, pin: bool = True) -> DataLoader:
+    """Return a loader of whole batches: `batches` yields what the dataset makes one from."""
+    options = {"persistent_workers": True, "prefetch_factor": 2} if num_workers else {}
     # Each iterator draws a seed for its workers. Drawn from the global generator, it would shift the draws of dropout
     # by the number of iterators, which is smaller in a resumed run.
-    own = torch.Generator()
+    own, pinned = torch.Generator(), pin and torch.cuda.is_available()
     return DataLoader(
-        images, batch_size, num_workers=num_workers, pin_memory=torch.cuda.is_available(), generator=own, **options
+        images, None, sampler=batches, num_workers=num_workers, pin_memory=pinned, generator=own, **options
     )

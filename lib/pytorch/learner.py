@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import default_collate
 
 from lib import environment
 from lib.data.store import Store
@@ -100,7 +99,8 @@ class PyTorchLearner:
         self.steps_per_epoch = steps_per_epoch(settings, len(train.indices))
         self._part = part_of(settings, self._rank)
         loaded = None if self._mix else self._part  # an image is mixed with one that may be another device's
-        self._train = training_loader(train, store, settings, self.steps_per_epoch, loaded)
+        device = self._device if settings.batches_on == "device" else None
+        self._train = training_loader(train, store, settings, self.steps_per_epoch, loaded, device)
         start_workers(self._train)
         images, batch = evaluation_images(settings), evaluation_batch(settings)
         self._evaluation = {
@@ -127,7 +127,7 @@ class PyTorchLearner:
             self._mixing_seeds.manual_seed(epoch_seed(seed, epoch))
 
     def batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        """Return the epoch's batches: images `(B, C, H, W)` and labels `(B,)`, still on the host."""
+        """Return the epoch's batches: images `(B, C, H, W)` and labels `(B,)`, where the settings have them made."""
         return self._train
 
     def set_learning_rate(self, rate: float) -> None:
@@ -216,7 +216,7 @@ class PyTorchLearner:
     def layers(self, images: int) -> list[dict[str, Any]]:
         """Measure the activation layers on this many val images, in one batch without augmentation."""
         val = PlainImages(self._store.split("val", images), self._store)
-        batch, labels = default_collate([val[position] for position in range(len(val))])
+        batch, labels = val[range(len(val))]
         self._peak_memory_mb = self.peak_memory_mb()
         try:
             return measure(self._evaluated, self._on_device(batch), labels.to(self._device))

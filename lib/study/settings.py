@@ -239,7 +239,7 @@ class Tracking(Strict):
     wandb: bool = False
 
 
-WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "tracking", "max_hours"})
+WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "batches_on", "tracking", "max_hours"})
 """Settings that do not change results. A run that did run out of memory says so in its record."""
 
 
@@ -247,8 +247,10 @@ class Settings(Strict):
     """The settings of one cell.
 
     With `compile`, `torch.compile` compiles the network, if it can. Each of several `devices` (GPUs, processes)
-    trains an equal part of a micro-batch. A sweep ends a run whose attempt, with
-    the whole epochs that it goes on from, takes longer than `max_hours`.
+    trains an equal part of a micro-batch. Training batches are cut, mirrored and normalised by the host, beside the
+    training, or with `batches_on: device` by the GPU that trains, which then has a copy of all train images; their bits
+    are the same. A sweep ends a run whose attempt, with the whole epochs that it goes on from, takes longer than
+    `max_hours`.
     """
 
     pytorch_only: ClassVar = frozenset({"compile"})
@@ -269,6 +271,7 @@ class Settings(Strict):
     devices: Count = 1
     tf32: bool
     num_workers: Annotated[int, Field(ge=0)]
+    batches_on: Literal["host", "device"] = "host"
     on_oom: Literal["fail", "accumulate"] = "fail"
     max_hours: Positive | None = None
     tracking: Tracking = Tracking()
@@ -281,6 +284,9 @@ class Settings(Strict):
         one_device = {"compile: true": self.compile, "on_oom: accumulate": self.on_oom == "accumulate"}
         if self.devices > 1 and (used := [setting for setting in one_device if one_device[setting]]):
             raise ValueError(f"{' and '.join(used)} cannot be had with devices {self.devices}: it is for one device")
+        by_host = [name for name in ("rotation", "policy", "erasing") if name in self.augmentation.departures()]
+        if self.batches_on == "device" and by_host:
+            raise ValueError(f"batches_on device cannot be had with augmentation {' and '.join(by_host)}: the host's")
         warmup_epochs = getattr(self.schedule, "warmup_epochs", 0)
         if warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {warmup_epochs} is not below epochs {self.epochs}")
