@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
 
 from lib.data.store import Split
 from lib.environment import cores
 from lib.keras.data import TrainingPipeline, evaluation_dataset
-from lib.pytorch.data import Draws, evaluation_loader, training_loader
+from lib.pytorch.data import Draws, evaluation_loader, functional, training_loader
 from lib.study.datasets import DATASETS, Dataset
 from lib.study.loading import load_study
 from lib.study.nested import merged
@@ -38,7 +39,8 @@ def keras_epoch(settings, seed=1):
 
 
 def pytorch_epoch(settings, seed=1):
-    loader = training_loader(coded(), STORE, settings, steps=3)
+    device = torch.device("cpu") if settings.batches_on == "device" else None
+    loader = training_loader(coded(), STORE, settings, steps=3, device=device)
     loader.sampler.reseed(seed)
     for images, labels in loader:
         yield images.numpy().transpose(0, 2, 3, 1), labels.numpy()
@@ -150,6 +152,47 @@ def test_rotation_erasing_and_policy_leave_the_order_crops_and_flips_as_they_are
         loader.sampler.reseed(1)
         draws.append([np.concatenate(parts) for parts in list(zip(*loader.sampler, strict=True))[:3]])
     assert all((one == other).all() for one, other in zip(*draws, strict=True))
+
+
+@pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])
+@pytest.mark.parametrize("shared", [False, True])
+def test_batches_made_on_the_device_are_those_of_the_host_to_the_bit(epoch, shared):
+    host, device = (epoch(settings(batches_on=place, pairing={"shared": shared})) for place in ("host", "device"))
+    for (images, labels), (same_images, same_labels) in zip(host, device, strict=True):
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(labels, same_labels)
+
+
+def test_a_device_makes_no_batches_with_what_only_the_host_can_do():
+    with pytest.raises(ValueError, match="batches_on: device cannot be had with augmentation rotation and erasing"):
+        Settings.model_validate(augmented(rotation=5.0, erasing=0.5).model_dump() | {"batches_on": "device"})
+
+
+def test_a_batch_has_the_bits_that_torchvision_makes_image_by_image():
+    loader = training_loader(coded(), STORE, settings(), steps=3)
+    loader.sampler.reseed(1)
+    draws = [image for batch in loader.sampler for image in zip(*batch, strict=True)]
+    loader.sampler.reseed(1)
+    ours = torch.cat([images for images, _ in loader])
+    for image, (index, (top, left), mirrored, *_) in zip(ours, draws, strict=True):
+        padded = functional.pad(torch.tensor(coded().images[index]).permute(2, 0, 1), [4])
+        crop = functional.crop(padded, top, left, 32, 32)
+        crop = functional.horizontal_flip(crop) if mirrored else crop
+        scaled = functional.to_dtype(crop, torch.float32, scale=True)
+        assert (image == functional.normalize(scaled, STORE.mean.tolist(), STORE.std.tolist())).all()
+
+
+def test_a_batch_has_the_bits_that_tensorflow_makes_image_by_image():
+    positions = tf.data.Dataset.range(COUNT).shuffle(COUNT, seed=1)
+    mean, std, scale = (tf.constant(values, tf.float32) for values in (STORE.mean, STORE.std, 1 / 255))
+    images, labels = (np.concatenate(parts) for parts in zip(*keras_epoch(settings()), strict=True))
+    for ours, label, position in zip(images, labels, positions, strict=False):
+        seed = tf.stack([tf.constant(1, tf.int64), position])
+        padded = tf.pad(tf.constant(coded().images[position]), [[4, 4], [4, 4], [0, 0]])
+        crop = tf.image.stateless_random_crop(padded, [32, 32, 3], seed)
+        crop = tf.image.stateless_random_flip_left_right(crop, seed)
+        assert label == position
+        np.testing.assert_array_equal(ours, (tf.cast(crop, tf.float32) * scale - mean) / std)
 
 
 @pytest.mark.parametrize("epoch", [keras_epoch, pytorch_epoch])

@@ -286,7 +286,8 @@ class Settings(Strict):
             raise ValueError(f"{' and '.join(used)} cannot be had with devices {self.devices}: it is for one device")
         by_host = [name for name in ("rotation", "policy", "erasing") if name in self.augmentation.departures()]
         if self.batches_on == "device" and by_host:
-            raise ValueError(f"batches_on device cannot be had with augmentation {' and '.join(by_host)}: the host's")
+            named = " and ".join(by_host)
+            raise ValueError(f"batches_on: device cannot be had with augmentation {named}, which the host makes")
         warmup_epochs = getattr(self.schedule, "warmup_epochs", 0)
         if warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {warmup_epochs} is not below epochs {self.epochs}")
