@@ -1,0 +1,116 @@
+"""One training loop in a process of its own, which makes a round of steps for each line that it reads.
+
+`python -m lib.bench.loops STUDY RUN LOOP` is started by `lib.bench.speed`. It answers each line of its standard input,
+JSON, with one of its standard output: `{"steps": 20}` with the round's seconds, `{"parts": 20}` with those of the
+loop's parts, which only the project's own loop has.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from itertools import islice
+from statistics import median
+from typing import Any
+
+from lib.data import generated
+from lib.data.store import Store
+from lib.errors import one_line
+from lib.study.cells import Cell
+from lib.study.datasets import DATASETS
+from lib.study.loading import load_study
+from lib.training.learner import Learner
+from lib.training.protocol import timed_steps
+
+Loop = Callable[[int], float]
+"""A loop makes `WARM` steps and then so many more, and returns the seconds of the latter."""
+
+WARM = 2
+"""The first steps of a round, which are not timed: the pipeline is filled and the processor's caches are warm."""
+
+RATE = 0.01
+"""The learning rate of every step; no speed depends on it."""
+
+LEARNERS = {"pytorch": "lib.pytorch.learner:PyTorchLearner", "keras": "lib.keras.learner:KerasLearner"}
+
+
+IMAGES = 12_800
+"""The generated images of each split: 200 batches of 64."""
+
+
+class Ours:
+    """The project's own loop: `protocol.timed_steps` on the learner's batches, an epoch for each round."""
+
+    def __init__(self, cell: Cell, store: Store) -> None:
+        module, _, name = LEARNERS[cell.framework].partition(":")
+        self._cell, self._epoch = cell, 0
+        self._learner: Learner = getattr(import_module(module), name)(cell, store)
+
+    def __call__(self, steps: int) -> float:
+        """Make a round, which must not be longer than an epoch."""
+        batches = self._batches()
+        self._train(batches, WARM)
+        return self._train(batches, steps)
+
+    def parts(self, steps: int) -> dict[str, float]:
+        """Return the seconds to an epoch's first batch, and the images per second of pipeline and evaluation."""
+        first = [self._seconds(lambda: next(self._batches())) for _ in range(3)]
+        batches = self._batches()
+        next(batches)
+        loading = self._seconds(lambda: sum(1 for _ in islice(batches, steps)))
+        evaluated = len(self._learner.predict("val").labels)
+        evaluating = self._seconds(lambda: self._learner.predict("val"))
+        images = steps * self._cell.settings.batch_size
+        return {"first batch": median(first), "pipeline": images / loading, "evaluation": evaluated / evaluating}
+
+    def _batches(self) -> Iterator[Any]:
+        self._epoch += 1
+        self._learner.reseed(self._cell.seed, self._epoch)
+        return iter(self._learner.batches())
+
+    def _train(self, batches: Iterator[Any], steps: int) -> float:
+        return timed_steps(self._learner, islice(batches, steps), [RATE] * steps, lambda: None)
+
+    def _seconds(self, work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        self._learner.synchronize()
+        return time.perf_counter() - start
+
+
+def loop(cell: Cell, name: str, store: Store) -> Loop:
+    """Make the loop of that name for a cell."""
+    if name == "ours":
+        return Ours(cell, store)
+    import_module(f"lib.{cell.framework}")  # before the framework's own packages
+    return import_module(f"lib.bench.{cell.framework}_loops").LOOPS[name](cell, store)
+
+
+def images(cell: Cell) -> Store:
+    """Return generated images with the shape and the number of classes of the cell's dataset."""
+    facts = DATASETS[cell.dataset]
+    return generated.store(facts.size, facts.classes, IMAGES // facts.classes, facts.channels)
+
+
+def main() -> None:
+    """Make the loop, say how long that and its first steps took, and answer lines until there are no more."""
+    study_name, run, name = sys.argv[1:]
+    answers, sys.stdout = sys.stdout, sys.stderr  # a library's prints are no answers
+    with one_line():
+        cell = load_study(study_name).cell(run)
+        store = images(cell)
+        start = time.perf_counter()
+        made = loop(cell, name, store)
+        built = time.perf_counter() - start
+        made(1)
+        first = time.perf_counter() - start - built
+        print(json.dumps({"built": built, "first": first}), file=answers, flush=True)
+        for line in sys.stdin:
+            asked = json.loads(line)
+            answer = made(asked["steps"]) if "steps" in asked else made.parts(asked["parts"])
+            print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
