@@ -625,6 +625,67 @@ def test_where_compiling_fails_the_run_says_so_and_trains_as_without(digits, mon
     assert np.array_equal(plain.predict("val").logits, failed.predict("val").logits)
 
 
+def summed(learner):
+    """The summed losses of an epoch at a small rate."""
+    learner.reseed(42, 1)
+    for batch in learner.batches():
+        learner.step(batch, 0.01)
+    return learner.take_sums().loss
+
+
+@pytest.mark.thorough
+def test_xla_trains_like_the_other_and_its_trial_leaves_no_trace(digits):
+    plain, compiled = make(tiny("keras"), digits), make(tiny("keras", compile=True), digits)
+    before = trained(compiled)
+    compiled.reseed(42, 1)
+    compiled.batches()
+    assert compiled.describe()["compiled"] == "on"
+    assert np.array_equal(trained(compiled), before)
+    assert summed(compiled) == pytest.approx(summed(plain), rel=1e-4)
+
+
+def test_where_xla_fails_the_run_says_so_and_trains_as_without(digits, monkeypatch, capsys):
+    import tensorflow as tf
+
+    plain, failed = make(tiny("keras"), digits), make(tiny("keras", compile=True), digits)
+    function = tf.function
+
+    def broken(step=None, **options):
+        def update(images, labels):
+            failed._loss_sum.assign_add(1.0)
+            raise tf.errors.UnimplementedError(None, None, "no such operation\nin XLA")
+
+        return update if step == failed._eager_update and options else function(step, **options)
+
+    monkeypatch.setattr(tf, "function", broken)
+    assert summed(failed) == summed(plain)
+    assert failed.describe()["compiled"] == "failed (UnimplementedError: no such operation)"
+    assert "XLA does not work here: failed (UnimplementedError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("framework", ["keras", "pytorch"])
+def test_batches_made_on_the_device_change_no_number(digits, elsewhere, framework):
+    plain = outcome(tiny(framework), digits)
+    elsewhere("second")
+    assert outcome(tiny(framework, batches_on="device"), digits) == plain
+
+
+def test_kernels_are_chosen_by_the_settings_and_change_the_last_digits_alone(digits):
+    import torch
+
+    plain = make(tiny("pytorch"), digits)
+    assert torch.are_deterministic_algorithms_enabled()
+    loss = summed(plain)
+    free = {"deterministic": False, "cudnn_benchmark": True, "channels_last": True, "fused": True}
+    chosen = make(tiny("pytorch", execution=free), digits)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark
+    kernel = next(parameter for parameter in chosen.model.parameters() if parameter.ndim == 4)
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    assert chosen._optimizer.defaults["fused"]
+    assert summed(chosen) == pytest.approx(loss, rel=1e-4)
+
+
 def measured_layers(cell):
     return files.read_sealed(records.unfinished(cell) / "progress.json")["log"]["layers"]
 

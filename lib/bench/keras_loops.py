@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from lib.bench.loops import WARM, Loop
 from lib.data.store import Store
-from lib.keras.learner import KerasLearner, make_deterministic
+from lib.keras.learner import KerasLearner, configure
 from lib.keras.networks import build
 from lib.keras.optimizers import optimizer
 from lib.study.cells import Cell
@@ -103,7 +103,7 @@ def user_dataset(cell: Cell, store: Store) -> tf.data.Dataset:
 
 def _training(cell: Cell, store: Store) -> tuple[keras.Model, keras.optimizers.Optimizer]:
     """Return the cell's network and its optimizer, in its precision."""
-    make_deterministic(cell.seed, cell.settings.tf32)
+    configure(cell.seed, cell.settings.tf32, cell.settings.execution)
     kind = KerasLearner.amp_types["gpu" if tf.config.list_physical_devices("GPU") else "cpu"]
     amp = cell.precision == "amp"
     keras.config.set_dtype_policy(f"mixed_{kind}" if amp else "float32")

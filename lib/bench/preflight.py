@@ -22,7 +22,7 @@ from lib.bench.disk import free_gib, require_room
 from lib.bench.printing import print_table
 from lib.clock import duration
 from lib.errors import DataError, ParameterError, UserError, one_line
-from lib.pytorch.learner import PyTorchLearner, make_deterministic
+from lib.pytorch.learner import PyTorchLearner, configure
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import average, optimizer
 from lib.runs import estimates
@@ -116,7 +116,7 @@ def _key(cell: Cell) -> str:
     """Return a digest of all that a step's time depends on: network, optimizer, precision, images, code and machine."""
     settings = cell.settings
     update = (settings.optimizer, cell.conventions, settings.regularisation.average > 0)
-    options = (sorted(settings.network.items()), update, settings.tf32)
+    options = (sorted(settings.network.items()), update, settings.tf32, settings.execution)
     work = (cell.dataset, cell.model, cell.precision, _images(cell), options, _machine())
     return digest_of({"code": _code(cell.model).encode(), "work": repr(work).encode()})
 
@@ -160,13 +160,15 @@ def _step(cell: Cell, images: int) -> tuple[Callable[[], None], Callable[[], Non
     """Return the two parts of a training step on random images: the passes of a micro-batch, and the update."""
     facts, settings = DATASETS[cell.dataset], cell.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    make_deterministic(cell.seed, settings.tf32)
+    configure(cell.seed, settings.tf32, settings.execution)
     kind = torch.float64 if cell.precision == "fp64" else torch.float32
-    network = build(cell.model, facts.shape, facts.classes, options=settings.network).to(device, kind).train()
-    optimizing = optimizer(network, settings.optimizer, cell.conventions)
+    order = torch.channels_last if settings.execution.channels_last else torch.preserve_format
+    network = build(cell.model, facts.shape, facts.classes, options=settings.network)
+    network.to(device, kind, memory_format=order).train()
+    optimizing = optimizer(network, settings.optimizer, cell.conventions, settings.execution.fused)
     averaged = average(network, settings.regularisation)
     height, width, channels = facts.shape
-    inputs = torch.randn(images, channels, height, width, device=device, dtype=kind)
+    inputs = torch.randn(images, channels, height, width, device=device, dtype=kind).to(memory_format=order)
     labels = torch.zeros(images, dtype=torch.int64, device=device)
     amp_type = PyTorchLearner.amp_types[device.type]
 

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 from lib.bench.loops import WARM, Loop
 from lib.data.store import Split, Store
 from lib.environment import cores
-from lib.pytorch.learner import PyTorchLearner, make_deterministic
+from lib.pytorch.learner import PyTorchLearner, configure
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import optimizer
 from lib.study.cells import Cell
@@ -30,7 +30,7 @@ class Training:
 
     def __init__(self, cell: Cell, store: Store) -> None:
         settings = cell.settings
-        make_deterministic(cell.seed, settings.tf32)
+        configure(cell.seed, settings.tf32, settings.execution)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.type = PyTorchLearner.amp_types[self.device.type]
         self.amp = cell.precision == "amp"

@@ -22,7 +22,7 @@ from lib.keras.optimizers import optimizer
 from lib.keras.weights import tensors
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
-from lib.study.settings import Settings
+from lib.study.settings import DETERMINISTIC, Execution, Settings
 from lib.training import first_weights as initial
 from lib.training.learner import EpochSums, evaluation_batch, evaluation_images, steps_per_epoch, the_network_fits
 from lib.training.seeds import epoch_seed
@@ -50,7 +50,7 @@ class KerasLearner:
     def _begin(self, settings: Settings) -> None:
         """Seed everything, then make the network, its optimizer and its datasets."""
         self._settings = settings
-        make_deterministic(self._cell.seed, settings.tf32)
+        configure(self._cell.seed, settings.tf32, settings.execution)
         keras.config.set_dtype_policy(f"mixed_{self._amp_type}" if self._amp else self._dtype)
         self.model = self._network()
         self.parameters = parameters(self.model)
@@ -59,6 +59,7 @@ class KerasLearner:
         self._correct = tf.Variable(0, dtype=tf.int64)
         self._updates_taken = 0
         self._update = self._logits = None
+        self._compilation = "not yet"
         self._load_data()
 
     def _network(self) -> keras.Model:
@@ -96,6 +97,26 @@ class KerasLearner:
             images = tf.TensorSpec((batch, *self._store.dataset.shape), tf.float32)
             labels = tf.TensorSpec((batch,), tf.int64)
             self._update = tf.function(self._eager_update).get_concrete_function(images, labels)
+            if self._settings.compile:
+                self._compile(tf.zeros(images.shape), tf.zeros(labels.shape, tf.int64))
+
+    def _compile(self, images: tf.Tensor, labels: tf.Tensor) -> None:
+        """Compile the update by a step on these images, or go on with it as it is where that does not work, and say so.
+
+        All variables are as before. The first step compiles, and an epoch's time must not include that.
+        """
+        state = [*self._variables(), self._loss_sum, self._correct]
+        update, before = tf.function(self._eager_update, jit_compile=True), [one.numpy() for one in state]
+        try:
+            update(images, labels)
+        except Exception as problem:  # a compiler raises almost anything
+            reason = f"{type(problem).__name__}: {str(problem).strip().partition(chr(10))[0]}"
+            self._compilation = f"failed ({reason})"
+            print(f"{self._cell.name}: XLA does not work here: {self._compilation}: not compiled", flush=True)
+        else:
+            self._update, self._compilation = update, "on"
+        for variable, value in zip(state, before, strict=True):
+            variable.assign(value)
 
     def _trace_logits(self) -> None:
         """Trace the prediction, once."""
@@ -222,6 +243,7 @@ class KerasLearner:
             "device": details.get("device_name", "GPU") if self._gpus else "cpu",
             **environment.loaded_libraries(),
             "amp_type": self._amp_type if self._amp else "off",
+            **({"compiled": self._compilation} if self._settings.compile else {}),
         }
 
 
@@ -232,11 +254,14 @@ def _set_weights(model: keras.Model, cell: Cell) -> None:
         found[name].write(values)
 
 
-def make_deterministic(seed: int, tf32: bool) -> None:
-    """Seed every generator and allow deterministic kernels only.
+def configure(seed: int, tf32: bool, execution: Execution = DETERMINISTIC) -> None:
+    """Seed every generator, and choose the kernels: by default deterministic ones only.
+
+    TensorFlow cannot leave that mode in the process that has chosen it.
 
     Source: TensorFlow's API documentation, `enable_op_determinism` and `enable_tensor_float_32_execution`.
     """
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if execution.deterministic:
+        tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(tf32)

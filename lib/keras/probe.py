@@ -13,13 +13,13 @@ from tensorflow.python.client import device_lib
 
 from lib.doctor import problems
 from lib.doctor.problems import ARITHMETICS, FACTORS, IMAGES, KERNEL, LABELS, Arithmetic
-from lib.keras.learner import make_deterministic
+from lib.keras.learner import configure
 
 
 def ask() -> dict[str, Any]:
     """Return the build, the device, the errors of small problems, and whether a training repeats bit for bit."""
     gpus = tf.config.list_physical_devices("GPU")
-    make_deterministic(42, tf32=False)
+    configure(42, tf32=False)
     if not gpus:
         _load_cudnn()
     return {
@@ -53,7 +53,7 @@ def _gpu(gpu: tf.config.PhysicalDevice) -> dict[str, Any]:
 
 
 def _errors(way: Arithmetic) -> dict[str, float]:
-    make_deterministic(42, way.tf32)
+    configure(42, way.tf32)
     one, other, images, kernel = (tf.constant(values, way.type) for values in (*FACTORS, IMAGES, KERNEL))
     return {
         "product": problems.product_error((one @ other).numpy()),
@@ -63,7 +63,7 @@ def _errors(way: Arithmetic) -> dict[str, float]:
 
 def _trained(way: Arithmetic) -> list[float]:
     """Return the weights of a small network after two steps; an error if they are not finite or did not move."""
-    make_deterministic(42, way.tf32)
+    configure(42, way.tf32)
     keras.config.set_dtype_policy("mixed_float16" if way.type == "float16" else "float32")
     model = keras.Sequential(
         [

@@ -23,7 +23,7 @@ from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.pytorch.optimizers import average, optimizer
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
-from lib.study.settings import Settings
+from lib.study.settings import DETERMINISTIC, Execution, Settings
 from lib.training import first_weights as initial
 from lib.training.learner import EpochSums, evaluation_batch, evaluation_images, steps_per_epoch, the_network_fits
 from lib.training.seeds import epoch_seed
@@ -54,11 +54,13 @@ class PyTorchLearner:
     def _begin(self, settings: Settings) -> None:
         """Seed everything, then make the network, its optimizer and its loaders."""
         self._settings, self._peak_memory_mb = settings, 0.0
-        make_deterministic(self._cell.seed, settings.tf32)
+        self._format = torch.channels_last if settings.execution.channels_last else torch.preserve_format
+        configure(self._cell.seed, settings.tf32, settings.execution)
         self.model = self._network()
         self.parameters = parameters(self.model)
         self.multiply_adds = multiply_adds(self.model, self._store.dataset.shape)
-        self._optimizer = optimizer(self.model, settings.optimizer, self._cell.conventions)
+        fused = settings.execution.fused
+        self._optimizer = optimizer(self.model, settings.optimizer, self._cell.conventions, fused)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._amp and self._amp_type == torch.float16)
         self._loss = nn.CrossEntropyLoss(label_smoothing=settings.regularisation.label_smoothing)
         self._mix, self._mixing_seeds = mixing(settings.mixing, self.classes), torch.Generator()
@@ -87,7 +89,8 @@ class PyTorchLearner:
         cell = self._cell
         with the_network_fits(cell, self.out_of_memory):
             shape, options = self._store.dataset.shape, self._settings.network
-            network = build(cell.model, shape, self.classes, cell.conventions, options).to(self._device, self._type)
+            network = build(cell.model, shape, self.classes, cell.conventions, options)
+            network.to(self._device, self._type, memory_format=self._format)
         require_one_batch(network, cell)
         if initial.drawn(cell):
             _set_weights(network, cell)
@@ -171,7 +174,7 @@ class PyTorchLearner:
         self._correct += (logits.argmax(1) == hard(labels)).sum()
 
     def _on_device(self, images: torch.Tensor) -> torch.Tensor:
-        return images.to(self._device, self._type, non_blocking=True)
+        return images.to(self._device, self._type, non_blocking=True, memory_format=self._format)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, dtype=self._amp_type, enabled=self._amp)
@@ -280,8 +283,8 @@ def _set_weights(model: nn.Module, cell: Cell) -> None:
             parameters[name].copy_(torch.from_numpy(values))
 
 
-def make_deterministic(seed: int, tf32: bool) -> None:
-    """Seed every generator and allow deterministic kernels only.
+def configure(seed: int, tf32: bool, execution: Execution = DETERMINISTIC) -> None:
+    """Seed every generator, and choose the kernels: by default deterministic ones only.
 
     Source: PyTorch's notes on reproducibility and on TensorFloat-32.
     """
@@ -289,10 +292,10 @@ def make_deterministic(seed: int, tf32: bool) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(execution.deterministic)
     # By default the mode also fills new memory with NaN, which would cost time in PyTorch only.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = execution.deterministic
+    torch.backends.cudnn.benchmark = execution.cudnn_benchmark
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32

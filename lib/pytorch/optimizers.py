@@ -10,32 +10,37 @@ from torch import Tensor, nn
 from lib.study.conventions import Conventions
 from lib.study.settings import SGD, AdamW, Optimizer, Regularisation
 
-
-def optimizer(network: nn.Module, settings: Optimizer, conventions: Conventions) -> torch.optim.Optimizer:
-    """Return the optimizer of a network's parameters; the conventions concern SGD only."""
-    return OPTIMIZERS[settings.name](network, settings, conventions)
+Form = dict[str, bool]
+"""How an optimizer of `torch.optim` computes its update."""
 
 
-def sgd(network: nn.Module, settings: SGD, conventions: Conventions) -> torch.optim.Optimizer:
+def optimizer(
+    network: nn.Module, settings: Optimizer, conventions: Conventions, fused: bool = False
+) -> torch.optim.Optimizer:
+    """Return the optimizer of a network's parameters, `fused` in one kernel; the conventions concern SGD only."""
+    return OPTIMIZERS[settings.name](network, settings, conventions, {"fused": True} if fused else {})
+
+
+def sgd(network: nn.Module, settings: SGD, conventions: Conventions, form: Form) -> torch.optim.Optimizer:
     """Return `torch.optim.SGD`, or `ConventionalSGD` where the conventions follow Keras."""
     decoupled, velocity = (conventions[switch] == "keras" for switch in ("weight_decay", "momentum_form"))
     if decoupled or velocity:
         return ConventionalSGD(network.parameters(), **_options(settings), decoupled=decoupled, velocity=velocity)
-    return torch.optim.SGD(network.parameters(), **_options(settings))
+    return torch.optim.SGD(network.parameters(), **_options(settings), **form)
 
 
-def adamw(network: nn.Module, settings: AdamW, _conventions: Conventions) -> torch.optim.Optimizer:
+def adamw(network: nn.Module, settings: AdamW, _conventions: Conventions, form: Form) -> torch.optim.Optimizer:
     """Return `torch.optim.AdamW`; where `decay_norms` is off, in timm's two groups, of which one does not decay."""
     every = network.parameters()
     groups = every if settings.decay_norms else param_groups_weight_decay(network, settings.weight_decay)
-    return torch.optim.AdamW(groups, **_options(settings, "decay_norms"))
+    return torch.optim.AdamW(groups, **_options(settings, "decay_norms"), **form)
 
 
 def _native(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """Return a function that makes an optimizer of `torch.optim` from its settings, whose fields are its options."""
 
-    def make(network: nn.Module, settings: Optimizer, _conventions: Conventions) -> torch.optim.Optimizer:
-        return kind(network.parameters(), **_options(settings))
+    def make(network: nn.Module, settings: Optimizer, _conventions: Conventions, form: Form) -> torch.optim.Optimizer:
+        return kind(network.parameters(), **_options(settings), **form)
 
     return make
 
@@ -98,10 +103,10 @@ class ConventionalSGD(torch.optim.Optimizer):
         return total if group["velocity"] else -rate * total
 
 
-OPTIMIZERS: dict[str, Callable[[nn.Module, Optimizer, Conventions], torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[nn.Module, Optimizer, Conventions, Form], torch.optim.Optimizer]] = {
     "sgd": sgd,
     "adam": _native(torch.optim.Adam),
     "adamw": adamw,
     "rmsprop": _native(torch.optim.RMSprop),
 }
-"""Each kind of optimizer: made from a network, its settings and the conventions."""
+"""Each kind of optimizer: made from a network, its settings, the conventions and the form."""

@@ -12,13 +12,13 @@ from torch.utils.data import DataLoader
 from lib.doctor import problems
 from lib.doctor.problems import ARITHMETICS, FACTORS, IMAGES, KERNEL, LABELS, Arithmetic
 from lib.environment import cores
-from lib.pytorch.learner import make_deterministic
+from lib.pytorch.learner import configure
 
 
 def ask() -> dict[str, Any]:
     """Return the build, the device, the errors of small problems, and whether a training repeats bit for bit."""
     started = torch.cuda.is_initialized()
-    make_deterministic(42, tf32=False)
+    configure(42, tf32=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
         "version": torch.__version__,
@@ -41,7 +41,7 @@ def _gpu() -> dict[str, Any]:
 
 
 def _errors(device: torch.device, way: Arithmetic) -> dict[str, float]:
-    make_deterministic(42, way.tf32)
+    configure(42, way.tf32)
     one, other, images, kernel = (
         torch.tensor(values, dtype=getattr(torch, way.type), device=device) for values in (*FACTORS, IMAGES, KERNEL)
     )
@@ -54,7 +54,7 @@ def _errors(device: torch.device, way: Arithmetic) -> dict[str, float]:
 
 def _trained(device: torch.device, way: Arithmetic) -> list[float]:
     """Return the weights of a small network after two steps; an error if they are not finite or did not move."""
-    make_deterministic(42, way.tf32)
+    configure(42, way.tf32)
     layers = nn.Conv2d(16, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
     model = nn.Sequential(*layers).to(device)
     first = nn.utils.parameters_to_vector(model.parameters()).detach().clone()

@@ -232,6 +232,32 @@ class Pairing(Strict):
         return tuple(sorted(dict.fromkeys(value), key=lambda one: SWITCHES.index(one) if one in SWITCHES else -1))
 
 
+class Execution(Strict):
+    """How the device computes: what can make a training faster, at the price of other last digits.
+
+    `deterministic: false` allows kernels whose sums have no fixed order, so that a run cannot be repeated bit by bit.
+    With `cudnn_benchmark` cuDNN tries its algorithms for each convolution and takes the fastest. `channels_last` is the
+    order of images and weights in memory. `fused`: the optimizer's update is one kernel.
+    """
+
+    pytorch_only: ClassVar = frozenset({"cudnn_benchmark", "channels_last", "fused"})
+
+    deterministic: bool = True
+    cudnn_benchmark: bool = False
+    channels_last: bool = False
+    fused: bool = False
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.cudnn_benchmark and self.deterministic:
+            raise ValueError("cudnn_benchmark needs deterministic: false, since its choice differs from run to run")
+        return self
+
+
+DETERMINISTIC = Execution()
+"""Deterministic kernels and nothing else that could be faster."""
+
+
 class Tracking(Strict):
     """Who else gets a run's log: TensorBoard, as event files, and Weights & Biases, as an offline run."""
 
@@ -246,14 +272,12 @@ WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "batches_on", "tracking", "
 class Settings(Strict):
     """The settings of one cell.
 
-    With `compile`, `torch.compile` compiles the network, if it can. Each of several `devices` (GPUs, processes)
-    trains an equal part of a micro-batch. Training batches are cut, mirrored and normalised by the host, beside the
-    training, or with `batches_on: device` by the GPU that trains, which then has a copy of all train images; their bits
-    are the same. A sweep ends a run whose attempt, with the whole epochs that it goes on from, takes longer than
-    `max_hours`.
+    With `compile`, PyTorch's compiler or Keras' XLA compiles the training step, if it can. Each of several `devices`
+    (GPUs, processes) trains an equal part of a micro-batch. Training batches are cut, mirrored and normalised by the
+    host, beside the training, or with `batches_on: device` by the GPU that trains, which then has a copy of all train
+    images; their bits are the same. A sweep ends a run whose attempt, with the whole epochs that it goes on from, takes
+    longer than `max_hours`.
     """
-
-    pytorch_only: ClassVar = frozenset({"compile"})
 
     epochs: Count
     batch_size: Count
@@ -268,6 +292,7 @@ class Settings(Strict):
     measurements: Measurements = Measurements()
     pairing: Pairing = Pairing()
     compile: bool = False
+    execution: Execution = DETERMINISTIC
     devices: Count = 1
     tf32: bool
     num_workers: Annotated[int, Field(ge=0)]
@@ -284,6 +309,8 @@ class Settings(Strict):
         one_device = {"compile: true": self.compile, "on_oom: accumulate": self.on_oom == "accumulate"}
         if self.devices > 1 and (used := [setting for setting in one_device if one_device[setting]]):
             raise ValueError(f"{' and '.join(used)} cannot be had with devices {self.devices}: it is for one device")
+        if self.execution.fused and (self.optimizer.name == "rmsprop" or self.pairing.align):
+            raise ValueError("execution.fused: RMSprop has no fused form, nor has an optimizer with an aligned switch")
         by_host = [name for name in ("rotation", "policy", "erasing") if name in self.augmentation.departures()]
         if self.batches_on == "device" and by_host:
             named = " and ".join(by_host)
