@@ -2,28 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-import numpy as np
-
-from lib.analysis.estimates import mean_interval
-
-WIDTH = 0.03
-"""How far an interval may reach from its ratio, as a share of it."""
+from lib.analysis.speed import is_narrow, ratio
 
 LEAST = 5
 """The least number of rounds. After fewer, a small spread may be luck."""
-
-
-def ratio(speeds: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
-    """Return the geometric mean ratio of two loops' speeds in the same rounds, and its 95 % t interval."""
-    return tuple(np.exp(mean_interval(np.log(speeds) - np.log(others))))
-
-
-def is_narrow(speeds: Sequence[float], others: Sequence[float]) -> bool:
-    """Return whether the interval of the ratio reaches no further than `WIDTH` to either side."""
-    _, low, high = ratio(speeds, others)
-    return high / low <= (1 + WIDTH) ** 2
 
 
 def race(loops: Mapping[str, Callable[[], float]], seconds: float) -> dict[str, list[float]]:
@@ -34,13 +18,16 @@ def race(loops: Mapping[str, Callable[[], float]], seconds: float) -> dict[str, 
     """
     first, *others = loops
     found, end = {name: [] for name in loops}, time.monotonic() + seconds
-    while len(found[first]) < LEAST or (
-        time.monotonic() < end and not all(is_narrow(found[first], found[other]) for other in others)
-    ):
+    while len(found[first]) < LEAST or (time.monotonic() < end and not _narrow(found, first, others)):
         begins = len(found[first]) % len(loops)
         for name in [*loops, *loops][begins : begins + len(loops)]:
             found[name].append(loops[name]())
     return found
+
+
+def _narrow(found: Mapping[str, list[float]], first: str, others: list[str]) -> bool:
+    intervals = (ratio(found[first], found[other])[1:] for other in others)
+    return all(is_narrow(low, high) for low, high in intervals)
 
 
 def steps_for(seconds: float, step: float, most: int) -> int:

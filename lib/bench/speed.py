@@ -1,26 +1,28 @@
-"""The speed of training, measured: `python -m lib.bench.speed STUDY`.
+"""The speed of training, measured side by side.
 
 For each network of a study, in each framework and precision, the project's own loop, a bare one, and what a user would
-take instead are timed side by side on generated images. Each is a process; only one of them works at a time.
+take instead are timed on generated images. Each is a process; only one of them works at a time.
 """
 
-import argparse
 import importlib.util
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from statistics import mean
+from typing import Any, NamedTuple
 
-from lib import environment, errors, processes
+import pandas as pd
+
+from lib import errors, processes
+from lib.analysis import speed
 from lib.bench import rounds
 from lib.bench.loops import IMAGES, WARM
-from lib.clock import duration, now
-from lib.runs import measured
+from lib.clock import duration
 from lib.study.cells import Cell
-from lib.study.loading import load_study
 from lib.study.study import Study
 
 ROUND = 2.5
@@ -32,10 +34,14 @@ SECONDS = 120
 QUICK = 20
 """The same for a quick measurement, of the first network only."""
 
-OTHERS = {"pytorch": ("bare", "torchvision", "timm", "lightning"), "keras": ("bare", "fit")}
-"""The loops beside the project's own, by framework; of Lightning, if it is installed."""
+ALTERNATIVES = {"pytorch": ("torchvision", "timm", "lightning"), "keras": ("fit",)}
+"""What a user would take instead, by framework; Lightning, if it is installed."""
 
-Row = dict[str, Any]
+PAIRS = 3
+"""How often two loops work at the same time."""
+
+Tables = dict[str, list[dict[str, Any]]]
+"""Tables by their names, as lists of rows."""
 
 
 class Racer:
@@ -61,36 +67,86 @@ class Racer:
         return json.loads(line)
 
 
-def measure(study: Study, cell: Cell, seconds: float) -> tuple[list[Row], list[Row]]:
-    """Compare the loops of a cell: return rows of `loop`, `round` and `images_per_second`, and of `part` and `value`.
+class Entrant(NamedTuple):
+    """A loop that takes part: its `kind` (ours, bare, alternative or arm), and the cell that it trains."""
 
-    A part's value is in seconds, or in images per second. All rows have the cell's `framework`, `dataset`, `model` and
-    `precision`.
+    kind: str
+    cell: Cell
+
+
+def measure(study: Study, quick: bool) -> Tables:
+    """Measure a study's networks, each in every framework and precision; if `quick`, the first one alone.
+
+    Returns:
+        `speeds`: rows of `loop`, `kind`, `round` and `images_per_second`. `parts`: rows of `part` and `value`, in
+        seconds or in images per second. `at_once`: of the first network, `speed`, that of two loops which work at the
+        same time, over the mean of both alone. All rows have `framework`, `dataset`, `model` and `precision`.
     """
+    todo, found, start = _cells(study, quick), {}, time.monotonic()
+    for done, cell in enumerate(todo, start=1):
+        more = _measured(study, cell, quick)
+        found = {name: [*found.get(name, []), *rows] for name, rows in more.items()}
+        left = (time.monotonic() - start) / done * (len(todo) - done)
+        print(f"{cell.framework} {cell.model} {cell.precision}: {_told(more['speeds'])}", flush=True)
+        print(f"about {duration(left)} left for {len(todo) - done} more", flush=True)
+    return found
+
+
+def _cells(study: Study, quick: bool) -> list[Cell]:
+    found = {(cell.framework, cell.dataset, cell.model, cell.precision): cell for cell in reversed(study.cells)}
+    return [cell for cell in study.cells if cell in found.values() and (not quick or cell.model == study.models[0])]
+
+
+def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
+    """Return the rows of one cell."""
     keys = cell.model_dump(include={"framework", "dataset", "model", "precision"})
-    with _racers(study, cell) as racers:
+    among = entrants(study, cell, quick)
+    with _racers(study, among) as racers:
         most = IMAGES // cell.settings.batch_size - WARM
-        step = cell.settings.batch_size / racers["ours"].speed(2)
-        steps = rounds.steps_for(ROUND, step, most)
-        found = rounds.race({name: lambda one=one: one.speed(steps) for name, one in racers.items()}, seconds)
+        steps = rounds.steps_for(ROUND, cell.settings.batch_size / racers["ours"].speed(2), most)
+        loops = {name: lambda one=one: one.speed(steps) for name, one in racers.items()}
+        found = rounds.race(loops, QUICK if quick else SECONDS)
         parts = racers["ours"].start | racers["ours"].ask(parts=min(100, most))
-    rows = [
-        keys | {"loop": name, "round": number, "images_per_second": speed}
-        for name, speeds in found.items()
-        for number, speed in enumerate(speeds, start=1)
+        both = _together(racers["ours"], racers["bare"], steps) if cell.model == study.models[0] else None
+    speeds = [
+        keys | {"loop": name, "kind": among[name].kind, "round": number, "images_per_second": one}
+        for name, each in found.items()
+        for number, one in enumerate(each, start=1)
     ]
-    return rows, [keys | {"part": name, "value": value} for name, value in parts.items()]
+    return {
+        "speeds": speeds,
+        "parts": [keys | {"part": name, "value": value} for name, value in parts.items()],
+        "at_once": [keys | {"speed": both / mean(found["ours"] + found["bare"])}] if both else [],
+    }
+
+
+def entrants(study: Study, cell: Cell, quick: bool) -> dict[str, Entrant]:
+    """Return the loops to compare with a cell's own, which comes first; arms for the study's first network alone."""
+    known = [name for name in ALTERNATIVES[cell.framework] if name != "lightning" or importlib.util.find_spec(name)]
+    found = {"ours": Entrant("ours", cell), "bare": Entrant("bare", cell)}
+    found |= {name: Entrant("alternative", cell) for name in known}
+    if cell.model == study.models[0] and not quick:
+        axes = {"framework", "dataset", "model", "precision", "seed"}
+        same = [one for one in study.cells if one.model_dump(include=axes) == cell.model_dump(include=axes)]
+        found |= {one.arm: Entrant("arm", one) for one in same if one != cell}
+    return found
+
+
+def _together(one: Racer, other: Racer, steps: int) -> float:
+    """Return the sum of the speeds of two loops that work at the same time."""
+    with ThreadPoolExecutor() as pool:
+        return mean(sum(pool.map(lambda racer: racer.speed(steps), (one, other))) for _ in range(PAIRS))
 
 
 @contextmanager
-def _racers(study: Study, cell: Cell) -> Iterator[dict[str, Racer]]:
-    """Start the loops of a cell, one after another, and end them after the block."""
-    others = [name for name in OTHERS[cell.framework] if name != "lightning" or importlib.util.find_spec(name)]
+def _racers(study: Study, among: Mapping[str, Entrant]) -> Iterator[dict[str, Racer]]:
+    """Start loops, one after another, and end them after the block."""
     started: list[subprocess.Popen] = []
     try:
         racers = {}
-        for name in ("ours", *others):
-            command = [sys.executable, "-W", "ignore", "-m", "lib.bench.loops", study.name, cell.name, name]
+        for name, (kind, cell) in among.items():
+            made = "ours" if kind == "arm" else name
+            command = [sys.executable, "-W", "ignore", "-m", "lib.bench.loops", study.name, cell.name, made]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
             started.append(subprocess.Popen(processes.bound(command), **pipes))
             racers[name] = Racer(started[-1], cell)
@@ -101,42 +157,10 @@ def _racers(study: Study, cell: Cell) -> Iterator[dict[str, Racer]]:
             process.wait()
 
 
-def cells(study: Study, quick: bool) -> list[Cell]:
-    """Return the cells to measure: one for each framework, network and precision; if `quick`, of the first network."""
-    found = {(cell.framework, cell.dataset, cell.model, cell.precision): cell for cell in reversed(study.cells)}
-    chosen = [cell for cell in study.cells if cell in found.values()]
-    return [cell for cell in chosen if not quick or (cell.dataset, cell.model) == (chosen[0].dataset, chosen[0].model)]
-
-
-def _told(rows: list[Row]) -> str:
+def _told(rows: list[dict[str, Any]]) -> str:
     """Return a cell's speed and its ratio to every other loop."""
-    speeds = {row["loop"]: [] for row in rows}
-    for row in rows:
-        speeds[row["loop"]].append(row["images_per_second"])
-    ours = speeds.pop("ours")
-    ratios = {name: rounds.ratio(ours, others) for name, others in speeds.items()}
-    told = [f"{value:.2f} ({low:.2f} to {high:.2f}) of {name}" for name, (value, low, high) in ratios.items()]
-    return ", ".join([f"{sum(ours) / len(ours):,.0f} images/s", *told, f"{len(ours)} rounds"])
-
-
-def main() -> None:
-    """Read the command line, and measure."""
-    parser = argparse.ArgumentParser(prog="python -m lib.bench.speed", description="Measure the speed of training.")
-    parser.add_argument("study", help="a file's stem in params/studies, whose networks are trained")
-    parser.add_argument("--quick", action="store_true", help="measure the first network only, and for a shorter time")
-    arguments = parser.parse_args()
-    with errors.one_line():
-        study = load_study(arguments.study)
-        todo, seconds = cells(study, arguments.quick), QUICK if arguments.quick else SECONDS
-        content = {"started": now(), "quick": arguments.quick, "environment": environment.describe()}
-        speeds, parts, start = [], [], time.monotonic()
-        for done, cell in enumerate(todo):
-            rows, more = measure(study, cell, seconds)
-            speeds, parts = speeds + rows, parts + more
-            left = (time.monotonic() - start) / (done + 1) * (len(todo) - done - 1)
-            print(f"{cell.framework} {cell.model} {cell.precision}: {_told(rows)}; {duration(left)} left", flush=True)
-        measured.write(study.name, content | {"finished": now(), "speeds": speeds, "parts": parts})
-
-
-if __name__ == "__main__":
-    main()
+    table = speed.ratios(pd.DataFrame(rows))
+    told = [
+        f"{row.ratio:.2f} ({row.ratio_low:.2f} to {row.ratio_high:.2f}) of {row.loop}" for row in table.itertuples()
+    ]
+    return ", ".join([f"{table['ours'].iloc[0]:,.0f} images/s", *told, f"{table['rounds'].iloc[0]} rounds"])

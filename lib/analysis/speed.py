@@ -1,0 +1,80 @@
+"""Tables of what `make bench` measured: the speeds of training loops, side by side."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.analysis.estimates import mean_interval
+
+KEYS = ["framework", "dataset", "model", "precision"]
+
+GOALS = {"bare": 0.97, "alternative": 1.0}
+"""The least ratio of the project's own loop to the others, by their kind."""
+
+WIDTH = 0.03
+"""How far an interval may reach from its ratio, as a share of it."""
+
+
+def ratio(speeds: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
+    """Return the geometric mean ratio of two loops' speeds in the same rounds, and its 95 % t interval."""
+    return tuple(np.exp(mean_interval(np.log(speeds) - np.log(others))))
+
+
+def is_narrow(low: float, high: float) -> bool:
+    """Return whether the interval of a ratio reaches no further than `WIDTH` to either side."""
+    return high / low <= (1 + WIDTH) ** 2
+
+
+def ratios(speeds: pd.DataFrame) -> pd.DataFrame:
+    """Return each other loop beside the project's own, one row per network and loop.
+
+    `speeds` has `KEYS`, `loop`, `kind`, `round` and `images_per_second`.
+
+    Returns:
+        `KEYS`, `loop`, `kind`, `ours` and `other` (mean images per second), `ratio` (ours / other) with its 95 %
+        interval `ratio_low` to `ratio_high`, `rounds`, and whether the interval is `narrow`.
+    """
+    rows = []
+    for keys, table in speeds.groupby(KEYS, sort=False):
+        wide = table.pivot(index="round", columns="loop", values="images_per_second")
+        for name, kind in table.drop_duplicates("loop").set_index("loop")["kind"].drop("ours").items():
+            value, low, high = ratio(wide["ours"], wide[name])
+            found = (value, low, high, len(wide), is_narrow(low, high))
+            rows.append((*keys, name, kind, wide["ours"].mean(), wide[name].mean(), *found))
+    columns = [*KEYS, "loop", "kind", "ours", "other", "ratio", "ratio_low", "ratio_high", "rounds", "narrow"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `ratios` that have a goal: the bare loop, and the fastest alternative.
+
+    `verdict` is "met" or "missed" where the whole interval is on one side of the `goal`, else "within the interval".
+    """
+    bare, alternatives = (table[table["kind"] == kind] for kind in GOALS)
+    fastest = alternatives.loc[alternatives.groupby(KEYS, sort=False)["other"].idxmax()]
+    found = pd.concat([bare, fastest]).sort_index()
+    goal = found["kind"].map(GOALS)
+    verdict = np.select(
+        [found["ratio_low"] >= goal, found["ratio_high"] < goal], ["met", "missed"], "within the interval"
+    )
+    return found.assign(goal=goal, verdict=verdict).reset_index(drop=True)
+
+
+def arms(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `ratios` of arms, turned around: the arm's speed over that of the study's base."""
+    found = table[table["kind"] == "arm"]
+    ends = {"ratio_low": 1 / found["ratio_high"], "ratio_high": 1 / found["ratio_low"]}
+    return found.assign(ratio=1 / found["ratio"], **ends).rename(columns={"loop": "arm"}).reset_index(drop=True)
+
+
+def parts(rows: pd.DataFrame, speeds: pd.DataFrame) -> pd.DataFrame:
+    """Return the parts of a training, one row per network: `KEYS`, then a column for each part.
+
+    `rows` has `KEYS`, `part` and `value`. The `pipeline` and the `evaluation` are in images per second, beside the
+    `training` of `speeds`; the others are in seconds.
+    """
+    wide = rows.pivot(index=KEYS, columns="part", values="value")
+    ours = speeds[speeds["loop"] == "ours"].groupby(KEYS, sort=False)["images_per_second"].mean()
+    order = rows["part"].drop_duplicates()
+    return ours.rename("training").to_frame().join(wide[order]).reset_index()

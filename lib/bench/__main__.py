@@ -1,0 +1,38 @@
+"""Measure how fast this project works on this machine: `python -m lib.bench STUDY`, for chapter `50_speed`."""
+
+import argparse
+import time
+
+from lib import environment, errors, sensors
+from lib.bench import fixed, scale, speed
+from lib.clock import duration, now
+from lib.runs import measured
+from lib.study.loading import load_study
+
+
+def main() -> None:
+    """Read the command line, measure, and keep what was measured."""
+    parser = argparse.ArgumentParser(prog="python -m lib.bench", description="Measure the speed of training and more.")
+    parser.add_argument("study", help="a file's stem in params/studies, whose networks are trained")
+    parser.add_argument("--quick", action="store_true", help="the first network and few runs only, for a shorter time")
+    arguments = parser.parse_args()
+    with errors.one_line():
+        study = load_study(arguments.study)
+        before, begun, counters, start = sensors.state(), now(), sensors.counters(), time.monotonic()
+        tables = speed.measure(study, arguments.quick)
+        meanwhile = sensors.state(counters)
+        tables |= {"fixed": fixed.measure(), "scale": scale.measure(arguments.quick)}
+        content = {
+            "started": begun,
+            "finished": now(),
+            "quick": arguments.quick,
+            "environment": environment.describe(),
+            "machine": {"load": before["load"], "others": meanwhile["others"], "steal": meanwhile["steal"]},
+            **tables,
+        }
+        measured.write(study.name, content)
+        print(f"measured in {duration(time.monotonic() - start)}")
+
+
+if __name__ == "__main__":
+    main()
