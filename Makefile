@@ -20,7 +20,7 @@ RUN := $(BIN)/python -W ignore
 # Ends a sweep whose `make` was killed and could not pass the signal on.
 BOUND = $(BIN)/python -m lib.processes $$PPID 15
 
-.PHONY: help quickstart env doctor data models parity plan settings cost sweep status accept prune tensorboard report archive verify rehearsal in-rehearsal lab test test-all test-slurm lint notebooks clean
+.PHONY: help quickstart env doctor data models parity plan settings bench cost sweep status accept prune tensorboard report archive verify rehearsal in-rehearsal lab test test-all test-slurm lint notebooks clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -78,6 +78,11 @@ plan: env ## list the runs that a sweep would start, their hours and disk: STUDY
 
 settings: env ## list every setting with its choices and its default
 	@$(RUN) -m lib.study.listing
+
+bench: export STUDY := $(if $(filter file,$(origin STUDY)),bench,$(STUDY))
+bench: env ## measure the speed of training beside other loops, and export report/bench.html: [STUDY=bench-pytorch] [QUICK=1]
+	@exec $(BOUND) $(RUN) -m lib.bench $(STUDY) $(if $(QUICK),--quick)
+	@$(MAKE) report
 
 cost: env ## estimate the GPU hours and disk of a study: STUDY=stage2 [OPTIONS="--tflops 12"]
 	@$(RUN) -m lib.bench.cost $(STUDY) $(OPTIONS)

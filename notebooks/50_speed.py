@@ -14,10 +14,10 @@
 # %% [markdown]
 # # How fast is a training, and what slows it?
 #
-# A benchmark that adds work of its own measures itself. This chapter compares the loop in which all runs of this project
-# train with a bare one, and with what a user would take instead. `make bench` has measured it on the machine that is
-# named below, side by side in one measurement, so that the ratios hold where the speeds themselves depend on the
-# machine and its load.
+# A benchmark that adds work of its own measures itself. This chapter compares the loop in which all runs of this
+# project train with a bare one, and with what a user would take instead. `make bench` has measured it on the machine
+# that is named below, side by side in one measurement, so that the ratios hold where the speeds themselves depend on
+# the machine and its load.
 #
 # Every loop trains the same network with the same optimizer, in the same precision, with the same determinism, and is a
 # process of its own; only one works at a time. A *round* gives each loop one turn of equal steps, and each round begins
@@ -35,7 +35,7 @@ from lib.figures.growth import draw_growth
 from lib.figures.speed import draw_ratios, words
 from lib.figures.words import growth
 from lib.report.chapter import Chapter
-from lib.report.tables import named, shown
+from lib.report.tables import shown
 from lib.runs import measured
 from lib.study.loading import load_study
 
@@ -49,12 +49,12 @@ compared = speed.ratios(speeds)
 judged = speed.judged(compared)
 
 # %%
-machine = found["environment"]
+versions, machine = found["environment"], found["machine"]
 chapter.markdown(
-    f"Measured from {found['started']} to {found['finished']} on {machine['cpu']}, GPU {machine['gpu']}, with PyTorch "
-    f"{machine['torch']}, TensorFlow {machine['tensorflow']} and Keras {machine['keras']}; batches of "
-    f"{study.cells[0].settings.batch_size} generated images. The mean load of the machine, in waiting processes, was "
-    f"{found['load'][0]:.1f} before and {found['load'][1]:.1f} after."
+    f"Measured from {found['started']} to {found['finished']} on {versions['cpu']}, GPU {versions['gpu']}, with "
+    f"PyTorch {versions['torch']}, TensorFlow {versions['tensorflow']} and Keras {versions['keras']}, in batches of "
+    f"{study.cells[0].settings.batch_size} generated images. The load was {machine['load']:.1f} before. Meanwhile "
+    f"other processes took {machine['others']:.1%} of the cores' time, and the host {machine['steal']:.1%}."
 )
 if found["quick"]:
     chapter.markdown("**A quick measurement**, of the first network alone; its intervals may be wide.")
@@ -109,9 +109,95 @@ chapter.table(shown(each, each.columns), "speed_parts", caption)
 # %%
 feeds = (each["pipeline"] / each["training"]).min()
 chapter.markdown(f"The pipeline alone is at least {feeds:.0f} times as fast as the training.")
-both = each.dropna(subset=["two at once"]) if "two at once" in each else each[:0]
-for row in both.itertuples():
-    at_once = parts.query("part == 'two at once' and framework == @row.framework")["value"].iloc[0]
+
+# %% [markdown]
+# ## What changes numbers, and what it brings
+#
+# By default both frameworks use deterministic kernels alone, so that a run can be repeated bit by bit. An arm of the
+# study changes one such choice, which changes the last digits of a training; each is off unless a study asks for it.
+
+# %%
+arms = speed.arms(compared)
+if len(arms):
+    chapter.markdown("[Table](#tbl-speed_arms): what does each choice bring here?")
+    columns = [*speed.KEYS, "arm", "ratio", "ratio_low", "ratio_high", "rounds"]
+    caption = "The speed with one setting changed over that of the study's base, with the 95 % t interval."
+    chapter.table(shown(arms, columns), "speed_arms", caption)
+else:
+    chapter.markdown("Nothing of the kind was measured.")
+
+# %% [markdown]
+# ## What a run costs besides its training
+#
+# A run of one step, in a process of its own as in a sweep, shows what every run pays: imports, the notebook's kernel,
+# the network, its tracing, an evaluation, and the files that it leaves.
+
+# %%
+costs = pd.DataFrame(found["fixed"]).pivot(index="part", columns="framework", values="seconds")
+costs = costs.loc[[row["part"] for row in found["fixed"]][: len(costs)]].reset_index()
+chapter.markdown("[Table](#tbl-speed_fixed): the *whole* is the sum of the parts above it.")
+caption = "Seconds of a run of one step, by its parts; one run in each framework."
+chapter.table(shown(costs, costs.columns), "speed_fixed", caption)
+
+# %% [markdown]
+# ## Many runs
+#
+# The runs are generated: 200 epochs and 1,000 test images each. Each command is a process of its own, as a user starts
+# it.
+
+# %%
+sizes = pd.DataFrame(found["scale"])
+caption, alt = growth(sizes)
+chapter.markdown("Does anything in [Figure](#fig-speed_scale) grow faster than the runs?")
+chapter.figure(draw_growth(sizes), "speed_scale", caption, alt)
+
+# %% [markdown] tags=["detail"]
+# ## Known traps
+#
+# - **Grouped convolutions in Keras.** On the TensorFlow backend, `keras.ops.conv` wraps every convolution whose kernel
+#   has fewer input channels than its images in a function that XLA compiles, since TensorFlow's own kernel fails on a
+#   processor. A ConvNeXt has one in each block. Depthwise layers (`DepthwiseConv2D`) take another way.
+# - **XLA on a processor** compiles for long, and the code is not always faster. `compile: true` is its setting in
+#   Keras; in PyTorch it is `torch.compile`.
+# - **Two trainings on the same cores** do not share them well: both start as many threads as there are cores. A sweep
+#   trains one run at a time in each slot, and divides the threads with `JOBS=2`.
+# - **TensorFloat-32** is on by default in TensorFlow and, for convolutions, in PyTorch, on GPUs that have it. The two
+#   would round differently; here it is off in both unless a study sets `tf32: true`.
+# - **Determinism** has its price on a GPU above all: on some, published measurements report trainings two to seven
+#   times as slow. `execution: {deterministic: false}` lifts it.
+
+# %%
+for row in found["at_once"]:
     chapter.markdown(
-        f"Two trainings of {row.model} at once in {row.framework} have {at_once:.2f} times the speed of one, together."
+        f"Two trainings of {row['model']} at once, {row['framework']} {row['precision']}: together {row['speed']:.2f} "
+        "times the speed of one alone."
     )
+
+# %%
+pairs = judged[judged["kind"] == "bare"].pivot(index="model", columns="framework", values="ours")
+for model, row in pairs.dropna().iterrows() if {"keras", "pytorch"} <= set(pairs) else ():
+    chapter.markdown(f"{model}: Keras {row['keras']:,.0f} images/s, PyTorch {row['pytorch']:,.0f}.")
+
+# %% [markdown]
+# ## Conclusion
+
+# %%
+for kind, goal in speed.GOALS.items():
+    rows = judged[judged["kind"] == kind]
+    counts = rows["verdict"].value_counts()
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    worst = rows.loc[rows["ratio"].idxmin()]
+    chapter.markdown(
+        f"Of {len(rows)} goals beside {'the bare loop' if kind == 'bare' else 'the fastest alternative'} ({goal:g}): "
+        f"{told}. The lowest ratio is {speed.between(worst['ratio'], worst['ratio_low'], worst['ratio_high'])}, of "
+        f"{worst['framework']} {worst['model']} / {worst['loop']}, n = {worst['rounds']} rounds."
+    )
+
+# %%
+lowest = judged.loc[judged["ratio"].idxmin()]
+chapter.finding(
+    "Speed",
+    f"Our training loop has at least {lowest['ratio']:.2f} (95 % {lowest['ratio_low']:.2f} to "
+    f"{lowest['ratio_high']:.2f}) of the speed of a bare loop and of what a user would take instead, on "
+    f"{versions['cpu']}.",
+)

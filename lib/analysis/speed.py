@@ -74,7 +74,11 @@ def parts(rows: pd.DataFrame, speeds: pd.DataFrame) -> pd.DataFrame:
     `rows` has `KEYS`, `part` and `value`. The `pipeline` and the `evaluation` are in images per second, beside the
     `training` of `speeds`; the others are in seconds.
     """
-    wide = rows.pivot(index=KEYS, columns="part", values="value")
+    wide = rows.pivot(index=KEYS, columns="part", values="value")[rows["part"].drop_duplicates()]
     ours = speeds[speeds["loop"] == "ours"].groupby(KEYS, sort=False)["images_per_second"].mean()
-    order = rows["part"].drop_duplicates()
-    return ours.rename("training").to_frame().join(wide[order]).reset_index()
+    return ours.rename("training").to_frame().join(wide).reset_index()
+
+
+def between(value: float, low: float, high: float) -> str:
+    """Write a ratio with its interval."""
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"

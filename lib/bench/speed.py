@@ -157,10 +157,9 @@ def _racers(study: Study, among: Mapping[str, Entrant]) -> Iterator[dict[str, Ra
             process.wait()
 
 
-def _told(rows: list[dict[str, Any]]) -> str:
+def _told(speeds: list[dict[str, Any]]) -> str:
     """Return a cell's speed and its ratio to every other loop."""
-    table = speed.ratios(pd.DataFrame(rows))
-    told = [
-        f"{row.ratio:.2f} ({row.ratio_low:.2f} to {row.ratio_high:.2f}) of {row.loop}" for row in table.itertuples()
-    ]
+    table = speed.ratios(pd.DataFrame(speeds))
+    rows = table.itertuples()
+    told = [f"{speed.between(row.ratio, row.ratio_low, row.ratio_high)} of {row.loop}" for row in rows]
     return ", ".join([f"{table['ours'].iloc[0]:,.0f} images/s", *told, f"{table['rounds'].iloc[0]} rounds"])

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib.analysis.contrasts import title
-from lib.analysis.speed import GOALS, KEYS
+from lib.analysis.speed import GOALS, KEYS, between
 from lib.figures.style import FRAMEWORKS, INK, MARKERS, PALETTE, WIDTH, Drawing, name_rows, plain_log_ticks, styled
 
 
@@ -41,12 +41,11 @@ def draw_ratios(table: pd.DataFrame) -> Figure:
 def words(table: pd.DataFrame) -> tuple[str, str]:
     """Return the caption and the alternative text of `draw_ratios`."""
     caption = (
-        "Speed of the project's own loop over that of others, with the 95 % t interval over the rounds. A stroke is the "
+        "Speed of the project's own loop over that of others, with the 95 % t interval over the rounds. A stroke is a "
         f"goal: {GOALS['bare']:g} of the bare loop, {GOALS['alternative']:g} of what a user would take instead."
     )
     rows = [
-        f"{row.framework} {row.model} {row.precision} / {row.loop}: {row.ratio:.2f} ({row.ratio_low:.2f} to "
-        f"{row.ratio_high:.2f})"
+        f"{row.framework} {row.model} {row.precision} / {row.loop}: {between(row.ratio, row.ratio_low, row.ratio_high)}"
         for row in table.itertuples()
     ]
     return caption, f"Ratios of speeds with their intervals. {'; '.join(rows)}."
