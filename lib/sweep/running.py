@@ -101,7 +101,7 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
 
 def _require_whole_data(cells: Iterable[Cell]) -> None:
     """Require that no array of the cells' stores is damaged; `DataError` names it."""
-    from lib.data.store import open_store  # scikit-learn, which it needs, would make every `make status` wait
+    from lib.data.store import open_store  # NumPy, which it needs, would make every `make status` wait
 
     for dataset in datasets(cells):
         open_store(dataset)
