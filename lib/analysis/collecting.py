@@ -1,4 +1,4 @@
-"""All tables that a report collects from a study's runs: `python -m lib.analysis.collecting STUDY` counts their rows."""
+"""The tables that a report collects from a study's runs: `python -m lib.analysis.collecting STUDY` counts the rows."""
 
 import argparse
 from collections.abc import Iterator

@@ -100,11 +100,8 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m lib.bench.fixed", description="Measure what a run costs.").parse_args()
     with one_line():
         rows = measure()
-        print_table(
-            ["framework", "part"],
-            ["seconds"],
-            ((row["framework"], row["part"], f"{row['seconds']:.2f}") for row in rows),
-        )
+        table = [(row["framework"], row["part"], f"{row['seconds']:.2f}") for row in rows]
+        print_table(["framework", "part"], ["seconds"], table)
         for row in rows:
             if row["part"] == "whole":
                 print(f"{row['framework']}: {row['cpu_seconds']:.1f} seconds on the cores")

@@ -61,7 +61,9 @@ TASKS = {
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:
-    """Return one row for each task and number of runs, with `COLUMNS`; the quick form stops at 24 reported runs, and 180.
+    """Return one row for each task and number of runs, with `COLUMNS`.
+
+    The quick form stops at 180 runs, and makes a report of 24.
 
     Raises:
         UserError: a command failed.
@@ -76,7 +78,7 @@ def _measured(runs: int, reported: bool) -> Iterator[dict[str, Any]]:
     study = f"scale-{runs}"
     with scratch.project() as root:
         kept = paths.EXECUTED / ".operating"
-        kept.mkdir(exist_ok=True)
+        kept.mkdir(parents=True, exist_ok=True)
         (root / "executed" / kept.name).symlink_to(kept)
         _write_study(root, study, *SIZES[runs])
         scratch.call(root, "lib.bench.invented", study, f"--images={IMAGES}")

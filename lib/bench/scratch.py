@@ -62,13 +62,15 @@ def call(root: Path, module: str, *arguments: str) -> Spent:
     """
     environment = os.environ | {"PAIRED_ROOT": str(root), "PAIRED_SLOTS": str(root / "slots")}
     command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
+    said = root / "said.log"  # no pipe, whose end would also wait for what outlives the command
     before, start = _cpu_seconds(), time.perf_counter()
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - start
-    if ended.returncode:
-        last = (ended.stderr or ended.stdout).strip().rpartition("\n")[2]
+    with said.open("w", encoding="utf-8") as log:
+        code = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode
+    spent = Spent(time.perf_counter() - start, _cpu_seconds() - before)
+    if code:
+        last = said.read_text(encoding="utf-8").strip().rpartition("\n")[2]
         raise UserError(f"python -m {module} {' '.join(arguments)} failed: {last}")
-    return Spent(seconds, _cpu_seconds() - before)
+    return spent
 
 
 def _cpu_seconds() -> float:
