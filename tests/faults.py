@@ -217,7 +217,7 @@ def jump(sweep, study, chance):
 FAULTS = {
     "kernel killed": kill("ipykernel_launcher"),
     "cell killed": kill("lib.sweep.cell"),
-    "Snakemake killed": kill("snakemake"),
+    "Snakemake killed": kill("lib.sweep.snakemake"),
     "sweep killed": kill("lib.sweep"),
     "make killed": kill("make"),
     "everything killed": kill_everything,

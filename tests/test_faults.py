@@ -80,7 +80,7 @@ def study(tiny_study):
         *(pytest.param("the group", how, marks=pytest.mark.thorough) for how in (TERM, HUP)),
         *(
             pytest.param(words, how, marks=pytest.mark.thorough)
-            for words in (["lib.sweep"], ["snakemake"])
+            for words in (["lib.sweep"], ["lib.sweep.snakemake"])
             for how in (TERM, INT, HUP, KILL)
         ),
     ],

@@ -32,7 +32,7 @@ def test_a_second_signal_does_not_cut_off_what_the_first_began_where_it_is_asked
         assert process.stdout.readline() == "told\n"
         printed, errors = process.communicate("\n")
     assert (printed == "ended in order\n") == once
-    assert ("Traceback" in errors) != once
+    assert errors == ("" if once else "interrupted\n")
 
 
 INTERRUPTED = """
@@ -52,6 +52,12 @@ atexit.register(os.kill, os.getpid(), signal.SIGTERM)
 with errors.one_line():
     begin()
 """
+
+
+def test_a_command_that_is_interrupted_while_it_imports_says_one_word():
+    code = "import lib, os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "interrupted\n")
 
 
 def test_an_interrupted_command_says_one_word_whatever_it_was_just_making():

@@ -22,7 +22,7 @@ def run(config: dict[str, object], runs: list[str], options: list[str], teller: 
     """
     with _outputs() as over:
         place = over.relative_to(paths.ROOT)
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
+        command = [sys.executable, "-m", "lib.sweep.snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
         command += ["--directory", str(paths.ROOT), "--quiet", "host", "rules", "--nolock"]
         command += ["--config", *(f"{key}={value}" for key, value in (config | {"over": place}).items())]
         command += [*options, "--", *(str(place / name) for name in runs)]

@@ -127,7 +127,7 @@ def test_extracted_files_are_old_but_there_and_those_of_a_run_are_compared_with_
     archive.extract(zipped, tmp_path)
     monkeypatch.setattr(paths, "EXECUTED", tmp_path / "executed")
     cell = load_study("quickstart").cells[0]
-    times = [records._changed(path) for path in records.folder(cell).iterdir()]
+    times = [records.changed(path) for path in records.folder(cell).iterdir()]
     assert all(0 < time < 1e10 for time in times)
     logits = records.folder(cell) / "logits.npz"
     record = records.read_record(cell).model_copy(update={"products": {logits.name: files.sha256(logits)}})
