@@ -104,7 +104,8 @@ def execute(
     """Execute a chapter's `.py` half with parameters and save the notebook at `target`, after an error too.
 
     The notebook's output goes to `console` while it runs, and `environment` is added to the kernel's. The kernel uses
-    sockets in a folder of its own, since TCP ports can collide where several kernels start at once.
+    sockets in a folder of its own, since TCP ports can collide where several kernels start at once. It is killed at the
+    end: a framework takes seconds to take itself apart, and what a chapter wrote is whole.
 
     Raises:
         ChapterError: a cell raised an error, whose message and name it has, or the kernel died.
@@ -129,6 +130,7 @@ def execute(
                 stderr_file=console,
                 cwd=source.parent,
                 kernel_manager_class=KernelManager,
+                shutdown_kernel="immediate",
                 config=Config(KernelManager=options),
             )
         except PapermillExecutionError as error:

@@ -117,13 +117,18 @@ def read_sealed(path: Path) -> dict[str, Any]:
         OSError: there is no such file, or it cannot be read.
         DataError: the file is not JSON, or its content does not match its seal.
     """
+    return unsealed(path.read_bytes(), path.name)
+
+
+def unsealed(content: bytes, name: str) -> dict[str, Any]:
+    """Return what `write_sealed` wrote, from the content of its file of this name; `DataError` as `read_sealed`."""
     try:
-        content = json.loads(path.read_bytes())
+        found = json.loads(content)
     except ValueError:
-        content = None
-    if not isinstance(content, dict) or content.pop("seal", None) != _seal(content):
-        raise DataError(f"{path.name} was damaged or edited, or an earlier version of this code wrote it")
-    return content
+        found = None
+    if not isinstance(found, dict) or found.pop("seal", None) != _seal(found):
+        raise DataError(f"{name} was damaged or edited, or an earlier version of this code wrote it")
+    return found
 
 
 def _seal(content: dict[str, Any]) -> str:

@@ -10,10 +10,10 @@ from lib import paths
 from lib.analysis import attribution, results
 from lib.analysis.attribution import ALIGNED, NATIVE
 from lib.analysis.inference import residual_variance
+from lib.bench.invented import finish
 from lib.execution import execute
 from lib.figures.effects import waterfall
 from lib.study.loading import load_study
-from tests.invented import finish
 
 PARTS = {
     "bn-momentum": 0.10,

@@ -9,10 +9,10 @@ import yaml
 
 from lib import files, paths
 from lib.analysis import judgements, results, timing
+from lib.bench.invented import finish, log_of
 from lib.errors import ParameterError
 from lib.study.loading import load_study
 from lib.study.margins import margins
-from tests.invented import finish, log_of
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sklearn.metrics import recall_score, zero_one_loss
 from lib import files, paths
 from lib.analysis import agreement, predictions
 from lib.analysis.inference import PATTERNS
+from lib.bench.invented import IMAGES, LABELS, finish, logits_of
 from lib.errors import DataError
 from lib.execution import execute
 from lib.figures.predictions import draw_churn, draw_classes, draw_reliability
@@ -22,7 +23,6 @@ from lib.runs import logits, records, status
 from lib.runs.status import Kind
 from lib.study.loading import load_study
 from lib.study.study import Comparison
-from tests.invented import IMAGES, LABELS, finish, logits_of
 
 GROUP = ["dataset", "model", "precision"]
 FRAMEWORKS = Comparison("framework", "keras", ("pytorch",), GROUP)

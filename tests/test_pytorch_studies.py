@@ -10,13 +10,13 @@ import pytest
 from lib import paths
 from lib.analysis import degradation, networks, neurons
 from lib.analysis.results import epochs, results, with_train_accuracy
+from lib.bench.invented import finish, log_of
 from lib.errors import DataError
 from lib.figures.degradation import draw_errors
 from lib.figures.layers import draw_scales, draw_shares
 from lib.runs import records
 from lib.study.loading import load_study
 from lib.study.study import Comparison
-from tests.invented import finish, log_of
 
 FASHION = [f"fashion-{part}{size}" for part in ("selection", "ablations", "extras") for size in ("", "-quick")]
 

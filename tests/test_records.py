@@ -7,13 +7,13 @@ import pytest
 
 from lib import files, paths
 from lib.analysis import contrasts, environments, gates, judgements, results
+from lib.bench.invented import STEPS, finish, log_of
 from lib.errors import DataError
 from lib.report.chapter import Chapter
 from lib.runs import records, status
 from lib.runs.log import COLUMNS
 from lib.runs.status import Kind
 from lib.study.loading import load_study
-from tests.invented import STEPS, finish, log_of
 
 SPEC = (
     "framework, dataset, model, precision, seed, acc_best, f1_best, test_accuracy, test_macro_f1, epoch_best, "

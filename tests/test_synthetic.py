@@ -13,8 +13,8 @@ import yaml
 
 from lib import files, paths
 from lib.analysis import findings, headline, judgements, results
+from lib.bench.invented import finish, log_of
 from lib.study.loading import load_study
-from tests.invented import finish, log_of
 
 PROJECT = Path(__file__).parents[1]
 MEAN = 0.002

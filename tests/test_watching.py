@@ -9,6 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from lib import files, paths
+from lib.bench.invented import finish, log_of
 from lib.errors import ParameterError
 from lib.runs import acceptance, digests, live, records, state, status
 from lib.runs.live import Live
@@ -20,7 +21,6 @@ from lib.sweep import pruning, showing, telling
 from lib.sweep.page import Page
 from lib.sweep.telling import Teller
 from lib.sweep.watching import Watch
-from tests.invented import finish, log_of
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from sklearn.metrics import cohen_kappa_score
 
 from lib.analysis import zoo
 from lib.analysis.results import results
+from lib.bench.invented import IMAGES, LABELS, finish
 from lib.figures import zoo as figures
 from lib.study.loading import load_study
 from lib.study.models import ZOO, find
-from tests.invented import IMAGES, LABELS, finish
 
 NAMES = [model.name for model in ZOO]
 

@@ -6,7 +6,7 @@ Every function takes arrays, one entry per comparison, and gives NaN where there
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # its parts load where they are first used: a run, which draws curves alone, needs none
 
 from lib.analysis.inference import ALPHA, deviation, noncentrality
 
@@ -20,18 +20,18 @@ class Estimate(NamedTuple):
 
     def interval(self, alpha: float = ALPHA) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of the t interval of level 1 - alpha."""
-        reach = stats.t.isf(alpha / 2, self.freedom) * self.se
+        reach = scipy.stats.t.isf(alpha / 2, self.freedom) * self.se
         return self.value - reach, self.value + reach
 
     def difference_p(self) -> np.ndarray:
         """Return the two-sided p of the t test of no difference."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return 2 * stats.t.sf(np.abs(np.divide(self.value, self.se)), self.freedom)
+            return 2 * scipy.stats.t.sf(np.abs(np.divide(self.value, self.se)), self.freedom)
 
     def equivalence_p(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return the p of two one-sided t tests against the ends of the margin (Schuirmann 1987)."""
         nearer = np.minimum(self.value - low, high - self.value)
-        return stats.t.sf(nearer / self.se, self.freedom)
+        return scipy.stats.t.sf(nearer / self.se, self.freedom)
 
     def detectable(self, alpha: float = ALPHA) -> np.ndarray:
         """Return the smallest difference that the t test detects with power 0.8."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+import scipy  # its parts load where they are first used: a run, which draws curves alone, needs none
 
 ALPHA = 0.05
 POWER = 0.8
@@ -28,7 +28,7 @@ def wilcoxon_p(differences: np.ndarray) -> float:
     moved = differences[differences != 0]
     if not len(moved):
         return np.nan
-    ranks = (2 * stats.rankdata(np.abs(moved))).astype(int)  # doubled, so that mean ranks are whole
+    ranks = (2 * scipy.stats.rankdata(np.abs(moved))).astype(int)  # doubled, so that mean ranks are whole
     patterns = np.ones(1)  # how many patterns of signs have each sum of positive ranks
     for rank in ranks:
         patterns = np.pad(patterns, (0, rank)) + np.pad(patterns, (rank, 0))
@@ -47,7 +47,7 @@ def noncentrality(freedom: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
 
     The equation is solved for one side at alpha / 2; the other side is negligible at this power.
     """
-    return special.nctdtrinc(freedom, 1 - POWER, stats.t.isf(alpha / 2, freedom))
+    return scipy.special.nctdtrinc(freedom, 1 - POWER, scipy.stats.t.isf(alpha / 2, freedom))
 
 
 def detectable_effect(pairs: int, alpha: float = ALPHA) -> float:
@@ -137,7 +137,7 @@ def correlation(first: np.ndarray, second: np.ndarray, freedom: int) -> tuple[fl
     if not (freedom and first.any() and second.any()):
         return (np.nan,) * 4
     alike = first @ second / np.sqrt(first @ first * (second @ second))
-    reach = stats.norm.ppf(1 - ALPHA / 2) / np.sqrt(freedom - 2) if freedom > 2 else np.nan
+    reach = scipy.stats.norm.ppf(1 - ALPHA / 2) / np.sqrt(freedom - 2) if freedom > 2 else np.nan
     low, high = np.tanh(np.arctanh(np.clip(alike, -1 + 1e-12, 1 - 1e-12)) + reach * np.array([-1, 1]))
     apart = (first - second) @ (first - second)
     return alike, low, high, (first @ first + second @ second) / apart if apart else np.inf

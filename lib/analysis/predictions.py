@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from lib.analysis.results import stacked
 from lib.errors import DataError
 from lib.runs import logits, records
 from lib.runs.logits import Predictions
@@ -32,15 +33,14 @@ def answers(study: Study) -> pd.DataFrame:
         DataError: a file of logits is damaged, or two runs on one dataset have different labels and therefore different
             images.
     """
-    columns = [*study.keys, "image", "label", "prediction", "confidence"]
     found, first = [], {}
     for entry, record in records.finished(study):
-        table = _answers(logits.read(record.cell)).assign(**study.row(entry))[columns]
+        table = _answers(logits.read(record.cell))
         other, labels = first.setdefault(entry.cell.dataset, (entry.cell.name, table["label"]))
         if not labels.equals(table["label"]):
             raise DataError(f"{other} and {entry.cell.name} have other test labels: they cannot be compared")
-        found.append(table)
-    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+        found.append((entry, table))
+    table = stacked(study, found, ["image", "label", "prediction", "confidence"])
     return table.astype({key: pd.CategoricalDtype(study.levels(key)) for key in study.keys if key != "seed"})
 
 

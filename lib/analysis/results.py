@@ -3,12 +3,16 @@
 Every table of runs has the study's `keys` first. The arm is one of them if the study states arms.
 """
 
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
 import pandas as pd
 
 from lib.runs import log, records, state
 from lib.study.cells import Cell
 from lib.study.nested import flat
-from lib.study.study import Study
+from lib.study.study import Entry, Study
 
 METRICS = [
     "acc_best",
@@ -49,9 +53,17 @@ def epochs(study: Study) -> pd.DataFrame:
     Raises:
         DataError: an epoch log is damaged.
     """
-    logs = [_log(record).assign(**study.row(entry)) for entry, record in records.finished(study)]
-    columns = [*study.keys, *log.columns(logs)]
-    return pd.concat(logs, ignore_index=True)[columns] if logs else pd.DataFrame(columns=columns)
+    logs = [(entry, _log(record)) for entry, record in records.finished(study)]
+    return stacked(study, logs, log.columns(one for _, one in logs))
+
+
+def stacked(study: Study, found: Sequence[tuple[Entry, pd.DataFrame]], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the tables of entries one below the other: the study's keys, then these columns of the tables."""
+    if not found:
+        return pd.DataFrame(columns=[*study.keys, *columns])
+    keys = pd.DataFrame([study.row(entry) for entry, _ in found], columns=study.keys)
+    each = keys.loc[keys.index.repeat([len(table) for _, table in found])].reset_index(drop=True)
+    return each.join(pd.concat([table for _, table in found], ignore_index=True)[columns])
 
 
 def with_train_accuracy(results: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +154,14 @@ def mixed_precision(study: Study) -> pd.DataFrame:
 
 
 def _log(record: records.Record) -> pd.DataFrame:
-    return log.read(records.product(record.cell, "epochs.csv"))
+    path = records.product(record.cell, "epochs.csv")
+    return _read(path, records.changed(path))
+
+
+@cache
+def _read(path: Path, changed: int) -> pd.DataFrame:
+    """Read an epoch log as it was `changed` last, once, since several tables need it."""
+    return log.read(path)
 
 
 def _metrics(record: records.Record) -> dict[str, float]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from lib.study.datasets import Dataset
 
@@ -49,6 +48,8 @@ def val_size(dataset: Dataset, images: int) -> int:
 
 def split_indices(dataset: Dataset, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the int64 indices of the train and the val split: stratified, seed 42, in scikit-learn's order."""
+    from sklearn.model_selection import train_test_split  # a run, which only reads a store, would wait a second for it
+
     everything = np.arange(len(labels), dtype=np.int64)
     size = val_size(dataset, len(labels))
     train, val = train_test_split(everything, test_size=size, stratify=labels, random_state=42)

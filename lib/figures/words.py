@@ -47,6 +47,18 @@ def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> tuple[s
     return caption, f"{what}. {'; '.join(parts)}."
 
 
+def growth(table: pd.DataFrame) -> tuple[str, str]:
+    """Return the caption and the alternative text of `growth.draw_growth`: each command's seconds by its runs."""
+    *smaller, largest = (f"{count:,}" for count in sorted(table["runs"].unique()))
+    sizes = f"{', '.join(smaller)} and {largest}" if smaller else largest
+    caption = f"Seconds of commands on studies of {sizes} generated runs, one process each, on log axes."
+    parts = [
+        f"{what} {', '.join(f'{row.seconds:.1f} s for {row.runs:,}' for row in rows.itertuples())}"
+        for what, rows in table.sort_values("runs").groupby("what", sort=False)
+    ]
+    return caption, f"Seconds by the number of runs: {'; '.join(parts)}."
+
+
 def _capitalised(text: str) -> str:
     """Return a text with a capital first letter, and the others as they are: Test macro-F1."""
     return text[:1].upper() + text[1:]

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lib import files
 from lib.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd  # elsewhere inside functions: plan and status, which read no log, would wait for half a second
 
 COLUMNS = {
     "epoch": "int64",
@@ -31,6 +32,8 @@ MEASURED = {"test_accuracy": "float64"}
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write an epoch log whole or not at all, one row per epoch."""
+    import pandas as pd
+
     with files.replacing(path) as temporary:
         pd.DataFrame(rows, columns=columns(rows)).to_csv(temporary, index=False)
 
@@ -41,20 +44,21 @@ def columns(rows: Iterable[Iterable[str]]) -> list[str]:
     return [*COLUMNS, *(name for name in MEASURED if rows and all(name in row for row in rows))]
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path) -> "pd.DataFrame":
     """Read an epoch log strictly, one row per epoch with its `columns`; NaN passes, for a gate to show.
 
     Raises:
         DataError: the columns are others, text stands for a number, or the epochs do not count from 1 without a gap.
     """
+    import pandas as pd
+
     try:
-        log = pd.read_csv(path, float_precision="round_trip")
-        if set(log.columns) - set(MEASURED) != set(COLUMNS):
-            raise DataError(f"{path}: its columns are {', '.join(log.columns)}; they must be {', '.join(COLUMNS)}")
-        types = COLUMNS | MEASURED
-        log = log[columns([log.columns])].astype({name: types[name] for name in log.columns})
+        log = pd.read_csv(path, float_precision="round_trip", dtype=COLUMNS | MEASURED)
     except ValueError as error:
         raise DataError(f"{path}: not an epoch log: {error}") from None
+    if set(log.columns) - set(MEASURED) != set(COLUMNS):
+        raise DataError(f"{path}: its columns are {', '.join(log.columns)}; they must be {', '.join(COLUMNS)}")
+    log = log[columns([log.columns])]
     if log["epoch"].tolist() != list(range(1, len(log) + 1)) or log.empty:
         raise DataError(f"{path}: the epochs must count 1, 2, 3 and so on without a gap")
     return log

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -193,6 +194,15 @@ def _whole(cell: Cell, name: str, checksum: str) -> Path | None:
 
 def _read(folder: Path) -> Record | None:
     try:
-        return Record.model_validate_json(json.dumps(files.read_sealed(folder / "record.json")))
-    except (OSError, DataError, ValidationError):
+        return _validated((folder / "record.json").read_bytes())
+    except OSError:
+        return None
+
+
+@cache
+def _validated(content: bytes) -> Record | None:
+    """Return the record of a file's content, or None; once, since every table of a study reads all its records."""
+    try:
+        return Record.model_validate_json(json.dumps(files.unsealed(content, "record.json")))
+    except (DataError, ValidationError):
         return None

@@ -88,6 +88,11 @@ def tidy(cell: Cell) -> None:
         records.drop_unfinished(cell) if path.is_dir() else path.unlink()
 
 
+def is_tidy(cell: Cell) -> bool:
+    """Return whether there is nothing for `tidy` to look at; quick, since the run is not held."""
+    return not any(path.exists() for path in (records.unfinished(cell), status.path(cell), acceptance.path(cell)))
+
+
 def unneeded(cell: Cell) -> list[Path]:
     """Return the files and folders that a finished run does not need; the process must hold the run."""
     done = at_rest(cell).kind == Kind.DONE

@@ -11,8 +11,7 @@ from lib.data.use import used
 from lib.doctor import examination
 from lib.errors import UserError
 from lib.runs import tracking
-from lib.runs.records import folder
-from lib.runs.state import WITH_RESULTS, Choice, RunIsHeld, State, claimed, pending, states, tidy
+from lib.runs.state import WITH_RESULTS, Choice, RunIsHeld, State, claimed, is_tidy, pending, states, tidy
 from lib.runs.status import Kind
 from lib.study.cells import Cell
 from lib.study.study import Study
@@ -61,10 +60,9 @@ def using_data(cells: Sequence[Cell]) -> Iterator[None]:
 def tidy_all(cells: Iterable[Cell]) -> None:
     """Complete what killed processes left of the cells."""
     for cell in cells:
-        with suppress(RunIsHeld):
-            if folder(cell).exists():
-                with claimed(cell):
-                    tidy(cell)
+        if not is_tidy(cell):
+            with suppress(RunIsHeld), claimed(cell):
+                tidy(cell)
 
 
 def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: list[str]) -> None:
@@ -103,7 +101,7 @@ def run(study: Study, found: list[tuple[Cell, State]], manner: Manner, options: 
 
 def _require_whole_data(cells: Iterable[Cell]) -> None:
     """Require that no array of the cells' stores is damaged; `DataError` names it."""
-    from lib.data.store import open_store  # scikit-learn, which it needs, would make every `make status` wait
+    from lib.data.store import open_store  # NumPy, which it needs, would make every `make status` wait
 
     for dataset in datasets(cells):
         open_store(dataset)

@@ -1,8 +1,7 @@
-"""The metrics of predictions, computed by NumPy and scikit-learn for both frameworks."""
+"""The metrics of predictions, computed by NumPy for both frameworks."""
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.metrics import f1_score
 
 
 def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -19,6 +18,9 @@ def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
 def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> float:
     """Return the unweighted mean of the classes' F1 scores, in [0, 1].
 
-    A class that is neither present nor predicted counts as 0 (scikit-learn, `f1_score`, `zero_division=0`).
+    A class that is neither present nor predicted counts as 0. These are the bits of scikit-learn's `f1_score` with
+    `zero_division=0`, whose import would cost each run a second.
     """
-    return float(f1_score(labels, predictions, labels=range(classes), average="macro", zero_division=0))
+    hits = np.bincount(labels[labels == predictions], minlength=classes)
+    either = np.bincount(labels, minlength=classes) + np.bincount(predictions, minlength=classes)
+    return float(np.mean(2 * hits / np.maximum(either, 1)))

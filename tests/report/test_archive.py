@@ -37,7 +37,7 @@ INVENT = """
 from hashlib import sha256
 from lib import files, paths
 from lib.study.loading import load_study
-from tests.invented import finish
+from lib.bench.invented import finish
 files.write_sealed(paths.DATA / "digits.json", {"digest": "content"})
 for cell in load_study("quickstart").cells[:5]:
     finish(cell, accuracy=0.9 + cell.seed / 10_000, products={"best.pt": sha256(b"weights").hexdigest()})
