@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lib.files import sha256 as file_digest
-from lib.runs import layers, records
+from lib.runs import layers, machine, records
 from lib.runs.digests import code_digest, dataset_digest, inputs_digest
 from lib.study.datasets import DATASETS
 
@@ -48,7 +48,14 @@ def logits_of(cell, strength=5.0):
     return (noise + strength * np.eye(classes)[LABELS]).astype(np.float16)
 
 
-def finish(cell, accuracy=0.95, epochs=None, logits=None, labels=LABELS, **changes):
+def states_of(**values):
+    """The states of a machine in a run of two epochs, of 1 s and of 3 s; a value is one for all, or one for each."""
+    rows = [{"moment": "start", "epoch": 0}, *({"moment": "epoch", "epoch": epoch} for epoch in (1, 2))]
+    table = pd.DataFrame(rows, columns=list(machine.COLUMNS)).assign(seconds=[np.nan, 1.0, 3.0], load=1.0)
+    return table.assign(**{"others": 0.0, "steal": 0.0, "other_runs": 0} | values)
+
+
+def finish(cell, accuracy=0.95, epochs=None, logits=None, labels=LABELS, states=None, **changes):
     """Leave a run's log, logits and record; `changes` are fields of the record."""
     rows = log_of(cell, accuracy) if epochs is None else epochs
     folder = records.folder(cell)
@@ -59,6 +66,9 @@ def finish(cell, accuracy=0.95, epochs=None, logits=None, labels=LABELS, **chang
     if cell.settings.measurements.layer_images:
         layers_of(cell, len(rows)).to_csv(folder / "layers.csv", index=False)
         changes |= {"products": {"layers.csv": file_digest(folder / "layers.csv")}}
+    if states is not None:
+        states.to_csv(folder / "machine.csv", index=False)
+        changes |= {"products": {"machine.csv": file_digest(folder / "machine.csv")}}
     fields = {
         "inputs_digest": inputs_digest(cell, dataset_digest(cell.dataset)),
         "code_digest": code_digest(cell),
