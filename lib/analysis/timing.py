@@ -21,7 +21,8 @@ TAKEN = 0.05
 """The largest share of its cores' time that a run may lose to other processes or to the host of a virtual machine.
 
 It is the margin of a speed, too: where a training uses its cores whole, the share that it loses is the speed that it
-loses, and a loss of this size alone would be a difference that matters. A sweep's own processes took 0.2 % of two cores.
+loses, and a loss of this size alone would be a difference that matters. A sweep's own processes took 0.2 % of two
+cores.
 """
 
 _MACHINE = ("system", "cpu", "gpu", "driver")
