@@ -11,8 +11,10 @@ import sys
 from lib import processes
 from lib.runs.state import Choice, pending, states
 from lib.study.loading import load_study
+from lib.study.order import in_turn
 
 study = load_study(config["study"])
+turns = {cell.name: turn for turn, cell in enumerate(reversed(in_turn(study, study.cells)), start=1)}
 rerun = config.get("rerun") or ""
 over = config.get("over", "executed/.over/by-hand")
 at_once = config.get("at_once", 1)
@@ -30,10 +32,12 @@ rule all:
 
 
 # A run takes a slot of its machine, and waits for one: of two trainings in one slot, each would falsify the other's
-# times. `at_once` is the number of slots; 0 on a cluster, whose scheduler divides the machines.
+# times. `at_once` is the number of slots; 0 on a cluster, whose scheduler divides the machines. Of the waiting jobs
+# Snakemake starts those of the highest priority, which is above 0, and the others by chance.
 rule train:
     output:
         touch(over + "/{run}"),
+    priority: lambda wildcards: turns[wildcards.run]
     params:
         command=processes.bound([sys.executable, "-m", "lib.sweep.cell", study.name, f"--at-once={at_once}"]),
     shell:

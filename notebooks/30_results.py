@@ -21,18 +21,20 @@
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import environments, findings, gates, judgements, results
+from lib.analysis import environments, findings, gates, judgements, machines, results, timing
 from lib.analysis.contrasts import title
 from lib.report.chapter import Chapter, to_tables
 from lib.report.tables import percent, shown
 from lib.runs.state import WITH_RESULTS
 from lib.study.loading import load_study
+from lib.words import explained
 
 chapter = Chapter(study_name)
 
 # %%
 study = load_study(study_name)
 found, states = results.results(study), results.states(study)
+doubts = timing.marked(study, found).timing
 absent = int((~states.state.isin(WITH_RESULTS)).sum())
 
 # %%
@@ -78,7 +80,8 @@ if grown:
 # ## What the groups reached
 #
 # A group is the runs that differ in their seed only. Accuracy and macro-F1 are those of the test images. Speed is that
-# of training, without validation, over all epochs.
+# of training, without validation, over all epochs. A † marks the speed of a group whose times are not to be relied on:
+# its runs had different machines, other work took their machine's time or slowed its GPU, or its seeds differ too much.
 
 # %%
 means = results.means(study, found)
@@ -97,9 +100,29 @@ if len(found):
 # %%
 columns = [*study.keys, "acc_best", "test_accuracy", "test_macro_f1", "epoch_best", "images_per_sec_avg_late"]
 caption = "The single runs. The table saved beside the report has every column at full precision."
+caption = f"{caption} {explained(doubts)}".strip()
 if len(found):
     chapter.markdown(f"The runs of a group in {to_tables(f'results_{study_name}')} differ by their seed alone.")
-    chapter.table(shown(found, columns), f"results_{study_name}", caption)
+    chapter.table(shown(found, columns, doubts), f"results_{study_name}", caption)
+
+# %% [markdown] tags=["detail"]
+# ## Their machines while they trained
+#
+# A speed says something about a network only if the machine had nothing else to do. Each run records what its machine
+# did in each epoch. *Other processes* and *stolen* are shares of the time of the cores that the run could use: what all
+# other programs took, and what the host of a virtual machine did not give. *Other runs* are trainings of this project
+# beside it. From a share of 5 % on, the margin of a speed, the times of a group are not relied on. *Slowed* is a GPU
+# that was seen to protect itself from heat or a lack of power. The energy of an epoch is that of the GPUs, as they
+# count it, without validation.
+
+# %%
+watched = machines.by_group(study)
+if len(watched) and set(watched) & set(machines.COLUMNS):
+    chapter.markdown("In [Table](#tbl-machines) each value is the worst of a group; the energy is the mean.")
+    caption = "What the machines did beside the runs, and what their GPUs did. Runs that recorded nothing are n/a."
+    chapter.table(shown(watched, watched.columns), "machines", caption)
+else:
+    chapter.markdown("No finished run has recorded what its machine did.")
 
 # %% [markdown] tags=["detail"]
 # ## Mixed precision
@@ -130,13 +153,13 @@ if study.gates or "35_gates" in study.chapters:
 # %%
 if len(found):
     speeds = judgements.judged(study, found, study.main, ["images_per_sec_avg"])
-    chapter.finding("Speed", findings.speed(found, speeds, study.main))
+    chapter.finding("Speed", findings.speed(found.assign(timing=doubts), speeds, study.main))
 
 # %%
-for level, runs in found.groupby(study.main.axis, sort=False):
+for level, runs in found.assign(timing=doubts).groupby(study.main.axis, sort=False):
     low, high = runs.test_accuracy.min(), runs.test_accuracy.max()
-    speed = runs.images_per_sec_avg_late
+    speed, doubt = runs.images_per_sec_avg_late, findings.not_reliable(runs)
     chapter.markdown(
         f"- **{title(level)}**, {len(runs)} runs: test accuracy from {percent(low)} % to {percent(high)} %, and "
-        f"from {speed.min():,.0f} to {speed.max():,.0f} images a second in the late epochs."
+        f"from {speed.min():,.0f} to {speed.max():,.0f} images a second in the late epochs{doubt}."
     )

@@ -192,7 +192,7 @@ for suffix, table in published.items() if pairs else ():
 chapter.markdown(environments.libraries_note(study))
 for suffix, table in published.items() if pairs else ():
     rows = table[table.metric == "images_per_sec_avg"].reset_index(drop=True)
-    style = shown(rows, [*row, "ratio", "ratio_low", "ratio_high", "detectable"])
+    style = shown(rows, [*row, "ratio", "ratio_low", "ratio_high", "detectable", "judgement"])
     means = [name for name in rows.columns if name.startswith("mean_")]
     style.format("{:,.0f}", subset=[*means, "detectable"], na_rep="n/a")
     caption = "Means and detectable difference in images a second; the ratio is the geometric mean over the pairs."
@@ -245,9 +245,9 @@ for suffix, table in published.items() if pairs else ():
 #
 # With many rows some p values are small by chance. Test accuracy is the family that is judged: Holm's correction
 # [@holm1979] keeps the risk of any false alarm among its rows at 5 %, for each of the two questions. Speed is a family
-# of its own, judged only where its times are reliable: the runs had one machine to themselves, and the seeds of a side
-# differ by no more than 5 %. A row
-# is *equivalent* if the corrected TOST p is below 0.05, else *different* if the corrected p of the t test is, else
+# of its own, judged only where its times are reliable: the runs had one machine to themselves, other work took no more
+# than 5 % of its time, no GPU slowed itself down, and the seeds of a side differ by no more than 5 %. A row is
+# *equivalent* if the corrected TOST p is below 0.05, else *different* if the corrected p of the t test is, else
 # *undecided*. A real difference that lies within the margin is therefore called equivalent: the margin defines what
 # matters.
 #

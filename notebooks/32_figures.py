@@ -23,7 +23,7 @@
 study_name = "quickstart"
 
 # %% tags=["setup"]
-from lib.analysis import environments
+from lib.analysis import environments, findings, timing
 from lib.analysis.contrasts import title
 from lib.analysis.results import epochs, results
 from lib.figures import training, words
@@ -36,7 +36,7 @@ chapter = Chapter(study_name)
 # %%
 study = load_study(study_name)
 comparison = study.main
-found, logs = results(study), epochs(study)
+found, logs = timing.marked(study, results(study)), epochs(study)
 if found.empty:
     chapter.markdown("**Nothing has been run yet:** there is nothing to draw.")
 
@@ -90,7 +90,8 @@ for precision in found.precision.unique():
 #
 # The speed is the number of training images of all epochs divided by their seconds, without validation. The first epoch
 # is slower than the others because each kernel runs for the first time. Keras tracing and the start of PyTorch's
-# workers are not timed. Speeds are comparable only between runs with the same hardware and libraries.
+# workers are not timed. Speeds are comparable only between runs with the same hardware and libraries. A † marks the
+# mean of a group whose times are not to be relied on.
 
 # %%
 chapter.markdown(environments.libraries_note(study))
@@ -116,5 +117,5 @@ for level, runs in last.groupby(comparison.axis, sort=False):
 # %%
 saved = 100 * (1 - found.time_per_epoch_avg_late / found.time_per_epoch_avg).mean()
 longer = "less" if saved > 0 else "more"
-finding = f"An epoch of the last half took {abs(saved):.1f} % {longer} time than the average one (mean of all runs)."
-chapter.markdown(finding if len(found) else "Nothing yet.")
+finding = f"An epoch of the last half took {abs(saved):.1f} % {longer} time than the average one (mean of all runs)"
+chapter.markdown(f"{finding}{findings.not_reliable(found)}." if len(found) else "Nothing yet.")

@@ -183,10 +183,11 @@ if whole:
 # %%
 chapter.markdown(environments.libraries_note(study))
 doubts = list(timing.unreliable(study, runs, study.main).values())
+doubt = f" Timing not reliable: {doubts[0]}." if doubts else ""
 if doubts:
     chapter.markdown(f"**Speeds are not to be relied on** in {len(doubts)} steps of a network; the first: {doubts[0]}.")
 if whole:
-    caption = "The native ratio of speeds, the factor of each cause, and the ratio with all causes aligned."
+    caption = f"The native ratio of speeds, the factor of each cause, and the ratio with all causes aligned.{doubt}"
     chapter.markdown("[Figure](#fig-waterfall_speed): each step multiplies the ratio.")
     alt = "For each network a waterfall on a log scale from the native ratio of speeds to the remaining ratio."
     chapter.figure(waterfall(speed, on_ratio=True), "waterfall_speed", caption, alt)
@@ -194,15 +195,15 @@ if whole:
 # %%
 values = ["forth", "back", "effect", "low", "high"]
 style = shown(ratios, ["model", "cause", "n", *values]).format("{:.3f}", subset=values, na_rep="n/a")
-caption = "Factors of the ratio of speeds, PyTorch / Keras: forth, back, their geometric mean and its interval."
+caption = f"Factors of the ratio of speeds, PyTorch / Keras: forth, back, their geometric mean and its interval.{doubt}"
 if whole:
     chapter.markdown("[Table](#tbl-effects_speed): a factor whose interval contains 1 cannot be told from chance.")
     chapter.table(style, "effects_speed", caption)
 
 # %%
 if whole:
-    doubt = f"Not decided, since the times cannot be relied on: {doubts[0]}. Measured: " if doubts else ""
-    chapter.finding("Speed", f"{doubt}PyTorch / Keras {attribution.ends(ratios, ratio_between)}.")
+    opening = f"Not decided, since the times cannot be relied on: {doubts[0]}. Measured: " if doubts else ""
+    chapter.finding("Speed", f"{opening}PyTorch / Keras {attribution.ends(ratios, ratio_between)}.")
 
 # %% [markdown] tags=["detail"]
 # ## What pairing gains
@@ -245,7 +246,7 @@ for keys, rows in ratios.groupby(GROUP, sort=False) if whole else ():
     native, left = (rows[rows.cause == name].iloc[0] for name in (NATIVE, ALIGNED))
     chapter.markdown(
         f"- **{keys[1]}**, speed PyTorch / Keras: natively {ratio_between(native.effect, native.low, native.high)}, "
-        f"with all causes aligned {ratio_between(left.effect, left.low, left.high)}."
+        f"with all causes aligned {ratio_between(left.effect, left.low, left.high)}.{doubt}"
     )
 chapter.markdown(
     "The largest part was selected after the measurement. Its interval allows for this; its value is more likely too "

@@ -29,6 +29,7 @@ study_name = "fashion-ablations"
 import numpy as np
 
 from lib.analysis import ablations, confusion, judgements, neurons
+from lib.analysis.findings import not_reliable
 from lib.analysis.networks import cheapest_of_the_best, networks
 from lib.analysis.predictions import answers
 from lib.analysis.results import results
@@ -41,6 +42,7 @@ from lib.report.chapter import Chapter, to_figures, to_tables
 from lib.report.tables import percent, points, shown, span
 from lib.study.datasets import choose
 from lib.study.loading import load_study
+from lib.words import signed
 
 chapter = Chapter(study_name)
 
@@ -68,7 +70,8 @@ if found.empty:
 # validation. A network that is more accurate by less than the margin is not worth more time: of several networks near
 # the best, the quickest would be chosen, and on val accuracy, since test images choose nothing. Networks with a
 # `width`, the channels of their first stage, keep the shape of the whole when they are made smaller. Means are over the
-# seeds, and deviations between them are in points.
+# seeds, and deviations between them are in points. A † marks times that are not to be relied on, such as those of runs
+# beside other work.
 
 # %%
 table = networks(study, found)
@@ -83,7 +86,7 @@ if len(table) > 1:
     chapter.markdown(
         f"{best.model} is the most accurate on val ({percent(best.acc_best)} %). Of the networks within the margin "
         f"of it, **{chosen.model}** is the quickest: {chosen.seconds:.1f} s an epoch against {best.seconds:.1f} s, at "
-        f"{percent(chosen.acc_best)} %. It would be chosen."
+        f"{percent(chosen.acc_best)} %{not_reliable(table)}. It would be chosen."
     )
 
 # %% [markdown]
@@ -211,9 +214,10 @@ if len(table) > 1:
     for row in table.sort_values("acc_best", ascending=False).itertuples():
         chapter.markdown(
             f"- **{row.model}**: {percent(row.acc_best)} % on val and {percent(row.test_accuracy)} % on test, "
-            f"n = {row.seeds} seeds, in {row.seconds:.1f} s an epoch; {row.parameters:,} parameters."
+            f"n = {row.seeds} seeds, in {signed(f'{row.seconds:.1f} s', row.timing)} an epoch; {row.parameters:,} "
+            "parameters."
         )
-    chapter.markdown(f"- **Chosen on val, with time in mind**: {chosen.model}.")
+    chapter.markdown(f"- **Chosen on val, with time in mind**: {chosen.model}{not_reliable(table)}.")
 
 # %%
 for against, rows in effects.items():

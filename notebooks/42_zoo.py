@@ -31,7 +31,7 @@
 study_name = "zoo-quick"
 
 # %% tags=["setup"]
-from lib.analysis import ablations, judgements, zoo
+from lib.analysis import ablations, findings, judgements, zoo
 from lib.analysis.predictions import answers
 from lib.analysis.results import epochs, results
 from lib.figures.ablations import draw_ablations
@@ -108,11 +108,13 @@ if len(best):
 # A network is on the *Pareto front* of a cost if no other is as accurate for less, or more accurate for the same. The
 # fronts describe these runs and choose nothing: a network that misses one by less than the deviation of its seeds may
 # be on it in the next study. Multiply-adds are counted for one image, and training is timed without validation. Times
-# can be compared only if all runs were made on one kind of machine; the chapter of results lists the machines.
+# can be compared only if all runs were made on one kind of machine; the chapter of results lists the machines. A † in a
+# table marks times that are not to be relied on, such as those of runs beside other work.
 
 # %%
 fronts = {cost: zoo.front(table, cost) for cost in zoo.COSTS}
 caption = "Test accuracy against three costs (log scales). The networks on each Pareto front are named at the right."
+caption += " A hollow marker is of a time that is not to be relied on." if (table.timing != "").any() else ""
 if len(table) > 1:
     chapter.markdown("[Figure](#fig-zoo_costs): a network below the stairs is beaten at its own price.")
     chapter.figure(draw_costs(table), "zoo_costs", caption, "Accuracy over cost, with the Pareto front as stairs.")
@@ -219,7 +221,9 @@ if len(table):
 # %%
 for cost, rows in fronts.items() if len(table) > 1 else ():
     if len(rows):
-        chapter.markdown(f"- **Pareto front, {zoo.COSTS[cost].title}**, the cheapest first: {', '.join(rows.model)}.")
+        doubt = findings.not_reliable(rows) if cost in zoo.TIMES else ""
+        title = f"**Pareto front, {zoo.COSTS[cost].title}**{doubt}"
+        chapter.markdown(f"- {title}, the cheapest first: {', '.join(rows.model)}.")
 
 # %%
 known = table.dropna(subset="gap")

@@ -25,7 +25,7 @@ def results(frameworks=("keras", "pytorch"), models=("resnet20",), seeds=(42, 12
         for seed in seeds
         for framework in frameworks
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(timing="")
 
 
 def epochs(count, frameworks=("keras", "pytorch"), seeds=(42, 123, 456)):
@@ -154,6 +154,28 @@ def test_a_speed_is_a_hatched_bar_from_zero_and_a_missing_framework_has_none():
     assert axis.get_xlim()[0] == 0
     assert len(axis.containers) == 1  # one seed has no error bar
     assert "Keras, mean" not in legend(axis.figure)
+
+
+def test_a_speed_that_is_not_to_be_relied_on_has_a_sign_beside_its_number_and_an_accuracy_has_none():
+    table = results()
+    table["timing"] = np.where(table["framework"] == "keras", "too hot", "")
+    for metric, marked in (("images_per_sec_avg", 1), ("test_accuracy", 0)):
+        axis = training.means(table, metric, "fp32", FRAMEWORKS).axes[0]
+        assert [text.get_text().endswith(" †") for text in axis.texts] == [bool(marked), False]
+        caption, _ = words.means(table, metric, "fp32", FRAMEWORKS)
+        assert caption.count("† Timing not reliable, 1 of 2; the first: too hot.") == marked
+
+
+def test_a_ratio_of_speeds_that_is_not_to_be_relied_on_is_hollow():
+    found = results(models=["resnet20", "mobilenetv2"])
+    doubts = {("digits", "mobilenetv2", "fp32", "pytorch"): "too hot"}
+    table = contrasts.compare(found, FRAMEWORKS, unreliable=doubts)
+    axis = effects.effects(table, found, "images_per_sec_avg", FRAMEWORKS).axes[0]
+    (hollow,) = (line for line in axis.lines if line.get_markerfacecolor() == "white")
+    assert list(hollow.get_ydata()) == [1]
+    assert "timing not reliable" in legend(axis.figure)
+    assert "hollow" in words.effects(table, "images_per_sec_avg", FRAMEWORKS)[0]
+    assert "hollow" not in words.effects(table, "test_accuracy", FRAMEWORKS)[0]
 
 
 def test_means_have_one_named_row_a_group_and_only_of_their_precision():

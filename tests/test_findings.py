@@ -56,8 +56,10 @@ def test_several_levels_have_the_slowest_and_the_fastest():
 
 def test_a_study_that_compares_nothing_has_the_range_of_its_runs():
     alone = Comparison("framework", "keras", (), ["dataset", "model"])
-    found = runs(alone, ("keras", "a", 1000.4, 2000.0))
+    found = runs(alone, ("keras", "a", 1000.4, 2000.0)).assign(timing="")
     assert speed(found, alone) == "The runs trained 1,000 to 2,000 images a second."
+    told = speed(found.assign(timing=["", "too hot"]), alone)
+    assert told == "The runs trained 1,000 to 2,000 images a second (timing not reliable: too hot)."
 
 
 def test_speeds_that_cannot_be_relied_on_say_why_before_they_are_told():

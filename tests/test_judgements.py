@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from lib import files, paths
-from lib.analysis import judgements, results, timing
-from lib.bench.invented import finish, log_of
+from lib.analysis import judgements, machines, results, timing
+from lib.bench.invented import finish, log_of, states_of
 from lib.errors import ParameterError
 from lib.study.loading import load_study
 from lib.study.margins import margins
@@ -111,6 +111,51 @@ def test_runs_that_overlapped_for_longer_than_they_paused_make_times_unreliable(
     assert list(doubts(study).values()) == ["runs were made at the same time on one machine"]
     leave(study, **at_once, working_seconds=600.0)  # each paused for 50 minutes, in which the others may have run
     assert doubts(study) == {}
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        ({"others": [np.nan, 0.2, 0.01]}, "other work took 5.8% of a run's cores, above 5%"),
+        ({"others": 0.03, "steal": 0.03}, "other work took 6.0% of a run's cores, above 5%"),
+        ({"others": [np.nan, 0.16, 0.01]}, ""),
+        ({"other_runs": [0, 0, 1]}, "other runs trained on the machine"),
+        ({"gpu_slowed": [0, 1, 0]}, "a GPU lowered its clock to protect itself"),
+        ({"gpu_slowed": 0, "gpu_temperature": 85}, ""),
+    ],
+)
+def test_what_one_run_recorded_of_its_machine_makes_the_times_of_its_group_unreliable(study, states, reason):
+    """Shares are of the time of all epochs, and a longer epoch counts more."""
+    last = study.cells[-1]
+    assert last.framework == "pytorch"
+    leave(study, states=lambda cell: states_of(**states) if cell == last else states_of())
+    assert doubts(study) == ({("digits", "resnet20", "fp32", "pytorch"): reason} if reason else {})
+    table = timing.marked(study, results.results(study))
+    assert table["timing"].tolist() == [reason if row == "pytorch" else "" for row in table["framework"]]
+    means = results.means(study, results.results(study)).set_index("framework")
+    assert means["timing"].to_dict() == {"keras": "", "pytorch": reason}
+
+
+def test_runs_that_recorded_nothing_are_neither_unreliable_nor_left_out(study):
+    leave(study)
+    assert doubts(study) == {}
+    assert set(timing.marked(study, results.results(study))["timing"]) == {""}
+    table = machines.machines(study)
+    assert len(table) == len(study.cells)
+    assert table[list(machines.COLUMNS)].isna().all(axis=None)
+    assert not set(machines.by_group(study)) & set(machines.COLUMNS)
+
+
+def test_a_group_shows_its_worst_values_and_the_mean_energy_of_an_epoch(study):
+    def own(cell):
+        return states_of(others=cell.seed / 1e4, gpu_energy=[np.nan, 100, 100 + cell.seed], gpu_clock=cell.seed)
+
+    leave(study, states=lambda cell: own(cell) if cell.framework == "keras" else None)
+    row, other = machines.by_group(study).set_index("framework").loc[["keras", "pytorch"]].itertuples()
+    assert (row.seeds, row.others, row.gpu_clock) == (3, pytest.approx(max(study.seeds) / 1e4), min(study.seeds))
+    assert row.gpu_energy == pytest.approx(100 + np.mean(study.seeds) / 2)
+    assert np.isnan(other.gpu_energy)
+    assert not hasattr(row, "gpu_power")
 
 
 @pytest.fixture

@@ -58,7 +58,9 @@ def test_no_version_stands_in_two_places(name):
 
 def test_what_is_installed_is_what_the_lock_says():
     extras = PYPROJECT["project"]["optional-dependencies"]
-    optional = {requirement for name in ("wandb", "slurm", "kubernetes", "browser") for requirement in extras[name]}
+    optional = {
+        requirement for name in ("gpu", "wandb", "slurm", "kubernetes", "browser") for requirement in extras[name]
+    }
     for requirement in set(required()) - optional:
         name = requirement.split("[")[0]
         assert metadata.version(name).split("+")[0] == locked()[normal(name)]

@@ -7,7 +7,7 @@ import pytest
 
 from lib import files, paths
 from lib.analysis import contrasts, environments, gates, judgements, results
-from lib.bench.invented import STEPS, finish, log_of
+from lib.bench.invented import STEPS, finish, log_of, states_of
 from lib.errors import DataError
 from lib.report.chapter import Chapter
 from lib.runs import records, status
@@ -391,6 +391,19 @@ def test_the_saved_tables_are_whole_while_the_shown_ones_are_compact(study, read
     pd.testing.assert_frame_equal(saved[saved.columns[:10]], expected.iloc[:, :10])
     assert list(saved.columns) == list(expected.columns)
     assert {"mean_keras", "mean_pytorch", "delta", "t_p", "wilcoxon_p", "cohens_d_av", "cliffs_delta"} <= {*saved}
+
+
+def test_a_chapter_shows_what_runs_recorded_of_their_machines_and_the_energy_where_it_is_known(study, read_chapter):
+    for cell in study.cells:
+        gpu = {"gpu_energy": [np.nan, 100.0, 300.0]} if cell.framework == "keras" else {}
+        finish(cell, states=states_of(others=0.2, **gpu))
+    prose, saved = read_chapter("30_results")
+    assert "machines.csv" in saved
+    table = pd.read_csv(paths.REPORT / "quickstart/tables/machines.csv").set_index("framework")
+    assert table["gpu_energy"].to_dict() == {"keras": 200.0, "pytorch": pytest.approx(np.nan, nan_ok=True)}
+    assert set(table["others"]) == {0.2}
+    assert "gpu_power" not in table
+    assert prose.count("timing not reliable") == 2
 
 
 def test_the_whole_matrix_gives_180_results_54_comparisons_and_22_figures(study, read_chapter, tmp_path):

@@ -61,7 +61,7 @@ def test_a_sweep_leaves_every_run_with_its_record_and_its_notebook(swept):
         assert state.state(cell).kind == Kind.DONE
         names = {path.name for path in records.folder(cell).iterdir()}
         best = "best.pt" if cell.framework == "pytorch" else "best.weights.h5"
-        products = {"epochs.csv", "test.json", "logits.npz", best}
+        products = {"epochs.csv", "machine.csv", "test.json", "logits.npz", best}
         assert names == {"notebook.ipynb", "record.json", "console.log", "doctor.json", ".lock", *products}
         assert set(records.read_record(cell).products) == products
         assert f"{cell.name}: epoch 3/3" in printed

@@ -37,6 +37,21 @@ def test_a_value_is_written_for_its_reader(column, value, text):
     assert f">{text}</td>" in html
 
 
+def test_a_speed_that_is_not_to_be_relied_on_has_a_sign_which_a_sentence_explains():
+    table = pd.DataFrame({"seed": [1, 2], "images_per_sec_avg": [1234.0, 99.0], "timing": ["", "too hot"]})
+    style = tables.shown(table, table.columns)
+    page = BeautifulSoup(style.to_html(), "html.parser")
+    assert [[part.get_text() for part in row.find_all("td")] for row in page.tbody.find_all("tr")] == [
+        ["1", "1,234"], ["2", "99 †"]
+    ]  # fmt: skip
+    apart = tables.shown(table.drop(columns="timing"), ["seed", "images_per_sec_avg"], table["timing"])
+    assert BeautifulSoup(apart.to_html(), "html.parser").tbody.get_text() == page.tbody.get_text()
+    assert tables.doubts(style) == "† Timing not reliable, 1 of 2; the first: too hot."
+    assert tables.doubts(tables.shown(table, ["seed"])) == ""
+    assert tables.doubts(tables.shown(table.assign(timing=""), table.columns)) == ""
+    assert tables.doubts(tables.shown(table.drop(columns="timing"), table.columns)) == ""
+
+
 def test_a_check_that_is_not_judged_is_neither_passed_nor_failed():
     table = pd.DataFrame({"limit": [np.nan, 1.0], "passed": pd.array([pd.NA, False], dtype="boolean")})
     html = tables.checked(table).to_html()

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import files, paths
+from lib import files, paths, sensors
 from lib.errors import DataError, ParameterError, TrainingError
-from lib.runs import layers, live, records, state
+from lib.runs import layers, live, machine, records, state
 from lib.runs import log as epoch_log
 from lib.runs.digests import code_digest
 from lib.runs.live import Progress
@@ -237,7 +237,7 @@ def test_the_record_is_what_makes_a_run_done(cell):
     record = training.finish(cell, learner, "data", log, result)
     assert records.matching_record(cell, "data") == record
     assert (record.epoch_best, record.acc_best, record.skipped_steps) == (2, 0.9, 4)
-    assert set(record.products) == {"epochs.csv", "best.txt", "test.json", "logits.npz"}
+    assert set(record.products) == {"epochs.csv", "machine.csv", "best.txt", "test.json", "logits.npz"}
     assert {path.name for path in records.folder(cell).iterdir()} == {"record.json", *record.products}
 
 
@@ -264,8 +264,34 @@ def test_a_stopped_run_loses_only_the_epoch_it_was_in(cell, stop_in_epoch):
     assert log.skipped_steps == 4
 
 
-WRITES_AN_EPOCH, WRITES_TO_FINISH, MOVES = 5, 5, 5
-"""Log, weights, state, what names both, progress; weights, logits, result, log, record; four products, the record."""
+def test_a_run_records_its_machine_at_its_start_after_each_epoch_and_at_its_end(cell):
+    run(cell, CountingLearner(ACCURACIES))
+    found = machine.read(records.product(cell, "machine.csv"))
+    epochs = [("epoch", epoch) for epoch in (1, 2, 3, 4)]
+    assert list(zip(found.moment, found.epoch, strict=True)) == [("start", 0), *epochs, ("end", 4)]
+    assert (found.seconds.notna() == (found.moment == "epoch")).all()
+    assert (found.load >= 0).all()
+
+
+def test_a_resumed_run_keeps_the_states_of_its_whole_epochs_and_starts_again(cell):
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cell, CountingLearner(ACCURACIES, stop_in_epoch=3), "data")
+    log = training.fit(cell, CountingLearner(ACCURACIES), "data")
+    moments = [(row["moment"], row["epoch"]) for row in log.machine]
+    assert moments == [("start", 0), ("epoch", 1), ("epoch", 2), ("start", 2), ("epoch", 3), ("epoch", 4)]
+
+
+def test_the_machine_is_read_while_the_clock_of_an_epoch_stands(cell, monkeypatch):
+    learner = CountingLearner(ACCURACIES)
+    monkeypatch.setattr(sensors, "counters", lambda: learner.calls.append("counters"))
+    monkeypatch.setattr(sensors, "state", lambda since=None: learner.calls.append("state") or {})
+    training.fit(cell, learner, "data")
+    timed = ["synchronize", *["step"] * 4, "synchronize"]
+    assert learner.calls == ["state", *["counters", *timed, "state", "val"] * 4]
+
+
+WRITES_AN_EPOCH, WRITES_TO_FINISH, MOVES = 5, 6, 6
+"""Log, weights, state, what names both, progress; weights, logits, result, log, machine, record; products, record."""
 
 STAGED = 4 * WRITES_AN_EPOCH + WRITES_TO_FINISH
 

@@ -35,6 +35,7 @@ def invented(models=NAMES):
         multiply_adds=np.geomspace(2e7, 4e9, n),
         train_seconds=np.geomspace(600, 6e5, n),
         per_million=accuracy / np.geomspace(0.1, 60, n),
+        timing="",
     ).astype({"published_accuracy": float})
 
 

@@ -72,12 +72,13 @@ def _with_interval(value: float, low: float, high: float) -> str:
 def speed(results: pd.DataFrame, rows: pd.DataFrame, comparison: Comparison) -> str:
     """Return a sentence on the speeds of a comparison's levels, and whether these times can be relied on.
 
-    `results` is the table of `analysis.results`, with at least one run, and `rows` that of `judgements.judged` for its
+    `results` is the table of `timing.marked`, with at least one run, and `rows` that of `judgements.judged` for its
     speeds. The speeds are those of all epochs, without validation. Ratios are geometric means over pairs of the same
     seed, and over the groups; that of a single group has the 95 % interval of its row.
     """
     if not comparison.others:
-        return f"The runs trained {results[_SPEED].min():,.0f} to {results[_SPEED].max():,.0f} images a second."
+        told = f"The runs trained {results[_SPEED].min():,.0f} to {results[_SPEED].max():,.0f} images a second"
+        return f"{told}{not_reliable(results)}."
     found = rows[rows["ratio"].notna()]
     if found.empty:
         return "No pair of runs has finished yet, so no speeds are compared."
@@ -86,6 +87,12 @@ def speed(results: pd.DataFrame, rows: pd.DataFrame, comparison: Comparison) -> 
         return f"{told}."
     where = f" in {len(doubtful)} of {len(found)} groups" if len(found) > 1 else ""
     return f"Not decided, since the times cannot be relied on{where}: {doubtful['reason'].iloc[0]}. Measured: {told}."
+
+
+def not_reliable(table: pd.DataFrame) -> str:
+    """Return the end of a sentence on times, in brackets, if one row of a table has a reason not to rely on its own."""
+    reason = table["timing"].max() if len(table) else ""
+    return f" (timing not reliable: {reason})" if reason else ""
 
 
 def _ratios(rows: pd.DataFrame, comparison: Comparison) -> str:

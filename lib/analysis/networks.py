@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from lib.analysis import timing
 from lib.runs import records
 from lib.study.margins import margins
 from lib.study.study import Study
@@ -14,7 +15,8 @@ def networks(study: Study, results: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `dataset`, `model`, `seeds`, mean `acc_best` on val, mean `test_accuracy` with its sample deviation, mean
-        `test_macro_f1`, `parameters`, `multiply_adds` of one image, and mean `seconds` an epoch of the late epochs.
+        `test_macro_f1`, `parameters`, `multiply_adds` of one image, mean `seconds` an epoch of the late epochs, and
+        `timing` as in `timing.marked`, empty if it is so for all of them.
     """
     first = study.levels("arm")[0]
     sizes = pd.DataFrame(
@@ -25,7 +27,7 @@ def networks(study: Study, results: pd.DataFrame) -> pd.DataFrame:
         ],
         columns=[*study.keys, "parameters", "multiply_adds"],
     )
-    table = results.merge(sizes, on=study.keys)
+    table = timing.marked(study, results).merge(sizes, on=study.keys)
     return table.groupby(["dataset", "model"], sort=False, as_index=False).agg(
         seeds=("seed", "size"),
         acc_best=("acc_best", "mean"),
@@ -35,6 +37,7 @@ def networks(study: Study, results: pd.DataFrame) -> pd.DataFrame:
         parameters=("parameters", "first"),
         multiply_adds=("multiply_adds", "first"),
         seconds=("time_per_epoch_avg_late", "mean"),
+        timing=("timing", "max"),
     )
 
 

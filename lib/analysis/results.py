@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib.analysis import timing
 from lib.runs import log, records, state
 from lib.study.cells import Cell
 from lib.study.nested import flat
@@ -114,16 +115,25 @@ def times(study: Study) -> pd.DataFrame:
 
 
 def means(study: Study, results: pd.DataFrame) -> pd.DataFrame:
-    """Reduce the table of `results` to one row per group and level: `seeds`, means, and their sample deviations."""
+    """Reduce the table of `results` to one row per group and level.
+
+    Returns:
+        The keys, `seeds`, means and their sample deviations, and `timing` as in `timing.marked`.
+    """
     by = [*study.main.group, study.main.axis]
-    return results.groupby(by, sort=False, as_index=False).agg(
-        seeds=("seed", "size"),
-        test_accuracy=("test_accuracy", "mean"),
-        test_accuracy_sd=("test_accuracy", "std"),
-        test_macro_f1=("test_macro_f1", "mean"),
-        test_macro_f1_sd=("test_macro_f1", "std"),
-        images_per_sec_avg=("images_per_sec_avg", "mean"),
-        images_per_sec_avg_sd=("images_per_sec_avg", "std"),
+    return (
+        timing.marked(study, results)
+        .groupby(by, sort=False, as_index=False)
+        .agg(
+            seeds=("seed", "size"),
+            test_accuracy=("test_accuracy", "mean"),
+            test_accuracy_sd=("test_accuracy", "std"),
+            test_macro_f1=("test_macro_f1", "mean"),
+            test_macro_f1_sd=("test_macro_f1", "std"),
+            images_per_sec_avg=("images_per_sec_avg", "mean"),
+            images_per_sec_avg_sd=("images_per_sec_avg", "std"),
+            timing=("timing", "first"),
+        )
     )
 
 
@@ -132,24 +142,28 @@ def mixed_precision(study: Study) -> pd.DataFrame:
 
     Returns:
         The study's keys without precision and seed, `seeds`, `speed_ratio` and `memory_ratio` (means of AMP / fp32:
-        the late epochs' speed, the peak memory), and `skipped_steps`, the total of the loss scale.
+        the late epochs' speed, the peak memory), `skipped_steps`, the total of the loss scale, and `timing` as in
+        `timing.marked`, of either precision.
     """
     rows = [
         study.row(entry) | _metrics(record) | {"memory": record.peak_memory_mb, "skipped": record.skipped_steps}
         for entry, record in records.finished(study)
     ]
     by = [key for key in study.keys if key not in ("precision", "seed")]
-    found = pd.DataFrame(rows, columns=[*study.keys, *METRICS, "memory", "skipped"]).groupby("precision")
+    runs = pd.DataFrame(rows, columns=[*study.keys, *METRICS, "memory", "skipped"])
+    found = timing.marked(study, runs).groupby("precision")
     if not {"fp32", "amp"} <= found.groups.keys():
-        return pd.DataFrame(columns=[*by, "seeds", "speed_ratio", "memory_ratio", "skipped_steps"])
+        return pd.DataFrame(columns=[*by, "seeds", "speed_ratio", "memory_ratio", "skipped_steps", "timing"])
     pairs = found.get_group("amp").merge(found.get_group("fp32"), on=[*by, "seed"], suffixes=("", "_fp32"))
     pairs["speed_ratio"] = pairs.images_per_sec_avg_late / pairs.images_per_sec_avg_late_fp32
     pairs["memory_ratio"] = pairs.memory / pairs.memory_fp32
+    pairs["timing"] = pairs.timing.where(pairs.timing != "", pairs.timing_fp32)
     return pairs.groupby(by, sort=False, as_index=False).agg(
         seeds=("seed", "size"),
         speed_ratio=("speed_ratio", "mean"),
         memory_ratio=("memory_ratio", "mean"),
         skipped_steps=("skipped", "sum"),
+        timing=("timing", "first"),
     )
 
 

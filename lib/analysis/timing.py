@@ -1,11 +1,12 @@
 """How long runs took, and which speeds can be compared: those of runs that had one machine to themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
+from lib.analysis import machines
 from lib.runs import records
 from lib.runs.records import Record
 from lib.study.study import Comparison, Study
@@ -16,6 +17,14 @@ SCATTER = 0.05
 Speeds of one setting on an idle machine differ far less. Where they scatter more, something else took time.
 """
 
+TAKEN = 0.05
+"""The largest share of its cores' time that a run may lose to other processes or to the host of a virtual machine.
+
+It is the margin of a speed, too: where a training uses its cores whole, the share that it loses is the speed that it
+loses, and a loss of this size alone would be a difference that matters. A sweep's own processes took 0.2 % of two
+cores.
+"""
+
 _MACHINE = ("system", "cpu", "gpu", "driver")
 
 
@@ -23,20 +32,42 @@ def unreliable(study: Study, results: pd.DataFrame, comparison: Comparison) -> d
     """Return why the speeds of a comparison's group and level cannot be judged, for those that cannot.
 
     `results` is the table of `analysis.results` of the same study. A machine is known by its description in the record.
-    Runs of other studies are not seen.
+    Runs of other studies are seen where they were recorded.
     """
-    found = list(records.finished(study))
-    crowded = _crowded({record.run: record for _, record in found}.values())
-    rows = [study.row(entry) | {"machine": _machine(one), "crowded": one.run in crowded} for entry, one in found]
-    columns = [*study.keys, "machine", "crowded"]
-    runs = results.merge(pd.DataFrame(rows, columns=columns), on=study.keys)
-    axis, against, others, group = comparison
+    runs, (axis, against, others, group) = _runs(study, results), comparison
     reasons = {}
     for keys, of_group in runs.groupby(group, sort=False):
         for level in others:
-            if reason := _reason(of_group[of_group[axis].isin([against, level])], axis):
+            if reason := _reason(of_group[of_group[axis].isin([against, level])], _levels(study)):
                 reasons[*keys, level] = reason
     return reasons
+
+
+def marked(study: Study, results: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of `analysis.results` with `timing`: why a speed is not to be relied on, empty where it is.
+
+    A reason holds for all runs that differ in the seed alone.
+    """
+    groups = _runs(study, results).groupby(_levels(study), sort=False)
+    reasons = {keys: _reason(runs, _levels(study)) for keys, runs in groups}
+    rows = results[_levels(study)].itertuples(index=False, name=None)
+    return results.assign(timing=[reasons.get(keys, "") for keys in rows])
+
+
+def _levels(study: Study) -> list[str]:
+    return [key for key in study.keys if key != "seed"]
+
+
+def _runs(study: Study, results: pd.DataFrame) -> pd.DataFrame:
+    """Return the results with what their records say about their times."""
+    found = list(records.finished(study))
+    crowded = _crowded({record.run: record for _, record in found}.values())
+    rows = [
+        study.row(entry) | machines.recorded(one) | {"machine": _machine(one), "crowded": one.run in crowded}
+        for entry, one in found
+    ]
+    columns = [*study.keys, *machines.COLUMNS, "machine", "crowded"]
+    return results.merge(pd.DataFrame(rows, columns=columns), on=study.keys)
 
 
 def pair_hours(study: Study, comparison: Comparison) -> dict[tuple[str, ...], float]:
@@ -53,12 +84,20 @@ def _tuple(keys: tuple[str, ...] | str) -> tuple[str, ...]:
     return keys if isinstance(keys, tuple) else (keys,)
 
 
-def _reason(runs: pd.DataFrame, axis: str) -> str:
+def _reason(runs: pd.DataFrame, levels: Sequence[str]) -> str:
+    """Return why the speeds of runs, of one or more `levels`, are not to be relied on, or an empty text."""
     if runs["machine"].nunique() > 1:
         return "the runs were made on different machines"
     if runs["crowded"].any():
         return "runs were made at the same time on one machine"
-    scatter = np.log(runs["images_per_sec_avg"]).groupby(runs[axis]).std().max()
+    if runs["other_runs"].max() > 0:
+        return "other runs trained on the machine"
+    if runs["gpu_slowed"].max() > 0:
+        return "a GPU lowered its clock to protect itself"
+    taken = (runs["others"] + runs["steal"]).max()
+    if taken > TAKEN:
+        return f"other work took {taken:.1%} of a run's cores, above {TAKEN:.0%}"
+    scatter = np.log(runs["images_per_sec_avg"]).groupby([runs[level] for level in levels]).std().max()
     return f"the seeds' speeds scatter by {scatter:.1%}, above {SCATTER:.0%}" if scatter > SCATTER else ""
 
 

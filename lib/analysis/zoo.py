@@ -28,6 +28,9 @@ COSTS = {
 }
 """What accuracy is paid with: columns of `zoo`."""
 
+TIMES = ("train_seconds",)
+"""The costs that were measured by the clock."""
+
 COLUMNS = {
     "family": "the title of the model's family",
     "model": "its name",
@@ -45,6 +48,7 @@ COLUMNS = {
     "seconds": "of a late epoch, without validation, mean over the seeds",
     "train_seconds": "of all epochs, without validation, mean over the seeds",
     "per_million": "test accuracy per million parameters",
+    "timing": "why its times are not to be relied on; empty if they are",
 }
 """The columns of `zoo`, each with its meaning."""
 

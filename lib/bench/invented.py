@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from lib import files, paths
 from lib.errors import ParameterError, one_line
-from lib.runs import layers, records
+from lib.runs import layers, machine, records
 from lib.runs.digests import code_digest, dataset_digest, inputs_digest
 from lib.study.cells import Cell
 from lib.study.datasets import DATASETS
@@ -60,12 +60,20 @@ def logits_of(cell: Cell, strength: float = 5.0, labels: np.ndarray = LABELS) ->
     return (noise + strength * np.eye(classes)[labels]).astype(np.float16)
 
 
+def states_of(**values: Any) -> pd.DataFrame:
+    """Return a machine's states in a run of two epochs, of 1 s and of 3 s; a value is one for all, or one for each."""
+    rows = [{"moment": "start", "epoch": 0}, *({"moment": "epoch", "epoch": epoch} for epoch in (1, 2))]
+    table = pd.DataFrame(rows, columns=list(machine.COLUMNS)).assign(seconds=[np.nan, 1.0, 3.0], load=1.0)
+    return table.assign(**{"others": 0.0, "steal": 0.0, "other_runs": 0} | values)
+
+
 def finish(
     cell: Cell,
     accuracy: float = 0.95,
     epochs: pd.DataFrame | None = None,
     logits: np.ndarray | None = None,
     labels: np.ndarray = LABELS,
+    states: pd.DataFrame | None = None,
     sealed: bool = False,
     **changes: Any,
 ) -> None:
@@ -83,6 +91,9 @@ def finish(
     if cell.settings.measurements.layer_images:
         layers_of(cell, len(rows)).to_csv(folder / "layers.csv", index=False)
         products.append("layers.csv")
+    if states is not None:
+        states.to_csv(folder / "machine.csv", index=False)
+        products.append("machine.csv")
     fields = {
         "inputs_digest": inputs_digest(cell, dataset_digest(cell.dataset)),
         "code_digest": code_digest(cell),

@@ -18,9 +18,10 @@ from lib.study.study import Comparison
 def effects(table: pd.DataFrame, results: pd.DataFrame, metric: str, comparison: Comparison) -> Figure:
     """Draw a metric's differences with the 95 % intervals of the judging test, and the equivalence margin as a band.
 
-    Every pair of runs of the same seed is a small dot. `table` is that of `contrasts.compare`, of `results`. Accuracy
-    and F1 are in points, a level minus the one it is compared against; a speed is their ratio on a log scale. A row has
-    no interval with fewer than two pairs or without a spread.
+    Every pair of runs of the same seed is a small dot, and the mean of times that are not to be relied on is hollow.
+    `table` is that of `contrasts.compare`, of `results`. Accuracy and F1 are in points, a level minus the one it is
+    compared against; a speed is their ratio on a log scale. A row has no interval with fewer than two pairs or without
+    a spread.
     """
     on_ratio = METRICS[metric].on_ratio
     rows = table[table["metric"] == metric].reset_index(drop=True)
@@ -36,6 +37,10 @@ def effects(table: pd.DataFrame, results: pd.DataFrame, metric: str, comparison:
     axis.barh(range(len(rows)), highest - lowest, **band)
     axis.hlines(range(len(rows)), low, high, color=INK, linewidth=1.2, label="95 % t interval")
     axis.plot(effect, range(len(rows)), "o", color=INK, markersize=4, label="mean over the pairs")
+    doubtful = np.flatnonzero(rows["judgement"] == contrasts.UNRELIABLE)
+    if len(doubtful):
+        hollow = {"color": INK, "markersize": 4, "markerfacecolor": "white", "label": contrasts.UNRELIABLE}
+        axis.plot(effect[doubtful], doubtful, "o", **hollow)
     rank = every.groupby("index").cumcount()
     depth = every["index"] + 0.15 + 0.25 * rank / max(rank.max(), 1)
     axis.plot(single, depth, "o", color=PALETTE[0], markersize=2.5, alpha=0.8, label="one pair")

@@ -26,6 +26,7 @@ from lib.figures.style import (
     styled,
 )
 from lib.study.study import Comparison
+from lib.words import signed
 
 PANELS = {
     "train_loss": "Train loss (log scale)",
@@ -106,8 +107,8 @@ def draw_small(epochs: pd.DataFrame, comparison: Comparison) -> Figure:
 def means(results: pd.DataFrame, metric: str, precision: str, comparison: Comparison) -> Figure:
     """Draw a metric's mean for each group at one precision, one row per level, with each seed as a dot.
 
-    An error bar is the standard deviation over the seeds (n - 1) to either side. A speed is a bar from zero; a share is
-    a marker, on an axis that spans the results.
+    An error bar is the standard deviation over the seeds (n - 1) to either side. A speed is a bar from zero, and has a
+    sign if its `timing` says that it is not to be relied on; a share is a marker, on an axis that spans the results.
     """
     chosen = results[results["precision"] == precision]
     looking, on_ratio = looks(comparison), METRICS[metric].on_ratio
@@ -117,11 +118,12 @@ def means(results: pd.DataFrame, metric: str, precision: str, comparison: Compar
     step = 0.76 / len(looking)
     for place, (_, runs) in enumerate(groups):
         for rank, level in enumerate(looking):
-            values = runs.loc[runs[comparison.axis] == level, metric]
+            of_level = runs[runs[comparison.axis] == level]
+            values, reason = of_level[metric], of_level["timing"].max() if on_ratio and len(of_level) else ""
             height = place + step * (rank - (len(looking) - 1) / 2)
             if on_ratio and len(values):
                 axis.barh(height, values.mean(), 0.9 * step, **_bar(looking[level], rank))
-            _draw_seeds(axis, height, values, 0.9 * step, looking[level], on_ratio)
+            _draw_seeds(axis, height, values, 0.9 * step, looking[level], on_ratio, reason)
     name_rows(axis, ["\n".join(names) for names, _ in groups])
     axis.set_xlabel(f"{METRICS[metric].title}, {precision}")
     if on_ratio:
@@ -180,7 +182,13 @@ def _draw_range(axis: Axes, courses: pd.DataFrame, look: dict[str, object]) -> N
 
 
 def _draw_seeds(
-    axis: Axes, place: float, values: pd.Series, height: float, look: dict[str, object], on_ratio: bool
+    axis: Axes,
+    place: float,
+    values: pd.Series,
+    height: float,
+    look: dict[str, object],
+    on_ratio: bool,
+    reason: str,
 ) -> None:
     """Draw the seeds as dots with their spread, and their mean as a number; a share's mean has the level's marker."""
     if values.empty:
@@ -194,4 +202,4 @@ def _draw_seeds(
         axis.errorbar(mean, place, xerr=spread, color=INK, linewidth=1, capsize=2.5)
     text = f"{mean:,.0f}" if on_ratio else f"{mean:.1%}".replace("%", " %")
     end = max(values.max(), mean + spread)
-    axis.annotate(text, (end, place), (8, 0), textcoords="offset points", va="center", fontsize=7)
+    axis.annotate(signed(text, reason), (end, place), (8, 0), textcoords="offset points", va="center", fontsize=7)

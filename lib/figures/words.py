@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from lib.analysis.contrasts import METRICS, sides, title
+from lib.analysis.contrasts import METRICS, UNRELIABLE, sides, title
 from lib.figures.style import present, telling
 from lib.study.study import Comparison
+from lib.words import explained
 
 
 def curves(epochs: pd.DataFrame, comparison: Comparison) -> tuple[str, str]:
@@ -25,8 +26,11 @@ def means(results: pd.DataFrame, metric: str, precision: str, comparison: Compar
     """Return the caption and the alternative text of `training.means`."""
     of = METRICS[metric]
     what = f"{_capitalised(of.title)} in {precision}"
-    caption = f"{what}: mean over the seeds, each seed, and ± 1 standard deviation."
     chosen = results[results["precision"] == precision]
+    caption = f"{what}: mean over the seeds, each seed, and ± 1 standard deviation."
+    if of.on_ratio:
+        doubt = explained(chosen.drop_duplicates([*comparison.group, comparison.axis])["timing"])
+        caption = f"{caption} {doubt}".strip()
     form = "{:,.0f}" if of.on_ratio else "{:.1%}"
     groups = chosen.groupby([key for key in comparison.group if key != "precision"], sort=False)
     parts = [f"{', '.join(keys)}: {_by_level(rows, metric, comparison, form)}" for keys, rows in groups]
@@ -44,6 +48,8 @@ def effects(table: pd.DataFrame, metric: str, comparison: Comparison) -> tuple[s
         parts.append(f"{' '.join(names)}: {value}, {row['judgement']}")
     what = f"{_capitalised(METRICS[metric].title)}, {level} {'/' if on_ratio else 'minus'} {against}"
     caption = f"{what}: each pair of runs, their mean and its 95 % t interval; the band is the margin."
+    if (rows["judgement"] == UNRELIABLE).any():
+        caption += " A hollow mean is of times that are not to be relied on."
     return caption, f"{what}. {'; '.join(parts)}."
 
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.cluster import hierarchy
 
-from lib.analysis.zoo import COSTS, front
+from lib.analysis.zoo import COSTS, TIMES, front
 from lib.figures.style import DASHES, INK, MARKERS, PALETTE, WIDTH, Drawing, name_rows, plain_log_ticks, styled
 
 
@@ -61,7 +61,8 @@ def draw_overview(table: pd.DataFrame) -> Figure:
 def draw_costs(table: pd.DataFrame) -> Figure:
     """Draw test accuracy against each cost that is known, one panel below the other, with its Pareto front.
 
-    `table` is that of `zoo.zoo`. The networks on the front are named beside the panel.
+    `table` is that of `zoo.zoo`. The networks on the front are named beside the panel. A time that is not to be relied
+    on has a hollow marker.
     """
     costs = [cost for cost in COSTS if table[cost].notna().any()]
     figure = Drawing(figsize=(WIDTH, 0.7 + 2.35 * len(costs)), layout="constrained")
@@ -70,7 +71,10 @@ def draw_costs(table: pd.DataFrame) -> Figure:
     for axis, cost in zip(panels, costs, strict=True):
         for family, rows in table.groupby("family", sort=False):
             prices = rows[cost] / COSTS[cost].unit
-            axis.plot(prices, 100 * rows["test_accuracy"], linestyle="", markersize=4.5, **looking[family])
+            look = looking[family] | {"linestyle": "", "markersize": 4.5}
+            hollow = (rows["timing"] != "") & (cost in TIMES)
+            for part, fill in ((~hollow, look["color"]), (hollow, "white")):
+                axis.plot(prices[part], 100 * rows.loc[part, "test_accuracy"], markerfacecolor=fill, **look)
         axis.set_xscale("log")
         axis.margins(y=0.12)
         axis.set_xlabel(COSTS[cost].title)

@@ -16,7 +16,7 @@ from pandas.io.formats.style import Styler
 
 from lib import files, paths
 from lib.errors import ChapterError
-from lib.report.tables import shared, whole
+from lib.report.tables import doubts, shared, whole
 from lib.words import listed
 
 _PNG_DPI = 150
@@ -78,13 +78,13 @@ class Chapter:
         """Show a table, and save its data at full precision as CSV.
 
         A `Styler` formats its own numbers. An unnamed default index is left out, and so are keys that are the same in
-        all rows, which the caption names.
+        all rows, which the caption names. It also explains the sign of a time that is not to be relied on.
         """
         _require(name, caption=caption)
         frame, style = (table.data, table) if isinstance(table, Styler) else (table, whole(table))
         with files.replacing(self._tables / f"{name}.csv") as path:
             frame.to_csv(path, index=not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None)
-        caption = f"{caption} {shared(style)}".strip()
+        caption = " ".join(part for part in (caption, shared(style), doubts(style)) if part)
         data = {"text/html": style.to_html(table_uuid=name, sparse_index=False), "text/plain": frame.to_string()}
         _show(data, kind="table", label=f"tbl-{name}", caption=caption)
 

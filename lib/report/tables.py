@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from lib.study.switches import TITLES
+from lib.words import DOUBT, explained
 
 
 def percent(share: float) -> str:
@@ -111,6 +112,16 @@ COLUMNS = {
     "gap": ("gap", points),
     "published_parameters": ("published parameters", "{:,.0f}"),
     "train_seconds": ("s of training", "{:,.0f}"),
+    "others": ("other processes, %", percent),
+    "steal": ("stolen, %", percent),
+    "load": ("load", "{:.1f}"),
+    "other_runs": ("other runs", "{:.0f}"),
+    "gpu_clock": ("MHz", "{:,.0f}"),
+    "gpu_temperature": ("°C", "{:.0f}"),
+    "gpu_power": ("W", "{:,.0f}"),
+    "gpu_utilisation": ("GPU in use, %", percent),
+    "gpu_slowed": ("GPU slowed", lambda slowed: "yes" if slowed else "no"),
+    "gpu_energy": ("J an epoch", "{:,.0f}"),
     "per_million": ("points per million", percent),
     "kappa": ("kappa", "{:.2f}"),
     "kin": ("one family", lambda kin: "yes" if kin else "no"),
@@ -159,6 +170,9 @@ COLUMNS = {
 """Headings and formats of columns; any other column keeps its name, without underscores."""
 
 
+TIMED = ("images_per_sec_avg", "images_per_sec_avg_late", "speed_ratio", "seconds", "train_seconds")
+"""The columns of times and speeds, whose values have the sign of doubt where the table's `timing` gives a reason."""
+
 _ALARM = "color: #b00020; font-weight: bold"
 
 
@@ -168,7 +182,7 @@ KEYS = ("framework", "dataset", "model", "input_size", "precision", "arm", "agai
 
 def shared(style: Styler) -> str:
     """Hide the `KEYS` that are the same in all rows of a longer table, and return a sentence that names them."""
-    frame, hidden = style.data, {style.columns[place] for place in style.hidden_columns}
+    frame, hidden = style.data, _hidden(style)
     keys = [key for key in KEYS if key in frame and key not in hidden and frame[key].nunique(dropna=False) == 1]
     if len(frame) < 2 or not keys:
         return ""
@@ -177,11 +191,33 @@ def shared(style: Styler) -> str:
     return f"All rows: {', '.join(named)}."
 
 
-def shown(table: pd.DataFrame, columns: Sequence[str]) -> Styler:
-    """Show some columns of a table, in the table's order; the saved data keep all columns."""
-    looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in table.columns if name in columns}
+def doubts(style: Styler) -> str:
+    """Return a sentence that explains the sign of doubt, if the table has it."""
+    frame = style.data
+    if "timing" not in frame or not set(TIMED) & set(frame) - _hidden(style):
+        return ""
+    return explained(frame["timing"])
+
+
+def _hidden(style: Styler) -> set[str]:
+    return {style.columns[place] for place in style.hidden_columns}
+
+
+def shown(table: pd.DataFrame, columns: Sequence[str], timing: pd.Series | None = None) -> Styler:
+    """Show some columns of a table, in the table's order; the saved data keep all columns.
+
+    The column `timing` is not shown: where it gives a reason, the `TIMED` columns have a sign. For a table that has to
+    be saved without this column, `timing` is it.
+    """
+    timing = table.get("timing") if timing is None else timing
+    chosen = [name for name in table.columns if name in columns and name != "timing"]
+    looks = {name: COLUMNS.get(name, (name.replace("_", " "), None)) for name in chosen}
     style = table.style.hide(axis="index").hide([name for name in table.columns if name not in looks], axis="columns")
-    style.format({name: form or readable for name, (_, form) in looks.items()}, na_rep="n/a", escape="html")
+    forms = {name: form or readable for name, (_, form) in looks.items()}
+    style.format(forms, na_rep="n/a", escape="html")
+    if timing is not None:
+        signed_forms = {name: f"{forms[name]} {DOUBT}" for name in TIMED if name in forms}
+        style.format(signed_forms, subset=(table.index[timing != ""], list(signed_forms)))
     return style.relabel_index([header for header, _ in looks.values()], axis="columns")
 
 

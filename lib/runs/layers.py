@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib import files
-from lib.errors import DataError
+from lib.runs import tables
 
 COLUMNS = {
     "epoch": "int64",
@@ -33,8 +32,7 @@ images' losses.
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write the measurements whole or not at all, by epoch and depth."""
-    with files.replacing(path) as temporary:
-        pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["epoch", "depth"]).to_csv(temporary, index=False)
+    tables.write(path, sorted(rows, key=lambda row: (row["epoch"], row["depth"])), COLUMNS)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -43,10 +41,4 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         DataError: the columns are others, or text stands for a number.
     """
-    try:
-        table = pd.read_csv(path, float_precision="round_trip")
-        if set(table.columns) != set(COLUMNS):
-            raise DataError(f"{path}: its columns are {', '.join(table.columns)}; they must be {', '.join(COLUMNS)}")
-        return table[list(COLUMNS)].astype(COLUMNS)
-    except ValueError as error:
-        raise DataError(f"{path}: not a table of layers: {error}") from None
+    return tables.read(path, COLUMNS, "a table of layers")

@@ -9,6 +9,7 @@ from lib import errors
 from lib.errors import ParameterError
 from lib.runs.state import Choice, pending, states
 from lib.study.loading import load_study
+from lib.study.order import in_turn
 from lib.study.selection import selected
 from lib.sweep import running, showing
 from lib.sweep.accepting import accept
@@ -55,13 +56,13 @@ def main() -> None:
         elif arguments.action == "plan" and arguments.settings:
             print(settings_text(study))
         elif arguments.action == "plan" and arguments.measure:
-            plan_and_measure(study, cells, manner)
+            plan_and_measure(study, in_turn(study, cells), manner)
         elif arguments.action == "plan":
-            plan(study, states(cells), choice)
+            plan(study, states(in_turn(study, cells)), choice)
         else:
             with running.using_data(cells):
                 running.tidy_all(cells)
-                found = states(cells)
+                found = states(in_turn(study, cells))
                 todo = pending(found, choice)
                 show_pending(study, found, todo)
                 if todo:

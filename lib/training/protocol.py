@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib import environment, files
+from lib import environment, files, sensors
 from lib.clock import now
 from lib.errors import NonFinite, OutOfMemory, TrainingError
-from lib.runs import layers, logits, records, tracking
+from lib.runs import layers, logits, machine, records, tracking
 from lib.runs import log as epoch_log
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
 from lib.runs.live import Progress
@@ -66,15 +66,19 @@ def fit(cell: Cell, learner: Learner, dataset_digest: str, rerun: str = "") -> L
 def _fit(cell: Cell, learner: Learner, log: Log, resume: Resume) -> Log:
     progress = Progress(cell, len(log.rows), learner.steps_per_epoch)
     tracking.begin(cell, log.rows)
+    log.watch("start", sensors.state())
     if not log.rows:
         _measure_layers(cell, learner, log, epoch=0)
     for epoch in range(len(log.rows) + 1, cell.settings.epochs + 1):
+        before = sensors.counters()
         row, updates = _train_epoch(cell, learner, epoch, progress)
+        state = sensors.state(since=before)  # before the validation, while the GPU is as the training left it
         row = {"epoch": epoch} | row | _validate(learner)
         _refuse_non_finite(cell, row)
         if cell.settings.measurements.test_each_epoch:
             row |= {"test_accuracy": _score(learner.predict("test"), learner.classes)["accuracy"]}
         log.append(row, skipped=learner.steps_per_epoch - updates)
+        log.watch("epoch", state)
         if epoch in (1, cell.settings.epochs) or epoch % cell.settings.measurements.layers_every == 0:
             _measure_layers(cell, learner, log, epoch)
         resume.save(learner, log)
@@ -201,9 +205,11 @@ def finish(cell: Cell, learner: Learner, dataset_digest: str, log: Log, result: 
     """
     if log.record:
         return log.record
+    log.watch("end", sensors.state())
     log.count_seconds()
     products = _products(cell, learner)
     epoch_log.write(products["epochs.csv"], log.rows)
+    machine.write(products["machine.csv"], log.machine)
     if log.layers:
         layers.write(products["layers.csv"], log.layers)
     record = Record(
@@ -239,7 +245,7 @@ def _best(cell: Cell, learner: Learner) -> Path:
 def _products(cell: Cell, learner: Learner) -> dict[str, Path]:
     """Return the staged files that a finished run is read from, by name."""
     best = _best(cell, learner)
-    names = [best.name, "epochs.csv", "logits.npz", "test.json"]
+    names = [best.name, "epochs.csv", "machine.csv", "logits.npz", "test.json"]
     if cell.settings.measurements.layer_images:
         names.append("layers.csv")
     return {name: best.with_name(name) for name in names}

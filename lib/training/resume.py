@@ -22,8 +22,8 @@ from lib.training.learner import Learner
 class Log:
     """The epochs of a run so far, one row each, and what its record needs beside them.
 
-    `layers` are the rows of `layers.csv`, where the run measures its layers. `seconds` are those of all attempts,
-    without the pauses between them and without the epochs that a stop cut off.
+    `layers` are the rows of `layers.csv`, where the run measures its layers, and `machine` those of `machine.csv`.
+    `seconds` are those of all attempts, without the pauses between them and without the epochs that a stop cut off.
     `checkpoint` is the SHA-256 of the best epoch's weights, and `record` that of a run that is shown and not trained.
     """
 
@@ -31,6 +31,7 @@ class Log:
     started: str = field(default_factory=now)
     rows: list[dict[str, Any]] = field(default_factory=list)
     layers: list[dict[str, Any]] = field(default_factory=list)
+    machine: list[dict[str, Any]] = field(default_factory=list, compare=False)
     skipped_steps: int = 0
     seconds: float = 0.0
     checkpoint: str = field(default="", compare=False)
@@ -43,14 +44,18 @@ class Log:
     def of(cls, record: Record) -> "Log":
         """Read the log of a finished run."""
         rows = epoch_log.read(records.product(record.cell, "epochs.csv")).to_dict("records")
-        counted = (record.skipped_steps, record.seconds)
-        return cls(record.accumulation_steps, record.started, rows, [], *counted, record=record)
+        counted = {"skipped_steps": record.skipped_steps, "seconds": record.seconds}
+        return cls(record.accumulation_steps, record.started, rows, record=record, **counted)
 
     def append(self, row: dict[str, Any], skipped: int) -> None:
         """Add an epoch, and the number of its steps that a loss scale skipped."""
         self.rows.append({column: row[column] for column in epoch_log.columns([row])})
         self.skipped_steps += skipped
         self.count_seconds()
+
+    def watch(self, moment: str, state: dict[str, float]) -> None:
+        """Add a state of the machine after so many epochs as are in the log; `moment` is start, epoch or end."""
+        self.machine.append({"moment": moment, "epoch": len(self.rows)} | state)
 
     def count_seconds(self) -> None:
         """Add the time since the last call, or since the attempt began."""
