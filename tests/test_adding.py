@@ -83,7 +83,7 @@ def test_an_optimizer_is_added_as_the_readme_says(copy):
 import torch
 from lib.pytorch.networks import NATIVE
 from lib.pytorch.optimizers import optimizer
-from lib.study.settings import Adagrad
+from lib.study.kinds import Adagrad
 print(type(optimizer(torch.nn.Linear(1, 1), Adagrad(name="adagrad", learning_rate=0.1), NATIVE)))
 """
     assert "adagrad.Adagrad" in copy.python("-c", code)

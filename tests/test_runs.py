@@ -20,9 +20,10 @@ from lib.runs import state as runs
 from lib.runs.digests import code_digest, inputs_digest, refuse_edited_code
 from lib.runs.records import Record
 from lib.runs.status import Kind
+from lib.study.kinds import AdamW, Constant
 from lib.study.loading import load_study
 from lib.study.models import MODELS
-from lib.study.settings import AdamW, Constant, Regularisation, Tracking
+from lib.study.settings import Regularisation, Tracking
 from lib.sweep import plan
 from lib.sweep.accepting import _user, accept
 
@@ -429,8 +430,8 @@ BOTH, KERAS, PYTORCH = {"keras", "pytorch"}, {"keras"}, {"pytorch"}
         ("training/first_weights.py", BOTH),
         *((f"data/{name}.py", BOTH) for name in ("store", "stream", "contents", "layout")),
         *((f"study/{name}.py", BOTH) for name in ("conventions", "twins")),
-        *((f"keras/{name}.py", KERAS) for name in ("__init__", "learner", "data", "normalization", "weights")),
-        *((f"pytorch/{name}.py", PYTORCH) for name in ("learner", "data", "normalization")),
+        *((f"keras/{name}.py", KERAS) for name in ("__init__", "learner", "data", "kernels", "normalization", "weights")),
+        *((f"pytorch/{name}.py", PYTORCH) for name in ("learner", "data", "kernels", "normalization")),
         *((f"data/{name}.py", set()) for name in ("__main__", "preparation", "sources", "formats/cifar", "checks")),
         *((f"{framework}/probe.py", set()) for framework in ("keras", "pytorch")),
         ("parity/ladder.py", set()),
@@ -443,7 +444,7 @@ BOTH, KERAS, PYTORCH = {"keras", "pytorch"}, {"keras"}, {"pytorch"}
         ("doctor/checks.py", set()),
         ("runs/state.py", set()),
         ("study/models.py", set()),
-        ("study/settings.py", set()),
+        *((f"study/{name}.py", set()) for name in ("settings", "kinds")),
         ("files.py", set()),
     ],
 )

@@ -8,8 +8,8 @@ import torch
 from torch.optim import lr_scheduler
 
 from lib.study import settings
+from lib.study.kinds import Constant, Cosine, MultiStep, Step
 from lib.study.loading import load_study
-from lib.study.settings import Constant, Cosine, MultiStep, Step
 from lib.training.schedules import SCHEDULES, cosine, learning_rate
 
 EPOCHS, STEPS, PEAK = 20, 7, 0.1

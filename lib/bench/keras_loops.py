@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from lib.bench.loops import WARM, Loop
 from lib.data.store import Store
-from lib.keras.learner import KerasLearner, configure
+from lib.keras.kernels import configure
+from lib.keras.learner import KerasLearner
 from lib.keras.networks import build
 from lib.keras.optimizers import optimizer
 from lib.study.cells import Cell

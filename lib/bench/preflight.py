@@ -22,7 +22,8 @@ from lib.bench.disk import free_gib, require_room
 from lib.bench.printing import print_table
 from lib.clock import duration
 from lib.errors import DataError, ParameterError, UserError, one_line
-from lib.pytorch.learner import PyTorchLearner, configure
+from lib.pytorch.kernels import configure
+from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import average, optimizer
 from lib.runs import estimates

@@ -19,7 +19,8 @@ from torchvision.transforms import v2
 from lib.bench.loops import WARM, Loop
 from lib.data.store import Split, Store
 from lib.environment import cores
-from lib.pytorch.learner import PyTorchLearner, configure
+from lib.pytorch.kernels import configure
+from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.networks import build
 from lib.pytorch.optimizers import optimizer
 from lib.study.cells import Cell

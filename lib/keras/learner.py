@@ -17,12 +17,13 @@ import tensorflow as tf
 from lib import environment
 from lib.data.store import Store
 from lib.keras.data import TrainingPipeline, evaluation_dataset
+from lib.keras.kernels import configure
 from lib.keras.networks import build, parameters
 from lib.keras.optimizers import optimizer
 from lib.keras.weights import tensors
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
-from lib.study.settings import DETERMINISTIC, Execution, Settings
+from lib.study.settings import Settings
 from lib.training import first_weights as initial
 from lib.training.learner import EpochSums, evaluation_batch, evaluation_images, steps_per_epoch, the_network_fits
 from lib.training.seeds import epoch_seed
@@ -252,16 +253,3 @@ def _set_weights(model: keras.Model, cell: Cell) -> None:
     found = {tensor.name: tensor for tensor in tensors(model)}
     for name, values in initial.weights(cell, {name: tensor.shape for name, tensor in found.items()}).items():
         found[name].write(values)
-
-
-def configure(seed: int, tf32: bool, execution: Execution = DETERMINISTIC) -> None:
-    """Seed every generator, and choose the kernels: by default deterministic ones only.
-
-    TensorFlow cannot leave that mode in the process that has chosen it.
-
-    Source: TensorFlow's API documentation, `enable_op_determinism` and `enable_tensor_float_32_execution`.
-    """
-    keras.utils.set_random_seed(seed)
-    if execution.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    tf.config.experimental.enable_tensor_float_32_execution(tf32)

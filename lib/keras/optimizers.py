@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from lib.study.conventions import Conventions
-from lib.study.settings import SGD, Optimizer
+from lib.study.kinds import SGD, Optimizer
 
 
 def optimizer(settings: Optimizer, conventions: Conventions, dtype: str = "float32") -> keras.optimizers.Optimizer:

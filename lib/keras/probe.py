@@ -13,7 +13,7 @@ from tensorflow.python.client import device_lib
 
 from lib.doctor import problems
 from lib.doctor.problems import ARITHMETICS, FACTORS, IMAGES, KERNEL, LABELS, Arithmetic
-from lib.keras.learner import configure
+from lib.keras.kernels import configure
 
 
 def ask() -> dict[str, Any]:

@@ -24,8 +24,8 @@ from lib.parity.architecture import CHANNELS
 from lib.pytorch import networks as pytorch_networks
 from lib.pytorch import optimizers as pytorch_optimizers
 from lib.study.conventions import SWITCHES, Framework, Switch
+from lib.study.kinds import SGD
 from lib.study.models import twins
-from lib.study.settings import SGD
 
 Value = str | tuple[float, ...]
 """A framework's behaviour: in words, or in measured numbers."""

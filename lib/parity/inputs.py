@@ -14,8 +14,9 @@ from lib.pytorch.data import evaluation_loader
 from lib.pytorch.learner import PyTorchLearner
 from lib.study.cells import Cell
 from lib.study.conventions import Framework
+from lib.study.kinds import SGD, Cosine
 from lib.study.models import MODELS
-from lib.study.settings import SGD, Cosine, Settings
+from lib.study.settings import Settings
 from lib.training.schedules import learning_rate
 
 Learner = KerasLearner | PyTorchLearner

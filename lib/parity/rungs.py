@@ -9,7 +9,7 @@ import pandas as pd
 from lib.parity import architecture, inputs, numbers
 from lib.parity.twins import Twins, twins
 from lib.study.conventions import SWITCHES, Framework
-from lib.study.settings import Cosine
+from lib.study.kinds import Cosine
 
 CLASSES = (10, 100, 200)
 """The numbers of classes for which parameters are counted."""

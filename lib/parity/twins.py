@@ -25,7 +25,8 @@ from lib.pytorch.learner import PyTorchLearner
 from lib.study import models
 from lib.study.cells import Cell, Precision
 from lib.study.conventions import Framework, Switch
-from lib.study.settings import SGD, Augmentation, Cosine, Pairing, Settings
+from lib.study.kinds import SGD, Cosine
+from lib.study.settings import Augmentation, Pairing, Settings
 
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
 BATCH, CLASSES = 4, 10

@@ -1,13 +1,10 @@
 """The PyTorch learner, driven by the training protocol."""
 
-import os
-import random
 import resource
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,13 +14,14 @@ from lib.errors import OutOfMemory
 from lib.pytorch.compilation import compiled
 from lib.pytorch.data import PlainImages, drawn_from, evaluation_loader, part_of, start_workers, training_loader
 from lib.pytorch.devices import ranks, require_one_batch
+from lib.pytorch.kernels import configure
 from lib.pytorch.layers import measure
 from lib.pytorch.mixing import hard, mixing
 from lib.pytorch.networks import build, multiply_adds, parameters
 from lib.pytorch.optimizers import average, optimizer
 from lib.runs.logits import Predictions
 from lib.study.cells import Cell
-from lib.study.settings import DETERMINISTIC, Execution, Settings
+from lib.study.settings import Settings
 from lib.training import first_weights as initial
 from lib.training.learner import EpochSums, evaluation_batch, evaluation_images, steps_per_epoch, the_network_fits
 from lib.training.seeds import epoch_seed
@@ -281,21 +279,3 @@ def _set_weights(model: nn.Module, cell: Cell) -> None:
     with torch.no_grad():
         for name, values in weights.items():
             parameters[name].copy_(torch.from_numpy(values))
-
-
-def configure(seed: int, tf32: bool, execution: Execution = DETERMINISTIC) -> None:
-    """Seed every generator, and choose the kernels: by default deterministic ones only.
-
-    Source: PyTorch's notes on reproducibility and on TensorFloat-32.
-    """
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(execution.deterministic)
-    # By default the mode also fills new memory with NaN, which would cost time in PyTorch only.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.deterministic = execution.deterministic
-    torch.backends.cudnn.benchmark = execution.cudnn_benchmark
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32

@@ -8,7 +8,8 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from lib.study.conventions import Conventions
-from lib.study.settings import SGD, AdamW, Optimizer, Regularisation
+from lib.study.kinds import SGD, AdamW, Optimizer
+from lib.study.settings import Regularisation
 
 Form = dict[str, bool]
 """How an optimizer of `torch.optim` computes its update."""

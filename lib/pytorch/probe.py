@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from lib.doctor import problems
 from lib.doctor.problems import ARITHMETICS, FACTORS, IMAGES, KERNEL, LABELS, Arithmetic
 from lib.environment import cores
-from lib.pytorch.learner import configure
+from lib.pytorch.kernels import configure
 
 
 def ask() -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Iterable
 
-from lib.study.settings import Constant, Cosine, MultiStep, Schedule, Settings, Step
+from lib.study.kinds import Constant, Cosine, MultiStep, Schedule, Step
+from lib.study.settings import Settings
 
 
 def learning_rate(settings: Settings, steps: int, step: int) -> float:

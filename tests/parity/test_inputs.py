@@ -12,8 +12,9 @@ from lib.figures import parity as figures
 from lib.keras.data import TrainingPipeline
 from lib.parity import inputs
 from lib.pytorch.data import training_loader
+from lib.study.kinds import AdamW, MultiStep
 from lib.study.loading import load_study
-from lib.study.settings import AdamW, MultiStep, Pairing
+from lib.study.settings import Pairing
 
 
 def test_both_pipelines_give_the_same_pixels(digits: Store) -> None:
