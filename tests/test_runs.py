@@ -430,7 +430,10 @@ BOTH, KERAS, PYTORCH = {"keras", "pytorch"}, {"keras"}, {"pytorch"}
         ("training/first_weights.py", BOTH),
         *((f"data/{name}.py", BOTH) for name in ("store", "stream", "contents", "layout")),
         *((f"study/{name}.py", BOTH) for name in ("conventions", "twins")),
-        *((f"keras/{name}.py", KERAS) for name in ("__init__", "learner", "data", "kernels", "normalization", "weights")),
+        *(
+            (f"keras/{name}.py", KERAS)
+            for name in ("__init__", "learner", "data", "kernels", "normalization", "weights")
+        ),
         *((f"pytorch/{name}.py", PYTORCH) for name in ("learner", "data", "kernels", "normalization")),
         *((f"data/{name}.py", set()) for name in ("__main__", "preparation", "sources", "formats/cifar", "checks")),
         *((f"{framework}/probe.py", set()) for framework in ("keras", "pytorch")),

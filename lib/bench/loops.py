@@ -87,6 +87,12 @@ def loop(cell: Cell, name: str, store: Store) -> Loop:
     return import_module(f"lib.bench.{cell.framework}_loops").LOOPS[name](cell, store)
 
 
+def unlimited(cell: Cell) -> Cell:
+    """Return a cell without the limits of its study on training, which could make an epoch shorter than a round."""
+    limits = cell.settings.limits.model_copy(update={"train_samples": None, "max_steps_train": None})
+    return cell.model_copy(update={"settings": cell.settings.model_copy(update={"limits": limits})})
+
+
 def images(cell: Cell) -> Store:
     """Return generated images with the shape and the number of classes of the cell's dataset."""
     facts = DATASETS[cell.dataset]
@@ -98,7 +104,7 @@ def main() -> None:
     study_name, run, name = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # a library's prints are no answers
     with one_line():
-        cell = load_study(study_name).cell(run)
+        cell = unlimited(load_study(study_name).cell(run))
         store = images(cell)
         start = time.perf_counter()
         made = loop(cell, name, store)

@@ -25,7 +25,7 @@ from lib import files, paths
 from lib.commit import commit
 from lib.errors import ChapterError, DataError, one_line
 from lib.report import freshness, index
-from lib.runs import records
+from lib.runs import measured, records
 from lib.runs.state import state
 from lib.runs.status import Kind
 from lib.study.loading import load_study
@@ -136,7 +136,8 @@ def _described(archive: Path, metadata: Path) -> Facts:
 def _members(study: Study) -> Iterator[tuple[str, Path]]:
     """Yield the name in the archive and the path of each file."""
     moved = [*paths.PARAMS.rglob("*.yaml"), *paths.NOTEBOOKS.glob("*.py")]
-    moved += [path for path in map(paths.manifest, study.datasets) if path.exists()]
+    whole = [*map(paths.manifest, study.datasets), measured.path(study.name)]
+    moved += [path for path in whole if path.exists()]
     moved += [path for cell in study.cells for path in records.folder(cell).glob("[!.]*") if _is_kept(path)]
     stamps = [freshness.report_stamp(study), *(freshness.chapter_stamp(study, stem) for stem in study.contents)]
     moved += [path for stamp in stamps for path in (stamp, *freshness.stamped(stamp))]

@@ -9,7 +9,7 @@ from pathlib import Path
 from lib import environment, files, imports, paths
 from lib.commit import commit
 from lib.errors import ChapterError
-from lib.runs import records
+from lib.runs import measured, records
 from lib.runs.state import state
 from lib.study.cells import Cell
 from lib.study.models import find
@@ -20,6 +20,9 @@ FRAMEWORKS = ("lib.keras", "lib.pytorch")
 
 _INSTALLED = "lib.doctor.installed"
 """The module that reads the locks."""
+
+_MEASURED = "lib.runs.measured"
+"""The module that reads what `make bench` measured."""
 
 _PROVENANCE = "lib.report.provenance"
 """The module that reads the commit, the citation, and what the other chapters saved."""
@@ -68,6 +71,8 @@ def chapter_digest(study: Study, stem: str, found: bytes | None = None) -> str:
     if "lib.analysis.results" in code or _PROVENANCE in code:
         parts["results"] = found or results(study)
         parts |= _contents([paths.PARAMS / "margins.yaml"])
+    if _MEASURED in code:
+        parts |= _contents([measured.path(study.name)])
     if _PROVENANCE in parts:
         parts |= _contents([CITATION]) | {"commit": commit().encode()}
         parts |= _contents(chapter_stamp(study, other) for other in study.body)

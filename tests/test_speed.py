@@ -1,0 +1,143 @@
+"""Loops side by side: rounds until the ratios are narrow, tables of them, and one real measurement of each loop."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import errors
+from lib.analysis import speed
+from lib.bench import loops, rounds
+from lib.bench import speed as bench
+from lib.figures.speed import draw_ratios, words
+from lib.runs import measured
+from lib.study.loading import load_study
+
+
+def loop(*speeds):
+    """A loop that has these speeds, over and over."""
+    return itertools.cycle(speeds).__next__
+
+
+def test_rounds_end_when_every_ratio_is_narrow():
+    found = rounds.race({"ours": loop(100.0, 101.0), "bare": loop(110.0, 111.0)}, seconds=60)
+    assert {name: len(speeds) for name, speeds in found.items()} == {"ours": rounds.LEAST, "bare": rounds.LEAST}
+
+
+def test_rounds_go_on_while_a_ratio_is_wide_and_end_with_the_time():
+    wide = {"ours": loop(100.0), "bare": loop(50.0, 150.0)}
+    assert len(rounds.race(wide, seconds=0.05)["ours"]) > rounds.LEAST
+    assert len(rounds.race(wide, seconds=0)["ours"]) == rounds.LEAST
+
+
+def test_every_loop_has_one_turn_a_round_and_each_round_begins_with_another():
+    turns = []
+
+    def turn(name):
+        return lambda: turns.append(name) or 1.0
+
+    rounds.race({name: turn(name) for name in "abc"}, seconds=0)
+    assert "".join(turns) == "abc" + "bca" + "cab" + "abc" + "bca"
+
+
+def test_a_round_has_as_many_steps_as_fill_it():
+    assert rounds.steps_for(2.5, step=0.1, most=100) == 25
+    assert rounds.steps_for(2.5, step=60, most=100) == 2
+    assert rounds.steps_for(2.5, step=0.001, most=100) == 100
+
+
+KEYS = {"framework": "pytorch", "dataset": "cifar10", "model": "resnet20", "precision": "fp32"}
+
+
+def rows(**loops):
+    kinds = {"ours": "ours", "bare": "bare", "compiled": "arm"}
+    return pd.DataFrame(
+        KEYS | {"loop": name, "kind": kinds.get(name, "alternative"), "round": number, "images_per_second": value}
+        for name, values in loops.items()
+        for number, value in enumerate(values, start=1)
+    )
+
+
+def test_a_ratio_is_that_of_the_same_rounds_with_its_t_interval():
+    """A machine that slows down slows every loop of the round: the ratio is exact, the speeds are not."""
+    table = speed.ratios(rows(ours=[90.0, 45.0, 9.00001], bare=[100.0, 50.0, 10.0]))
+    row = table.iloc[0]
+    assert (row["ratio"], row["ratio_low"], row["ratio_high"]) == pytest.approx((0.9, 0.9, 0.9), rel=1e-5)
+    assert (row["rounds"], row["narrow"], row["other"]) == (3, True, pytest.approx(160 / 3))
+    value, low, high = speed.ratio([1.0, 1.0, 1.0], [1.0, 1.1, 0.9])
+    logs = -np.log([1.0, 1.1, 0.9])
+    assert np.log([low, high]) == pytest.approx(logs.mean() + np.array([-1, 1]) * 4.302653 * logs.std(ddof=1) / 3**0.5)
+    assert not speed.is_narrow(low, high)
+    assert value == pytest.approx(np.exp(logs.mean()))
+
+
+def test_goals_are_judged_beside_the_bare_loop_and_the_fastest_alternative():
+    ours = np.array([98.0, 98.001, 98.002])
+    exact = rows(ours=ours, bare=[100.0] * 3, timm=[90.0] * 3, torchvision=[99.0] * 3, compiled=[150.0] * 3)
+    judged = speed.judged(speed.ratios(exact)).set_index("loop")
+    assert judged["verdict"].to_dict() == {"bare": "met", "torchvision": "missed"}
+    unsure = rows(ours=[98.0, 99.0, 97.0], bare=[100.0, 104.0, 98.0])
+    assert speed.judged(speed.ratios(unsure))["verdict"].tolist() == ["within the interval"]
+    arms = speed.arms(speed.ratios(exact))
+    assert (arms["arm"].tolist(), arms["ratio"].tolist()) == (["compiled"], pytest.approx([150 / 98], rel=1e-4))
+
+
+def test_the_figure_of_ratios_has_a_row_for_each_and_words_that_tell_them():
+    table = speed.ratios(rows(ours=[98.0, 99.0, 97.0], bare=[100.0, 101.0, 99.0], fit=[90.0, 91.0, 92.0]))
+    names = [text.get_text() for text in draw_ratios(table).axes[0].get_yticklabels()]
+    assert names == ["/ bare", "/ fit"]
+    assert "pytorch resnet20 fp32 / bare: 0.98 (" in words(table)[1]
+
+
+@pytest.fixture(scope="module")
+def study(tiny_study):
+    settings = {"batch_size": 32, "limits": {"test_samples": 32}}
+    arms = {"base": {}, "device": {"batches_on": "device"}, "free": {"execution": {"deterministic": False}}}
+    return load_study(tiny_study("measured", settings=settings, arms=arms))
+
+
+@pytest.mark.parametrize("framework", ["keras", "pytorch"])
+def test_every_loop_of_a_framework_is_measured_in_a_process_of_its_own(study, framework, monkeypatch):
+    monkeypatch.setattr(bench, "ROUND", 0.1)
+    monkeypatch.setattr(bench, "QUICK", 0)
+    monkeypatch.setattr(bench, "PAIRS", 1)
+    cell = next(cell for cell in study.cells if cell.framework == framework)
+    tables = bench._measured(study, cell, quick=True)
+    speeds = pd.DataFrame(tables["speeds"])
+    expected = {"ours", "bare", *bench.ALTERNATIVES[framework]} - {"lightning"}
+    assert expected <= set(speeds["loop"])
+    assert (speeds.groupby("loop").size() == rounds.LEAST).all()
+    assert (speeds["images_per_second"] > 0).all()
+    parts = {row["part"]: row["value"] for row in tables["parts"]}
+    assert set(parts) == {"built", "first", "first batch", "pipeline", "evaluation"}
+    assert parts["pipeline"] > speeds["images_per_second"].max()
+    assert 0 < tables["at_once"][0]["speed"] < 4
+
+
+def test_arms_are_compared_for_the_first_network_and_not_in_a_quick_measurement(study):
+    cell = study.cells[0]
+    kinds = {name: one.kind for name, one in bench.entrants(study, cell, quick=False).items()}
+    assert kinds["free"] == "arm"
+    assert "free" not in bench.entrants(study, cell, quick=True)
+    assert next(iter(kinds)) == "ours"
+
+
+def test_a_loop_that_ends_is_named(study, monkeypatch, capfd):
+    monkeypatch.setitem(bench.ALTERNATIVES, study.cells[0].framework, ("unheard",))
+    with pytest.raises(errors.TrainingError, match="the loop .* unheard ended; its messages are above"):
+        bench._measured(study, study.cells[0], quick=True)
+    assert "KeyError: 'unheard'" in capfd.readouterr().err
+
+
+def test_without_a_measurement_the_message_says_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(measured.paths, "EXECUTED", tmp_path)
+    with pytest.raises(errors.DataError, match="nothing was measured with bench: run `make bench STUDY=bench`"):
+        measured.read("bench")
+    measured.write("bench", {"speeds": []})
+    assert measured.read("bench") == {"speeds": []}
+
+
+def test_generated_images_fill_two_hundred_batches():
+    cell = load_study("bench").cells[0]
+    assert len(loops.images(cell).split("train").indices) == loops.IMAGES == 200 * cell.settings.batch_size
