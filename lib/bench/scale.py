@@ -57,7 +57,7 @@ TASKS = {
     "collect": Task("lib.analysis.collecting"),
     "report": Task("lib.report"),
 }
-"""What is measured. All runs are done, and no chapter has been executed."""
+"""What is measured. All runs are done, so that plan times no steps; no chapter but the appendix has been executed."""
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:
