@@ -49,11 +49,11 @@ def _recorded(cell: Cell, checksum: str | None) -> dict[str, float]:
     if checksum is None:
         return dict.fromkeys(COLUMNS, np.nan)
     states = machine.read(records.product(cell, "machine.csv"))
-    epochs = states[states["moment"] == "epoch"]
-    weighted = epochs[["others", "steal"]].mul(epochs["seconds"], axis=0).sum(skipna=False) / epochs["seconds"].sum()
-    highest = states[["other_runs", "gpu_temperature", "gpu_slowed"]].max()
-    found = {**epochs.mean(numeric_only=True), **weighted, **highest}
-    return {name: found[name] for name in COLUMNS}
+    epochs = states["moment"].to_numpy() == "epoch"
+    values = {name: states[name].to_numpy(dtype=float) for name in ("seconds", *COLUMNS)}  # faster than a table's means
+    found = {name: values[name][epochs].mean() for name in COLUMNS}
+    found |= {name: np.average(values[name][epochs], weights=values["seconds"][epochs]) for name in ("others", "steal")}
+    return found | {name: values[name].max() for name in ("other_runs", "gpu_temperature", "gpu_slowed")}
 
 
 def by_group(study: Study) -> pd.DataFrame:
