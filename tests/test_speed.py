@@ -92,7 +92,7 @@ def test_the_figure_of_ratios_has_a_row_for_each_and_words_that_tell_them():
 
 @pytest.fixture(scope="module")
 def study(tiny_study):
-    settings = {"batch_size": 32, "limits": {"test_samples": 32}}
+    settings = {"batch_size": 64, "limits": {"test_samples": 32}}
     arms = {"base": {}, "device": {"batches_on": "device"}, "free": {"execution": {"deterministic": False}}}
     return load_study(tiny_study("measured", settings=settings, arms=arms))
 

@@ -104,9 +104,12 @@ def title_block(study: Study) -> dict[str, str]:
         "title": study.title,
         "tables": f"{study.name}/tables",
         "description": study.description,
-        "runs": f"{len(finished)} of {len(states)} runs done",
-        "problems": _problems(states, len(states) - len(finished), _missing_chapters(study)),
+        "runs": "no chapter needs a run",
+        "problems": "",
     }
+    if freshness.reads_runs(study):
+        block["runs"] = f"{len(finished)} of {len(states)} runs done"
+        block["problems"] = _problems(states, len(states) - len(finished), _missing_chapters(study))
     if finished:
         newest = datetime.fromisoformat(max(finished.values()))
         block["date"] = f"{newest.day} {newest:%B %Y}"

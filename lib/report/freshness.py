@@ -133,6 +133,11 @@ def reads_images(stem: str) -> bool:
     return "lib.data.store" in modules(stem)
 
 
+def reads_runs(study: Study) -> bool:
+    """Return whether a chapter that a study lists reads results of its runs, which without one need not be there."""
+    return any("lib.analysis.results" in modules(stem) for stem in study.chapters)
+
+
 def unprepared(study: Study, stem: str) -> list[str]:
     """Return the study's datasets that are not prepared, for a chapter that reads their images; nothing for others."""
     missing = [dataset for dataset in study.datasets if not paths.manifest(dataset).exists()]

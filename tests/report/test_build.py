@@ -210,3 +210,8 @@ def test_failed_runs_come_first_and_many_reasons_are_counted_only(study):
 
 def test_a_study_without_records_has_no_date(study):
     assert "date" not in title_block(study)
+
+
+def test_a_study_of_which_no_chapter_reads_runs_misses_none(finished):
+    block = title_block(load_study("bench"))
+    assert (block["runs"], block["problems"]) == ("no chapter needs a run", "")
