@@ -133,9 +133,9 @@ def reads_images(stem: str) -> bool:
     return "lib.data.store" in modules(stem)
 
 
-def reads_runs(study: Study) -> bool:
-    """Return whether a chapter that a study lists reads results of its runs, which without one need not be there."""
-    return any("lib.analysis.results" in modules(stem) for stem in study.chapters)
+def needs_runs(study: Study) -> bool:
+    """Return whether a chapter that a study lists shows something else than what `make bench` measured."""
+    return any(_MEASURED not in modules(stem) for stem in study.chapters)
 
 
 def unprepared(study: Study, stem: str) -> list[str]:

@@ -212,6 +212,6 @@ def test_a_study_without_records_has_no_date(study):
     assert "date" not in title_block(study)
 
 
-def test_a_study_of_which_no_chapter_reads_runs_misses_none(finished):
+def test_a_study_that_is_only_measured_misses_no_run(finished):
     block = title_block(load_study("bench"))
     assert (block["runs"], block["problems"]) == ("no chapter needs a run", "")
