@@ -21,8 +21,9 @@
 #
 # Every loop trains the same network with the same optimizer, in the same precision, with the same determinism, and is a
 # process of its own; only one works at a time. A *round* gives each loop one turn of equal steps, and each round begins
-# with another loop. The first steps of a turn are not timed. Rounds are added until the 95 % interval of every ratio
-# reaches no further than 3 % to either side, up to a limit of time.
+# with another loop. The first steps of a turn are not timed. A ratio is the median of the rounds' ratios, with a 95 %
+# interval that supposes no distribution. Rounds are added until every interval reaches no further than 3 % to either
+# side, up to a limit of time.
 
 # %% tags=["parameters"]
 study_name = "bench"
@@ -121,7 +122,7 @@ arms = speed.arms(compared)
 if len(arms):
     chapter.markdown("[Table](#tbl-speed_arms): what does each choice bring here?")
     columns = [*speed.KEYS, "arm", "ratio", "ratio_low", "ratio_high", "rounds"]
-    caption = "The speed with one setting changed over that of the study's base, with the 95 % t interval."
+    caption = "The speed with one setting changed over that of the study's base, with the 95 % interval."
     chapter.table(shown(arms, columns), "speed_arms", caption)
 else:
     chapter.markdown("Nothing of the kind was measured.")

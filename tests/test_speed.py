@@ -43,7 +43,7 @@ def test_every_loop_has_one_turn_a_round_and_each_round_begins_with_another():
 
 def test_a_round_has_as_many_steps_as_fill_it():
     assert rounds.steps_for(2.5, step=0.1, most=100) == 25
-    assert rounds.steps_for(2.5, step=60, most=100) == 2
+    assert rounds.steps_for(2.5, step=60, most=100) == 1
     assert rounds.steps_for(2.5, step=0.001, most=100) == 100
 
 

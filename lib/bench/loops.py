@@ -26,8 +26,8 @@ from lib.training.protocol import timed_steps
 Loop = Callable[[int], float]
 """A loop makes `WARM` steps and then so many more, and returns the seconds of the latter."""
 
-WARM = 2
-"""The first steps of a round, which are not timed: the pipeline is filled and the processor's caches are warm."""
+WARM = 1
+"""The first steps of a turn, which are not timed: the pipeline is filled by then, and the caches are warm."""
 
 RATE = 0.01
 """The learning rate of every step; no speed depends on it."""

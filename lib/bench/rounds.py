@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from lib.analysis.speed import is_narrow, ratio
 
-LEAST = 5
-"""The least number of rounds. After fewer, a small spread may be luck."""
+LEAST = 6
+"""The least number of rounds: with fewer a median has no 95 % interval."""
 
 
 def race(loops: Mapping[str, Callable[[], float]], seconds: float) -> dict[str, list[float]]:
@@ -31,5 +31,5 @@ def _narrow(found: Mapping[str, list[float]], first: str, others: list[str]) -> 
 
 
 def steps_for(seconds: float, step: float, most: int) -> int:
-    """Return how many steps of so many seconds each fill a round, at least two and at most `most`."""
-    return min(max(2, math.ceil(seconds / step)), most)
+    """Return how many steps of so many seconds each fill a round, at least one and at most `most`."""
+    return min(max(1, math.ceil(seconds / step)), most)

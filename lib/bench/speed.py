@@ -25,10 +25,10 @@ from lib.clock import duration
 from lib.study.cells import Cell
 from lib.study.study import Study
 
-ROUND = 2.5
+ROUND = 1.2
 """The seconds of a loop's turn, without its first steps."""
 
-SECONDS = 120
+SECONDS = 90
 """How long the loops of one network and framework are compared, if their ratios are not narrow before."""
 
 QUICK = 20

@@ -6,14 +6,16 @@ import random
 import numpy as np
 import torch
 
+from lib.allocation import keep_freed
 from lib.study.settings import DETERMINISTIC, Execution
 
 
 def configure(seed: int, tf32: bool, execution: Execution = DETERMINISTIC) -> None:
-    """Seed every generator, and choose the kernels: by default deterministic ones only.
+    """Seed every generator, choose the kernels, by default deterministic ones only, and keep freed memory.
 
     Source: PyTorch's notes on reproducibility and on TensorFloat-32.
     """
+    keep_freed()
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     random.seed(seed)
     np.random.seed(seed)
