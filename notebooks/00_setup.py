@@ -63,7 +63,8 @@ chapter.markdown(f"Off, or without effect because another one is off: {', '.join
 chapter.markdown("The networks, where nothing is aligned:")
 chapter.markdown("\n".join(f"- {network}" for network in rebuilding.networks(study)))
 workers = study.cells[0].settings.num_workers
-chapter.markdown(f"PyTorch's pipeline has at most {workers} worker processes, and no more than the machine has cores.")
+beside = f"at most {workers} worker processes, and none without a GPU, unless images are changed one by one"
+chapter.markdown(f"PyTorch's pipeline has {beside}.")
 
 # %% [markdown]
 # ## The protocol

@@ -19,8 +19,8 @@
 # that is named below, side by side in one measurement, so that the ratios hold where the speeds themselves depend on
 # the machine and its load.
 #
-# Every loop trains the same network with the same optimizer, in the same precision, with the same determinism, and is a
-# process of its own; only one works at a time. A *round* gives each loop one turn of equal steps, and each round begins
+# Every loop trains the same network with the same optimizer, in the same precision, with the same determinism, in the
+# same process; only one works at a time. A *round* gives each loop one turn of equal steps, and each round begins
 # with another loop. The first steps of a turn are not timed. A ratio is the median of the rounds' ratios, with a 95 %
 # interval that supposes no distribution. Rounds are added until every interval reaches no further than 3 % to either
 # side, up to a limit of time.

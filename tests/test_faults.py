@@ -69,7 +69,8 @@ def results(cell):
 @pytest.fixture(scope="module")
 def study(tiny_study):
     """Two short runs in PyTorch, whose workers must end too."""
-    return load_study(tiny_study("signalled", frameworks=["pytorch"], seeds=[1, 2], settings={"epochs": 30}))
+    settings = {"epochs": 30, "augmentation": {"rotation": 5.0}}  # for which worker processes are started
+    return load_study(tiny_study("signalled", frameworks=["pytorch"], seeds=[1, 2], settings=settings))
 
 
 @pytest.mark.parametrize(

@@ -241,10 +241,15 @@ def test_the_incomplete_evaluation_batch_is_kept():
     assert keras == pytorch == [32, 32, 32, 4]
 
 
-def test_the_loader_has_the_documented_options():
-    loader = training_loader(coded(), STORE, settings(num_workers=8), steps=3)
+def test_worker_processes_help_where_images_are_changed_one_by_one_or_beside_a_gpu(monkeypatch):
+    changed = augmented(rotation=5.0).model_copy(update={"num_workers": 8})
+    loader = training_loader(coded(), STORE, changed, steps=3)
     assert loader.num_workers == min(8, cores())
     assert (loader.persistent_workers, loader.prefetch_factor) == (True, 2)
+    assert training_loader(coded(), STORE, settings(num_workers=8), steps=3).num_workers == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert training_loader(coded(), STORE, settings(num_workers=8), steps=3).num_workers == min(8, cores())
+    assert evaluation_loader(coded(), STORE, 32, num_workers=8).num_workers == min(8, cores())
 
 
 GREY = SimpleNamespace(

@@ -98,7 +98,7 @@ def study(tiny_study):
 
 
 @pytest.mark.parametrize("framework", ["keras", "pytorch"])
-def test_every_loop_of_a_framework_is_measured_in_a_process_of_its_own(study, framework, monkeypatch):
+def test_every_loop_of_a_framework_is_measured(study, framework, monkeypatch):
     monkeypatch.setattr(bench, "ROUND", 0.1)
     monkeypatch.setattr(bench, "QUICK", 0)
     monkeypatch.setattr(bench, "PAIRS", 1)
@@ -125,7 +125,7 @@ def test_arms_are_compared_for_the_first_network_and_not_in_a_quick_measurement(
 
 def test_a_loop_that_ends_is_named(study, monkeypatch, capfd):
     monkeypatch.setitem(bench.ALTERNATIVES, study.cells[0].framework, ("unheard",))
-    with pytest.raises(errors.TrainingError, match="the loop .* unheard ended; its messages are above"):
+    with pytest.raises(errors.TrainingError, match="loops ended: .* unheard; its messages are above"):
         bench._measured(study, study.cells[0], quick=True)
     assert "KeyError: 'unheard'" in capfd.readouterr().err
 

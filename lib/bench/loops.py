@@ -1,8 +1,9 @@
-"""One training loop in a process of its own, which makes a round of steps for each line that it reads.
+"""Training loops of one cell in a process, each of which makes a round of steps when it is asked.
 
-`python -m lib.bench.loops STUDY RUN LOOP` is started by `lib.bench.speed`. It answers each line of its standard input,
-JSON, with one of its standard output: `{"steps": 20}` with the round's seconds, `{"parts": 20}` with those of the
-loop's parts, which only the project's own loop has.
+`python -m lib.bench.loops STUDY RUN LOOP ...` is started by `lib.bench.speed`. It answers each line of its standard
+input, JSON, with one of its standard output: `{"loop": "bare", "steps": 20}` with the round's seconds, and
+`{"parts": 20}` with the parts of the project's own loop. In two processes the same loop can differ by some percent, by
+where its arrays lie; loops that are compared share one where they can.
 """
 
 import json
@@ -100,21 +101,24 @@ def images(cell: Cell) -> Store:
 
 
 def main() -> None:
-    """Make the loop, say how long that and its first steps took, and answer lines until there are no more."""
-    study_name, run, name = sys.argv[1:]
+    """Make the loops, say how long that and the first steps of the first one took, and answer lines until the end."""
+    study_name, run, first, *others = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # a library's prints are no answers
     with one_line():
         cell = unlimited(load_study(study_name).cell(run))
         store = images(cell)
         start = time.perf_counter()
-        made = loop(cell, name, store)
+        made = {first: loop(cell, first, store)}
         built = time.perf_counter() - start
-        made(1)
-        first = time.perf_counter() - start - built
-        print(json.dumps({"built": built, "first": first}), file=answers, flush=True)
+        made[first](1)
+        begun = time.perf_counter() - start - built
+        for name in others:
+            made[name] = loop(cell, name, store)
+            made[name](1)
+        print(json.dumps({"built": built, "first": begun}), file=answers, flush=True)
         for line in sys.stdin:
             asked = json.loads(line)
-            answer = made(asked["steps"]) if "steps" in asked else made.parts(asked["parts"])
+            answer = made[asked["loop"]](asked["steps"]) if "loop" in asked else made[first].parts(asked["parts"])
             print(json.dumps(answer), file=answers, flush=True)
 
 

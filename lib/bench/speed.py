@@ -1,7 +1,7 @@
 """The speed of training, measured side by side.
 
 For each network of a study, in each framework and precision, the project's own loop, a bare one, and what a user would
-take instead are timed on generated images. Each is a process; only one of them works at a time.
+take instead are timed on generated images, one at a time. They share a process; each arm has one of its own.
 """
 
 import importlib.util
@@ -9,9 +9,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -38,32 +39,36 @@ ALTERNATIVES = {"pytorch": ("torchvision", "timm", "lightning"), "keras": ("fit"
 """What a user would take instead, by framework; Lightning, if it is installed."""
 
 PAIRS = 3
-"""How often two loops work at the same time."""
+"""How often two processes train at the same time."""
 
 Tables = dict[str, list[dict[str, Any]]]
 """Tables by their names, as lists of rows."""
 
 
-class Racer:
-    """A loop in a process of its own; `start` has the seconds of building it, and of its first steps."""
+class Loops:
+    """A process with loops of a cell; `start` has the seconds of building the first one, and of its first steps."""
 
     def __init__(self, process: subprocess.Popen, cell: Cell) -> None:
         self._process, self._images = process, cell.settings.batch_size
         self.start: dict[str, float] = self._answer()
 
-    def ask(self, **question: int) -> Any:
-        """Return the answer of the process."""
+    def speed(self, loop: str, steps: int) -> float:
+        """Return the images per second of a round of so many steps."""
+        return steps * self._images / self._ask(loop=loop, steps=steps)
+
+    def parts(self, steps: int) -> dict[str, float]:
+        """Return the parts of the project's own loop, by name."""
+        return self._ask(parts=steps)
+
+    def _ask(self, **question: int | str) -> Any:
         print(json.dumps(question), file=self._process.stdin, flush=True)
         return self._answer()
-
-    def speed(self, steps: int) -> float:
-        """Return the images per second of a round of so many steps."""
-        return steps * self._images / self.ask(steps=steps)
 
     def _answer(self) -> Any:
         line = self._process.stdout.readline()
         if not line:
-            raise errors.TrainingError(f"the loop {' '.join(self._process.args[-2:])} ended; its messages are above")
+            command = " ".join(self._process.args[-3:])
+            raise errors.TrainingError(f"the process of these loops ended: {command}; its messages are above")
         return json.loads(line)
 
 
@@ -79,8 +84,8 @@ def measure(study: Study, quick: bool) -> Tables:
 
     Returns:
         `speeds`: rows of `loop`, `kind`, `round` and `images_per_second`. `parts`: rows of `part` and `value`, in
-        seconds or in images per second. `at_once`: of the first network, `speed`, that of two loops which work at the
-        same time, over the mean of both alone. All rows have `framework`, `dataset`, `model` and `precision`.
+        seconds or in images per second. `at_once`: of the first network, `speed`, that of two processes which train at
+        the same time, over that of one alone. All rows have `framework`, `dataset`, `model` and `precision`.
     """
     todo, found, start = _cells(study, quick), {}, time.monotonic()
     for done, cell in enumerate(todo, start=1):
@@ -100,14 +105,19 @@ def _cells(study: Study, quick: bool) -> list[Cell]:
 def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
     """Return the rows of one cell."""
     keys = cell.model_dump(include={"framework", "dataset", "model", "precision"})
-    among = entrants(study, cell, quick)
-    with _racers(study, among) as racers:
+    first, among = cell.model == study.models[0], entrants(study, cell, quick)
+    shared = [name for name, one in among.items() if one.kind != "arm"]
+    with ExitStack() as stack:
+        main = stack.enter_context(_process(study, cell, shared))
+        loops = {name: partial(main.speed, name) for name in shared}
+        for name, (kind, arm) in among.items():
+            if kind == "arm":
+                loops[name] = partial(stack.enter_context(_process(study, arm, ["ours"])).speed, "ours")
         most = IMAGES // cell.settings.batch_size - WARM
-        steps = rounds.steps_for(ROUND, cell.settings.batch_size / racers["ours"].speed(2), most)
-        loops = {name: lambda one=one: one.speed(steps) for name, one in racers.items()}
-        found = rounds.race(loops, QUICK if quick else SECONDS)
-        parts = racers["ours"].start | racers["ours"].ask(parts=min(100, most))
-        both = _together(racers["ours"], racers["bare"], steps) if cell.model == study.models[0] else None
+        steps = rounds.steps_for(ROUND, cell.settings.batch_size / loops["ours"](2), most)
+        found = rounds.race({name: partial(loop, steps) for name, loop in loops.items()}, QUICK if quick else SECONDS)
+        parts = main.start | main.parts(min(100, most))
+        at_once = _at_once(stack.enter_context(_process(study, cell, ["ours"])), main, steps) if first else None
     speeds = [
         keys | {"loop": name, "kind": among[name].kind, "round": number, "images_per_second": one}
         for name, each in found.items()
@@ -116,7 +126,7 @@ def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
     return {
         "speeds": speeds,
         "parts": [keys | {"part": name, "value": value} for name, value in parts.items()],
-        "at_once": [keys | {"speed": both / mean(found["ours"] + found["bare"])}] if both else [],
+        "at_once": [keys | {"speed": at_once / mean(found["ours"])}] if at_once else [],
     }
 
 
@@ -132,29 +142,23 @@ def entrants(study: Study, cell: Cell, quick: bool) -> dict[str, Entrant]:
     return found
 
 
-def _together(one: Racer, other: Racer, steps: int) -> float:
-    """Return the sum of the speeds of two loops that work at the same time."""
+def _at_once(one: Loops, other: Loops, steps: int) -> float:
+    """Return the sum of the speeds of the project's own loop in two processes that work at the same time."""
     with ThreadPoolExecutor() as pool:
-        return mean(sum(pool.map(lambda racer: racer.speed(steps), (one, other))) for _ in range(PAIRS))
+        return mean(sum(pool.map(lambda loops: loops.speed("ours", steps), (one, other))) for _ in range(PAIRS))
 
 
 @contextmanager
-def _racers(study: Study, among: Mapping[str, Entrant]) -> Iterator[dict[str, Racer]]:
-    """Start loops, one after another, and end them after the block."""
-    started: list[subprocess.Popen] = []
-    try:
-        racers = {}
-        for name, (kind, cell) in among.items():
-            made = "ours" if kind == "arm" else name
-            command = [sys.executable, "-W", "ignore", "-m", "lib.bench.loops", study.name, cell.name, made]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-            started.append(subprocess.Popen(processes.bound(command), **pipes))
-            racers[name] = Racer(started[-1], cell)
-        yield racers
-    finally:
-        for process in started:
+def _process(study: Study, cell: Cell, names: Sequence[str]) -> Iterator[Loops]:
+    """Start a process with loops of a cell, and end it after the block."""
+    command = [sys.executable, "-W", "ignore", "-m", "lib.bench.loops", study.name, cell.name, *names]
+    with subprocess.Popen(
+        processes.bound(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Loops(process, cell)
+        finally:
             process.stdin.close()
-            process.wait()
 
 
 def _told(speeds: list[dict[str, Any]]) -> str:

@@ -42,7 +42,7 @@ def words(table: pd.DataFrame) -> tuple[str, str]:
     """Return the caption and the alternative text of `draw_ratios`."""
     caption = (
         "Speed of the project's own loop over that of others: the median of the rounds, with its 95 % interval. A "
-        f"stroke is a goal: {GOALS['bare']:g} of the bare loop, {GOALS['alternative']:g} of what a user would take instead."
+        f"stroke is a goal: {GOALS['bare']:g} of the bare loop, {GOALS['alternative']:g} of what a user would take."
     )
     rows = [
         f"{row.framework} {row.model} {row.precision} / {row.loop}: {between(row.ratio, row.ratio_low, row.ratio_high)}"

@@ -195,20 +195,22 @@ def training_loader(
 ) -> DataLoader:
     """Return the loader of the training batches, or of these places in each; `loader.sampler.reseed` seeds an epoch.
 
-    With a `device` the batches are made on it; without one, on the host, by worker processes.
+    With a `device` the batches are made on it, else on the host: by worker processes beside a GPU, or where images are
+    changed one by one. Otherwise a batch takes less time than its way from another process.
     """
     places = np.arange(settings.batch_size) if places is None else places
     sampler = EpochSampler(split.indices, steps, settings, places)
     images = TrainImages(split, store, settings.augmentation, device)
-    workers = 0 if device else min(settings.num_workers, cores() // settings.devices)
-    return _loader(images, sampler, workers, pin=device is None)
+    most = min(settings.num_workers, cores() // settings.devices)
+    helped = device is None and (torch.cuda.is_available() or settings.augmentation.by_image)
+    return _loader(images, sampler, most if helped else 0, pin=device is None)
 
 
 def evaluation_loader(split: Split, store: Store, batch_size: int, num_workers: int) -> DataLoader:
     """Return the loader of a val or test split: in order, with its incomplete last batch."""
     images = PlainImages(split, store)
     batches = BatchSampler(SequentialSampler(images), batch_size, drop_last=False)
-    return _loader(images, batches, min(num_workers, cores()))
+    return _loader(images, batches, min(num_workers, cores()) if torch.cuda.is_available() else 0)
 
 
 def start_workers(loader: DataLoader) -> None:

@@ -40,6 +40,11 @@ class Augmentation(Strict):
             raise ValueError("a magnitude needs the policy randaugment")
         return self
 
+    @property
+    def by_image(self) -> list[str]:
+        """What changes images one by one, on the host; crops and flips are made for a batch at once."""
+        return [name for name in ("rotation", "policy", "erasing") if name in self.departures()]
+
 
 class Mixing(Strict):
     """Mixing of each train image and its label with another one's of the batch.
@@ -208,9 +213,8 @@ class Settings(Strict):
             raise ValueError(f"{' and '.join(used)} cannot be had with devices {self.devices}: it is for one device")
         if self.execution.fused and (self.optimizer.name == "rmsprop" or self.pairing.align):
             raise ValueError("execution.fused: RMSprop has no fused form, nor has an optimizer with an aligned switch")
-        by_host = [name for name in ("rotation", "policy", "erasing") if name in self.augmentation.departures()]
-        if self.batches_on == "device" and by_host:
-            named = " and ".join(by_host)
+        if self.batches_on == "device" and self.augmentation.by_image:
+            named = " and ".join(self.augmentation.by_image)
             raise ValueError(f"batches_on: device cannot be had with augmentation {named}, which the host makes")
         warmup_epochs = getattr(self.schedule, "warmup_epochs", 0)
         if warmup_epochs >= self.epochs:
