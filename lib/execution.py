@@ -105,7 +105,7 @@ def execute(
 
     The notebook's output goes to `console` while it runs, and `environment` is added to the kernel's. The kernel uses
     sockets in a folder of its own, since TCP ports can collide where several kernels start at once. It is killed at the
-    end: a framework takes seconds to take itself apart, and what a chapter wrote is whole.
+    end, since a framework takes seconds to shut down; by then all that a chapter writes is written.
 
     Raises:
         ChapterError: a cell raised an error, whose message and name it has, or the kernel died.

@@ -67,7 +67,7 @@ def state(since: Counters = _UNKNOWN) -> dict[str, float]:
         "seconds": passed.clock,
         "load": os.getloadavg()[0],
         "steal": passed.stolen / total,
-        "others": max(passed.busy - passed.own, 0 * total) / total,
+        "others": max(passed.busy - passed.own, 0.0) / total,
         "other_runs": _other_runs(),
         "gpu_clock": _over(min, _answers("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM")),
         "gpu_temperature": _over(max, _answers("nvmlDeviceGetTemperature", "NVML_TEMPERATURE_GPU")),

@@ -57,9 +57,10 @@ def _recorded(cell: Cell, checksum: str | None) -> dict[str, float]:
 
 
 def by_group(study: Study) -> pd.DataFrame:
-    """Return `machines` by group of runs that differ in the seed alone: the highest of each value, the mean energy.
+    """Return `machines` by group of runs that differ in the seed alone: the worst of each value, the mean energy.
 
-    A column that no run has a value in is left out.
+    The worst clock and utilisation of a GPU are the lowest, all else the highest. A column that no run has a value in
+    is left out.
     """
     keys = [key for key in study.keys if key != "seed"]
     how = dict.fromkeys(COLUMNS, "max") | {"gpu_clock": "min", "gpu_utilisation": "min", "gpu_energy": "mean"}

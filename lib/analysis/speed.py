@@ -11,7 +11,7 @@ GOALS = {"bare": 0.97, "alternative": 1.0}
 """The least ratio of the project's own loop to the others, by their kind."""
 
 WIDTH = 0.03
-"""How far an interval may reach from its ratio, as a share of it."""
+"""How far an interval reaches to either side of its middle at most, to be narrow, as a share of it."""
 
 
 def ratio(speeds: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
@@ -28,7 +28,10 @@ def ratio(speeds: Sequence[float], others: Sequence[float]) -> tuple[float, floa
 
 
 def is_narrow(low: float, high: float) -> bool:
-    """Return whether the interval of a ratio reaches no further than `WIDTH` to either side."""
+    """Return whether the interval of a ratio is no wider than one that reaches `WIDTH` to either side of its middle.
+
+    The median need not be in the middle.
+    """
     return high / low <= (1 + WIDTH) ** 2
 
 

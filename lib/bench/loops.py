@@ -35,7 +35,6 @@ RATE = 0.01
 
 LEARNERS = {"pytorch": "lib.pytorch.learner:PyTorchLearner", "keras": "lib.keras.learner:KerasLearner"}
 
-
 IMAGES = 12_800
 """The generated images of each split: 200 batches of 64."""
 

@@ -1,7 +1,7 @@
 """Training loops in PyTorch that the project's own is timed against: a bare one, and what a user would take instead.
 
-All train the cell's network with its optimizer, in its precision and with its determinism. Each has its own input
-pipeline, with as many workers, and draws its own random numbers.
+All train the cell's network with its optimizer, in its precision and with its determinism. Each but the bare one has an
+input pipeline of its own, with up to `num_workers` worker processes, and draws its own random numbers.
 """
 
 import time

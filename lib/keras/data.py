@@ -95,7 +95,7 @@ def _labels(split: Split) -> tf.Tensor:
 
 
 def _normaliser(store: Store):  # noqa: ANN202  (a function of a tensor)
-    """Return a function that scales and normalises an image, bit for bit as torchvision does in float32.
+    """Return a function that scales and normalises images, bit for bit as torchvision does in float32.
 
     The constants are made outside the graph: inside it, the division could be optimised to a multiplication, which
     rounds differently. Source: torchvision, `to_dtype` (which multiplies by 1 / 255) and `normalize`.

@@ -1,8 +1,8 @@
 """PyTorch's input pipeline: a `DataLoader` whose sampler draws every random number, batch by batch.
 
 The sampler draws an epoch's order and augmentation in the main process, from one seeded generator or from the stream
-that both frameworks share. A batch is cut and normalised as a whole, by a worker process, or on the device that trains.
-Its bits depend neither on the number of workers nor on the device.
+that both frameworks share. A batch is cut and normalised as a whole: by the main process, by a worker process, or on
+the device that trains. Its bits depend neither on the number of workers nor on the device.
 """
 
 from collections.abc import Iterator, Sequence
@@ -195,8 +195,8 @@ def training_loader(
 ) -> DataLoader:
     """Return the loader of the training batches, or of these places in each; `loader.sampler.reseed` seeds an epoch.
 
-    With a `device` the batches are made on it, else on the host: by worker processes beside a GPU, or where images are
-    changed one by one. Otherwise a batch takes less time than its way from another process.
+    With a `device` the batches are made on it, else on the host: by worker processes beside a GPU or where images are
+    changed one by one, otherwise by this process, which makes a batch faster than it could get it from another one.
     """
     places = np.arange(settings.batch_size) if places is None else places
     sampler = EpochSampler(split.indices, steps, settings, places)

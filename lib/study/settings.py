@@ -157,7 +157,7 @@ class Execution(Strict):
 
 
 DETERMINISTIC = Execution()
-"""Deterministic kernels and nothing else that could be faster."""
+"""The default: deterministic kernels, and every choice that could be faster is off."""
 
 
 class Tracking(Strict):
@@ -174,11 +174,11 @@ WITHOUT_EFFECT = frozenset({"on_oom", "num_workers", "batches_on", "tracking", "
 class Settings(Strict):
     """The settings of one cell.
 
-    With `compile`, PyTorch's compiler or Keras' XLA compiles the training step, if it can. Each of several `devices`
-    (GPUs, processes) trains an equal part of a micro-batch. Training batches are cut, mirrored and normalised by the
-    host, beside the training, or with `batches_on: device` by the GPU that trains, which then has a copy of all train
-    images; their bits are the same. A sweep ends a run whose attempt, with the whole epochs that it goes on from, takes
-    longer than `max_hours`.
+    With `compile`, PyTorch's compiler compiles the network, or XLA Keras' whole step, if it can. Each of several
+    `devices` (GPUs, processes) trains an equal part of a micro-batch. Training batches are cut, mirrored and normalised
+    by the host, or with `batches_on: device` by the device that trains, which then has a copy of all train images;
+    their bits are the same. A sweep ends a run whose attempt, with the whole epochs that it goes on from, takes longer
+    than `max_hours`.
     """
 
     epochs: Count
