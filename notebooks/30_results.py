@@ -111,9 +111,9 @@ if len(found):
 # A speed says something about a network only if the machine had nothing else to do. Each run records what its machine
 # did in each epoch. *Other processes* and *stolen* are shares of the time of the cores that the run could use: what all
 # other programs took, and what the host of a virtual machine did not give. *Other runs* are trainings of this project
-# beside it. From a share of 5 % on, the margin of a speed, the times of a group are not relied on. *Slowed* is a GPU
-# that was seen to protect itself from heat or a lack of power. The energy of an epoch is that of the GPUs, as they
-# count it, without validation.
+# beside it. Where the two shares of a run are above 5 % together, the margin of a speed, the times of its group are not
+# relied on. *Slowed* is a GPU that was seen to protect itself from heat or a lack of power. The energy of an epoch is
+# that of the GPUs, as they count it, without validation.
 
 # %%
 watched = machines.by_group(study)

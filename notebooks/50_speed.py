@@ -19,11 +19,12 @@
 # that is named below, side by side in one measurement, so that the ratios hold where the speeds themselves depend on
 # the machine and its load.
 #
-# Every loop trains the same network with the same optimizer, in the same precision, with the same determinism, in the
-# same process; only one works at a time. A *round* gives each loop one turn of equal steps, and each round begins
-# with another loop. The first steps of a turn are not timed. A ratio is the median of the rounds' ratios, with a 95 %
-# interval that supposes no distribution. Rounds are added until every interval reaches no further than 3 % to either
-# side, up to a limit of time.
+# Every loop trains the same network with the same optimizer, in the same precision, with the same determinism and the
+# same allocation of memory, in the same process; only one works at a time. Our loop with a setting changed, an *arm*,
+# has a process of its own. A *round* gives each loop one turn of equal steps, and each round begins with another loop.
+# The first steps of a turn are not timed. A ratio is the median of the rounds' ratios, with a 95 % interval that
+# supposes no distribution. Rounds are added until no interval is wider than 3 % to either side of its middle, up to a
+# limit of time.
 
 # %% tags=["parameters"]
 study_name = "bench"
@@ -54,8 +55,9 @@ versions, machine = found["environment"], found["machine"]
 chapter.markdown(
     f"Measured from {found['started']} to {found['finished']} on {versions['cpu']}, GPU {versions['gpu']}, with "
     f"PyTorch {versions['torch']}, TensorFlow {versions['tensorflow']} and Keras {versions['keras']}, in batches of "
-    f"{study.cells[0].settings.batch_size} generated images. The load was {machine['load']:.1f} before. Meanwhile "
-    f"other processes took {machine['others']:.1%} of the cores' time, and the host {machine['steal']:.1%}."
+    f"{study.cells[0].settings.batch_size} generated images. The load was {machine['load']:.1f} before. While "
+    f"the loops were timed, other processes took {machine['others']:.1%} of the cores' time, and the host "
+    f"{machine['steal']:.1%}."
 )
 if found["quick"]:
     chapter.markdown("**A quick measurement**, of the first network alone; its intervals may be wide.")
@@ -109,7 +111,7 @@ chapter.table(shown(each, each.columns), "speed_parts", caption)
 
 # %%
 feeds = (each["pipeline"] / each["training"]).min()
-chapter.markdown(f"The pipeline alone is at least {feeds:.0f} times as fast as the training.")
+chapter.markdown(f"The pipeline alone is at least {feeds:.1f} times as fast as the training.")
 
 # %% [markdown]
 # ## What changes numbers, and what it brings
@@ -175,9 +177,9 @@ for row in found["at_once"]:
     )
 
 # %%
-pairs = judged[judged["kind"] == "bare"].pivot(index="model", columns="framework", values="ours")
-for model, row in pairs.dropna().iterrows() if {"keras", "pytorch"} <= set(pairs) else ():
-    chapter.markdown(f"{model}: Keras {row['keras']:,.0f} images/s, PyTorch {row['pytorch']:,.0f}.")
+pairs = judged[judged["kind"] == "bare"].pivot(index=speed.KEYS[1:], columns="framework", values="ours")
+for names, row in pairs.dropna().iterrows() if {"keras", "pytorch"} <= set(pairs) else ():
+    chapter.markdown(f"{' '.join(names)}: Keras {row['keras']:,.0f} images/s, PyTorch {row['pytorch']:,.0f}.")
 
 # %% [markdown]
 # ## Conclusion
