@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import scipy
 
 KEYS = ["framework", "dataset", "model", "precision"]
 
@@ -20,10 +21,8 @@ def ratio(speeds: Sequence[float], others: Sequence[float]) -> tuple[float, floa
     The interval supposes no distribution: now and then a neighbour on the machine makes a round far slower. Source:
     `scipy.stats.quantile_test`.
     """
-    from scipy import stats
-
     found = np.divide(speeds, others)
-    low, high = stats.quantile_test(found, q=1).confidence_interval(0.95)
+    low, high = scipy.stats.quantile_test(found, q=1).confidence_interval(0.95)
     return float(np.median(found)), float(low), float(high)
 
 

@@ -9,7 +9,7 @@ from lib.figures.style import DASHES, INK, MARKERS, PALETTE, WIDTH, Drawing, pla
 
 @styled
 def draw_growth(table: pd.DataFrame) -> Figure:
-    """Draw seconds against runs on log axes, one line for each `what`, and linear growth for the eye.
+    """Draw seconds against runs on log axes, one line for each `what`, and linear growth to compare with.
 
     `table` has `what`, `runs` and `seconds`, one row for each command and number of runs.
     """
