@@ -33,6 +33,7 @@ study_name = "bench"
 import pandas as pd
 
 from lib.analysis import speed
+from lib.bench import scale
 from lib.figures.growth import draw_growth
 from lib.figures.speed import draw_ratios, words
 from lib.figures.words import growth
@@ -73,7 +74,8 @@ if found["quick"]:
 # - **timm**: a loop in the form of timm's training script, with its loader. **lightning**: Lightning's `Trainer`, where
 #   it is installed.
 #
-# The goal beside the fastest of these is 1.
+# The goal beside the fastest of these is 1. Their loaders have as many worker processes as the study's `num_workers`
+# allows, as a user would have them; ours has none without a GPU.
 
 # %%
 caption, alt = words(compared[compared["kind"] != "arm"])
@@ -153,6 +155,8 @@ sizes = pd.DataFrame(found["scale"])
 caption, alt = growth(sizes)
 chapter.markdown("Does anything in [Figure](#fig-speed_scale) grow faster than the runs?")
 chapter.figure(draw_growth(sizes), "speed_scale", caption, alt)
+powers = ", ".join(f"{what} {power:.2f}" for what, power in scale.growth(found["scale"]).items())
+chapter.markdown(f"Growth with the runs, as a power between the two largest studies (1 is linear): {powers}.")
 
 # %% [markdown] tags=["detail"]
 # ## Known traps
@@ -162,8 +166,8 @@ chapter.figure(draw_growth(sizes), "speed_scale", caption, alt)
 #   processor. A ConvNeXt has one in each block. Depthwise layers (`DepthwiseConv2D`) take another way.
 # - **XLA on a processor** compiles for long, and the code is not always faster. `compile: true` is its setting in
 #   Keras; in PyTorch it is `torch.compile`.
-# - **Two trainings on the same cores** do not share them well: both start as many threads as there are cores. A sweep
-#   trains one run at a time in each slot, and divides the threads with `JOBS=2`.
+# - **Two trainings on the same cores**: both start as many threads as there are cores, and each waits for the other's.
+#   A sweep trains one run at a time in each slot, and divides the threads with `JOBS=2`.
 # - **TensorFloat-32** is on by default in TensorFlow and, for convolutions, in PyTorch, on GPUs that have it. The two
 #   would round differently; here it is off in both unless a study sets `tf32: true`.
 # - **Determinism** has its price on a GPU above all: on some, published measurements report trainings two to seven

@@ -40,7 +40,7 @@ def ratios(speeds: pd.DataFrame) -> pd.DataFrame:
     `speeds` has `KEYS`, `loop`, `kind`, `round` and `images_per_second`.
 
     Returns:
-        `KEYS`, `loop`, `kind`, `ours` and `other` (mean images per second), `ratio` (ours / other) with its 95 %
+        `KEYS`, `loop`, `kind`, `ours` and `other` (median images per second), `ratio` (ours / other) with its 95 %
         interval `ratio_low` to `ratio_high`, `rounds`, and whether the interval is `narrow`.
     """
     rows = []
@@ -49,7 +49,7 @@ def ratios(speeds: pd.DataFrame) -> pd.DataFrame:
         for name, kind in table.drop_duplicates("loop").set_index("loop")["kind"].drop("ours").items():
             value, low, high = ratio(wide["ours"], wide[name])
             found = (value, low, high, len(wide), is_narrow(low, high))
-            rows.append((*keys, name, kind, wide["ours"].mean(), wide[name].mean(), *found))
+            rows.append((*keys, name, kind, wide["ours"].median(), wide[name].median(), *found))
     columns = [*KEYS, "loop", "kind", "ours", "other", "ratio", "ratio_low", "ratio_high", "rounds", "narrow"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -60,7 +60,7 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
     `verdict` is "met" or "missed" where the whole interval is on one side of the `goal`, else "within the interval".
     """
     bare, alternatives = (table[table["kind"] == kind] for kind in GOALS)
-    fastest = alternatives.loc[alternatives.groupby(KEYS, sort=False)["other"].idxmax()]
+    fastest = alternatives.loc[alternatives.groupby(KEYS, sort=False)["ratio"].idxmin()]
     found = pd.concat([bare, fastest]).sort_index()
     goal = found["kind"].map(GOALS)
     verdict = np.select(
@@ -83,7 +83,7 @@ def parts(rows: pd.DataFrame, speeds: pd.DataFrame) -> pd.DataFrame:
     `training` of `speeds`; the others are in seconds.
     """
     wide = rows.pivot(index=KEYS, columns="part", values="value")[rows["part"].drop_duplicates()]
-    ours = speeds[speeds["loop"] == "ours"].groupby(KEYS, sort=False)["images_per_second"].mean()
+    ours = speeds[speeds["loop"] == "ours"].groupby(KEYS, sort=False)["images_per_second"].median()
     return ours.rename("training").to_frame().join(wide).reset_index()
 
 

@@ -6,6 +6,7 @@ import time
 from lib import environment, errors, sensors
 from lib.bench import fixed, scale, speed
 from lib.clock import duration, now
+from lib.doctor import examination
 from lib.runs import measured
 from lib.study.loading import load_study
 
@@ -18,6 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with errors.one_line():
         study = load_study(arguments.study)
+        examination.require()
         before, begun, counters, start = sensors.state(), now(), sensors.counters(), time.monotonic()
         tables = speed.measure(study, arguments.quick)
         meanwhile = sensors.state(counters)

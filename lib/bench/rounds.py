@@ -1,6 +1,7 @@
 """Loops timed side by side: each makes a round in turn, until the ratios of their speeds are known narrowly enough."""
 
 import math
+import random
 import time
 from collections.abc import Callable, Mapping
 
@@ -13,14 +14,15 @@ LEAST = 6
 def race(loops: Mapping[str, Callable[[], float]], seconds: float) -> dict[str, list[float]]:
     """Return each loop's speed in each round, as the loops return it.
 
-    Every loop has one turn in a round, and each round begins with another one. There are rounds until the first loop's
+    Every loop has one turn in a round, in an order of its own, since a loop can disturb the next one: its workers may
+    still be loading. The orders are the same each time. There are rounds until the first loop's
     ratio to every other one is narrow; after so many `seconds` there are no more, though at least `LEAST`.
     """
     first, *others = loops
+    chance = random.Random(0)
     found, end = {name: [] for name in loops}, time.monotonic() + seconds
     while len(found[first]) < LEAST or (time.monotonic() < end and not _narrow(found, first, others)):
-        begins = len(found[first]) % len(loops)
-        for name in [*loops, *loops][begins : begins + len(loops)]:
+        for name in chance.sample(list(loops), len(loops)):
             found[name].append(loops[name]())
     return found
 

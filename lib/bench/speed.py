@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from statistics import mean
+from statistics import mean, median
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -86,14 +86,20 @@ def measure(study: Study, quick: bool) -> Tables:
         `speeds`: rows of `loop`, `kind`, `round` and `images_per_second`. `parts`: rows of `part` and `value`, in
         seconds or in images per second. `at_once`: of the first network, `speed`, that of two processes which train at
         the same time, over that of one alone. All rows have `framework`, `dataset`, `model` and `precision`.
+
+    Raises:
+        ParameterError: the study has runs in float64.
+        TrainingError: a loop ended with an error.
     """
+    if "fp64" in study.precisions:
+        raise errors.ParameterError(f"{study.name}: no other loop trains in float64; leave fp64 out of `precisions`")
     todo, found, start = _cells(study, quick), {}, time.monotonic()
     for done, cell in enumerate(todo, start=1):
         more = _measured(study, cell, quick)
         found = {name: [*found.get(name, []), *rows] for name, rows in more.items()}
         left = (time.monotonic() - start) / done * (len(todo) - done)
         print(f"{cell.framework} {cell.model} {cell.precision}: {_told(more['speeds'])}", flush=True)
-        print(f"about {duration(left)} left for {len(todo) - done} more", flush=True)
+        print(f"{len(todo) - done} networks left, about {duration(left)}", flush=True)
     return found
 
 
@@ -126,7 +132,7 @@ def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
     return {
         "speeds": speeds,
         "parts": [keys | {"part": name, "value": value} for name, value in parts.items()],
-        "at_once": [keys | {"speed": at_once / mean(found["ours"])}] if at_once else [],
+        "at_once": [keys | {"speed": at_once / median(found["ours"])}] if at_once else [],
     }
 
 
