@@ -18,7 +18,7 @@ from lib.pytorch.alignment import layers as layers_by_name
 from lib.pytorch.data import evaluation_loader, training_loader
 from lib.pytorch.learner import PyTorchLearner
 from lib.pytorch.normalization import BiasedBatchNorm2d
-from lib.pytorch.optimizers import ConventionalSGD, sgd
+from lib.pytorch.optimizers import ConventionalSGD, optimizer
 from lib.study.conventions import SWITCHES, Switch, followed
 from lib.study.datasets import DATASETS
 from lib.study.loading import load_study
@@ -245,7 +245,7 @@ def by_hand(weight, decay, form, nesterov):
 
 
 def sgd_of(weight, settings, conventions):
-    return sgd(nn.ParameterList([weight]), settings, conventions)
+    return optimizer(nn.ParameterList([weight]), settings, conventions)
 
 
 def make_step(weight, optimizer, rate):

@@ -177,7 +177,7 @@ def _keras_course(settings: SGD, weight: float, gradient: float) -> float:
 def _pytorch_course(settings: SGD, weight: float, gradient: float) -> float:
     """Return the same for PyTorch's optimizer."""
     parameter = nn.Parameter(torch.tensor([weight]))
-    optimizer = pytorch_optimizers.sgd(nn.ParameterList([parameter]), settings, pytorch_networks.NATIVE)
+    optimizer = pytorch_optimizers.optimizer(nn.ParameterList([parameter]), settings, pytorch_networks.NATIVE)
     for rate in _RATES:
         optimizer.param_groups[0]["lr"] = rate
         parameter.grad = torch.tensor([gradient])
