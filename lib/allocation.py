@@ -14,7 +14,7 @@ def keep_freed() -> None:
     """Keep freed memory for what is allocated next, where the C library is glibc; elsewhere do nothing.
 
     Each step of a training allocates the same large arrays. By default glibc returns them to the system, which has to
-    zero every page again: a sixth of the time of ResNet-20 on two cores.
+    zero every page again: in PyTorch a sixth of the time of ResNet-20 on two cores.
 
     Source: the manual page mallopt(3).
     """

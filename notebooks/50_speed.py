@@ -147,13 +147,15 @@ chapter.table(shown(costs, costs.columns), "speed_fixed", caption)
 # %% [markdown]
 # ## Many runs
 #
-# The runs are generated: 200 epochs and 1,000 test images each. Each command is a process of its own, as a user starts
-# it.
+# The runs are generated. Each command is a process of its own, as a user starts it.
 
 # %%
 sizes = pd.DataFrame(found["scale"])
 caption, alt = growth(sizes)
-chapter.markdown("Does anything in [Figure](#fig-speed_scale) grow faster than the runs?")
+chapter.markdown(
+    f"Each run has {scale.EPOCHS} epochs and {scale.IMAGES:,} test images. Does anything in "
+    "[Figure](#fig-speed_scale) grow faster than the runs?"
+)
 chapter.figure(draw_growth(sizes), "speed_scale", caption, alt)
 powers = ", ".join(f"{what} {power:.2f}" for what, power in scale.growth(found["scale"]).items())
 chapter.markdown(f"Growth with the runs, as a power between the two largest studies (1 is linear): {powers}.")
@@ -170,8 +172,8 @@ chapter.markdown(f"Growth with the runs, as a power between the two largest stud
 #   A sweep trains one run at a time in each slot, and divides the threads with `JOBS=2`.
 # - **TensorFloat-32** is on by default in TensorFlow and, for convolutions, in PyTorch, on GPUs that have it. The two
 #   would round differently; here it is off in both unless a study sets `tf32: true`.
-# - **Determinism** has its price on a GPU above all: on some, published measurements report trainings two to seven
-#   times as slow. `execution: {deterministic: false}` lifts it.
+# - **Determinism** has its price on a GPU above all, where it was not measured. `execution: {deterministic: false}`
+#   lifts it.
 
 # %%
 for row in found["at_once"]:

@@ -133,7 +133,7 @@ def kill_everything(sweep, study, chance):
 
 
 def signal_one(sweep, study, chance):
-    """Any signal to any process, such as a worker that loads images."""
+    """Any signal to any process."""
     victim = chance.choice([None, *sorted(sweep.processes(), key=lambda process: process.pid)])
     return _signal(victim, chance.choice((KILL, *ENDINGS)))
 

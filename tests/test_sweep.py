@@ -82,9 +82,9 @@ def test_a_sweep_of_what_is_done_starts_nothing(swept):
 
 
 @pytest.mark.parametrize("framework", ["keras", "pytorch"])
-def test_another_process_with_no_loading_processes_gives_the_same_log(swept, tiny_study, framework):
+def test_another_process_gives_the_same_log(swept, tiny_study, framework):
     study, _ = swept
-    alone = load_study(tiny_study("alone", settings={"num_workers": 0}, frameworks=[framework]))
+    alone = load_study(tiny_study("alone", frameworks=[framework]))
     result = run("lib.sweep.cell", "alone", alone.cells[0].name)
     assert result.returncode == 0, result.stdout + result.stderr
     twin = study.cell(alone.cells[0].name.replace("-alone", "-tiny"))

@@ -83,12 +83,16 @@ def _findings(study: Study) -> str:
 
 def _unreported(study: Study) -> str:
     """Return the section of a study without a report."""
-    return "\n\n".join([*_opening(study), f"`make sweep STUDY={study.name}`, then `make report STUDY={study.name}`"])
+    made = f"`make sweep STUDY={study.name}`, then `make report STUDY={study.name}`"
+    return "\n\n".join([*_opening(study), made if freshness.needs_runs(study) else f"`make bench STUDY={study.name}`"])
 
 
 def _opening(study: Study) -> Iterator[str]:
     yield f"## {escaped(study.title)}"
     yield escaped(study.description)
+    if not freshness.needs_runs(study):
+        yield f"Study `{study.name}` is measured, without runs."
+        return
     done = len({record.run for _, record in records.finished(study)})
     yield f"Study `{study.name}`: {done} of {len(study.cells)} runs have results."
 

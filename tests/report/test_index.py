@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from lib import files, paths
 from lib.errors import ChapterError
 from lib.report import freshness, index
-from lib.study.loading import readable_studies
+from lib.study.loading import load_study, readable_studies
 from tests.report.test_build import finish
 
 
@@ -95,3 +95,10 @@ def test_the_page_loads_nothing_names_its_language_and_is_found_by_heading(page)
     assert found.nav.find("a", href="#without-a-report")
     ids = [one["id"] for one in found.find_all(id=True)]
     assert len(ids) == len(set(ids))
+
+
+def test_a_study_that_is_only_measured_asks_for_the_bench_and_not_for_a_sweep():
+    text = index._unreported(load_study("bench"))
+    assert "make bench STUDY=bench" in text
+    assert "make sweep" not in text
+    assert "make sweep STUDY=stage1" in index._unreported(load_study("stage1"))
