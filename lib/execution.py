@@ -1,6 +1,7 @@
 """Execute a notebook with papermill, so that its metadata and its error messages are true."""
 
 import logging
+import os
 import signal
 import subprocess
 import tempfile
@@ -94,6 +95,16 @@ def _stderr_beside(connection_file: str) -> Path:
 papermill_engines.register("truthful", TruthfulEngine)
 
 
+def _places(folder: str) -> dict[str, str]:
+    """Return the variables of a kernel whose temporary files lie in a folder.
+
+    TensorFlow and PyTorch leave some where they are killed. What `torch.compile` has made outlives the kernel, so that
+    the next run with the same network need not compile it.
+    """
+    compiled = Path(tempfile.gettempdir(), f"paired-seeds-compiled-{os.getuid()}")
+    return {"TMPDIR": folder, "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(compiled))}
+
+
 def execute(
     source: Path,
     target: Path,
@@ -103,9 +114,9 @@ def execute(
 ) -> None:
     """Execute a chapter's `.py` half with parameters and save the notebook at `target`, after an error too.
 
-    The notebook's output goes to `console` while it runs, and `environment` is added to the kernel's. The kernel uses
-    sockets in a folder of its own, since TCP ports can collide where several kernels start at once. It is killed at the
-    end, since a framework takes seconds to shut down; by then all that a chapter writes is written.
+    The notebook's output goes to `console` while it runs, and `environment` is added to the kernel's. The kernel has a
+    temporary folder of its own, with its sockets, since TCP ports can collide where several kernels start at once. It
+    is killed at the end, since a framework takes seconds to shut down; by then all that a chapter writes is written.
 
     Raises:
         ChapterError: a cell raised an error, whose message and name it has, or the kernel died.
@@ -113,9 +124,10 @@ def execute(
     kernels: list[subprocess.Popen] = []
     kills = processes.out_of_memory_kills()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as sockets:
-        connection = f"{sockets}/kernel.json"
-        options = {"transport": "ipc", "connection_file": connection, "environment": environment or {}}
+    with tempfile.TemporaryDirectory() as folder:
+        connection = f"{folder}/kernel.json"
+        options = {"transport": "ipc", "connection_file": connection}
+        options["environment"] = _places(folder) | (environment or {})
         options["on_start"] = kernels.append
         try:
             papermill.execute_notebook(

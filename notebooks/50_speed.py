@@ -21,10 +21,10 @@
 #
 # Every loop trains the same network with the same optimizer, in the same precision, with the same determinism and the
 # same allocation of memory, in the same process; only one works at a time. Our loop with a setting changed, an *arm*,
-# has a process of its own. A *round* gives each loop one turn of equal steps, and each round begins with another loop.
-# The first steps of a turn are not timed. A ratio is the median of the rounds' ratios, with a 95 % interval that
-# supposes no distribution. Rounds are added until no interval is wider than 3 % to either side of its middle, up to a
-# limit of time.
+# has a process of its own. A *round* gives each loop one short turn of equal steps, in a random order. The first step
+# of a turn is not timed. A ratio is that of the same rounds, by their ranks, with the 95 % interval of the signed-rank
+# test [@wilcoxon1945]. Rounds are added until every interval is narrow, up to a limit of time; to stop at that moment
+# makes intervals slightly too narrow.
 
 # %% tags=["parameters"]
 study_name = "bench"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 
 import nbformat
@@ -44,6 +45,17 @@ def test_parameters_keep_their_type_and_what_is_printed_reaches_the_console(chap
 def test_a_kernel_is_given_its_environment(chapter, tmp_path):
     source = chapter("import os\nassert os.environ['PAIRED_CODE'] == 'digest'")
     execute(source, tmp_path / "out.ipynb", {}, environment={"PAIRED_CODE": "digest"})
+
+
+def test_a_killed_kernel_leaves_no_temporary_files(chapter, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    source = chapter("import tempfile\ntempfile.mkstemp()\nprint(tempfile.gettempdir())")
+    with (tmp_path / "console.log").open("w+") as console:
+        execute(source, tmp_path / "out.ipynb", {}, console)
+        console.seek(0)
+        assert console.read().splitlines()[-1].startswith(str(tmp_path / "tmp"))
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_an_error_of_ours_is_told_in_its_own_words(chapter, tmp_path):

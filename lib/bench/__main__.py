@@ -20,17 +20,19 @@ def main() -> None:
     with errors.one_line():
         study = load_study(arguments.study)
         examination.require()
-        before, begun, counters, start = sensors.state(), now(), sensors.counters(), time.monotonic()
-        tables = speed.measure(study, arguments.quick)
+        begun, before, start = now(), sensors.state(), time.monotonic()
+        costs = {"fixed": fixed.measure(), "scale": scale.measure(arguments.quick)}  # short, so an error comes early
+        counters = sensors.counters()
+        speeds = speed.measure(study, arguments.quick)
         meanwhile = sensors.state(counters)
-        tables |= {"fixed": fixed.measure(), "scale": scale.measure(arguments.quick)}
         content = {
             "started": begun,
             "finished": now(),
             "quick": arguments.quick,
             "environment": environment.describe(),
             "machine": {"load": before["load"], "others": meanwhile["others"], "steal": meanwhile["steal"]},
-            **tables,
+            **speeds,
+            **costs,
         }
         measured.write(study.name, content)
         print(f"measured in {duration(time.monotonic() - start)}")

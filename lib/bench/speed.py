@@ -26,10 +26,10 @@ from lib.clock import duration
 from lib.study.cells import Cell
 from lib.study.study import Study
 
-ROUND = 1.2
-"""The seconds of a loop's turn, without its first steps."""
+TURN = 0.4
+"""The seconds of a loop's turn, without its first steps; a neighbour's burst of work lasts longer."""
 
-SECONDS = 90
+SECONDS = 60
 """How long the loops of one network and framework are compared, if their ratios are not narrow before."""
 
 QUICK = 20
@@ -120,7 +120,7 @@ def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
             if kind == "arm":
                 loops[name] = partial(stack.enter_context(_process(study, arm, ["ours"])).speed, "ours")
         most = IMAGES // cell.settings.batch_size - WARM
-        steps = rounds.steps_for(ROUND, cell.settings.batch_size / loops["ours"](2), most)
+        steps = rounds.steps_for(TURN, cell.settings.batch_size / loops["ours"](2), most)
         found = rounds.race({name: partial(loop, steps) for name, loop in loops.items()}, QUICK if quick else SECONDS)
         parts = main.start | main.parts(min(100, most))
         at_once = _at_once(stack.enter_context(_process(study, cell, ["ours"])), main, steps) if first else None

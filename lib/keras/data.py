@@ -52,7 +52,11 @@ class TrainingPipeline:
             # Half the time of a map over single images.
             return positions, *tf.map_fn(draw, positions, fn_output_signature=drawn)
 
-        positions = tf.data.Dataset.range(count).shuffle(count, seed=seed)
+        def shuffle(_: tf.Tensor) -> tf.data.Dataset:
+            tf.random.set_seed(seed)  # of this function's graph: to set TensorFlow's own would drop all kernels
+            return tf.data.Dataset.range(count).shuffle(count, seed=seed)
+
+        positions = tf.data.Dataset.from_tensors(0).flat_map(shuffle)
         batches = positions.batch(self._settings.batch_size, drop_remainder=True).take(self._steps)
         return batches.map(draw_all, num_parallel_calls=tf.data.AUTOTUNE)
 

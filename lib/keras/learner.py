@@ -135,9 +135,11 @@ class KerasLearner:
         self._begin(self._settings.model_copy(update={"accumulation_steps": accumulation_steps}))
 
     def reseed(self, seed: int, epoch: int) -> None:
-        """Seed the epoch's order, crops and flips; the generators of layers belong to the model's state."""
+        """Seed the epoch's order, crops and flips; the generators of layers belong to the model's state.
+
+        TensorFlow's own seed stays: to set it drops every kernel, and the next step of each function makes them anew.
+        """
         self._epoch_seed = epoch_seed(seed, epoch)
-        keras.utils.set_random_seed(self._epoch_seed)
 
     def batches(self) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
         """Return the epoch's batches: images `(B, H, W, C)` and labels `(B,)`, still on the host.
