@@ -21,8 +21,8 @@
 #
 # Every loop trains the same network with the same optimizer, in the same precision, with the same determinism and the
 # same allocation of memory, in the same process; only one works at a time. Our loop with a setting changed, an *arm*,
-# has a process of its own. A *round* gives each loop one short turn of equal steps, in a random order. The first step
-# of a turn is not timed. A ratio is that of the same rounds, by their ranks, with the 95 % interval of the signed-rank
+# has a process of its own. A *round* gives each loop one short turn of equal steps, in a random order. The steps in
+# which a pipeline fills its buffers are not timed. A ratio is that of the same rounds, by their ranks, with the 95 % interval of the signed-rank
 # test [@wilcoxon1945]. Rounds are added until every interval is narrow, up to a limit of time; to stop at that moment
 # makes intervals slightly too narrow.
 

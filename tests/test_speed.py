@@ -43,7 +43,7 @@ def test_every_loop_has_one_turn_a_round_and_follows_another_one_each_time():
     assert order() == order()
 
 
-def test_a_round_has_as_many_steps_as_fill_it():
+def test_a_turn_has_as_many_steps_as_fill_its_time():
     assert rounds.steps_for(2.5, step=0.1, most=100) == 25
     assert rounds.steps_for(2.5, step=60, most=100) == 1
     assert rounds.steps_for(2.5, step=0.001, most=100) == 100
@@ -150,9 +150,9 @@ def test_without_a_measurement_the_message_says_how_to_make_one(tmp_path, monkey
     assert measured.read("bench") == {"speeds": []}
 
 
-def test_generated_images_fill_two_hundred_batches():
+def test_generated_images_fill_four_hundred_batches():
     cell = load_study("bench").cells[0]
-    assert len(loops.images(cell).split("train").indices) == loops.IMAGES == 200 * cell.settings.batch_size
+    assert len(loops.images(cell).split("train").indices) == loops.IMAGES == 400 * cell.settings.batch_size
 
 
 def invented_measurements():

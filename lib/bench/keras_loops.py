@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib.bench.loops import WARM, Loop
+from lib.bench.loops import Loop
 from lib.data.store import Store
 from lib.keras.kernels import configure
 from lib.keras.learner import KerasLearner
@@ -42,8 +42,8 @@ def bare(cell: Cell, store: Store) -> Loop:
         for _ in range(4)
     ]
 
-    def loop(steps: int) -> float:
-        for batch in batches[:WARM]:
+    def loop(warm: int, steps: int) -> float:
+        for batch in islice(cycle(batches), warm):
             step(*batch)
         tf.test.experimental.sync_devices()
         start = time.perf_counter()
@@ -58,9 +58,13 @@ def bare(cell: Cell, store: Store) -> Loop:
 class Clock(keras.callbacks.Callback):
     """The seconds of `fit` from the beginning of the first step that counts to the end of the training."""
 
+    def __init__(self, warm: int) -> None:
+        super().__init__()
+        self._warm = warm
+
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Start after `WARM` steps."""
-        if batch == WARM:
+        """Start after so many steps."""
+        if batch == self._warm:
             self._start = time.perf_counter()
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -74,9 +78,9 @@ def fit(cell: Cell, store: Store) -> Loop:
     network.compile(rule, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     images = user_dataset(cell, store)
 
-    def loop(steps: int) -> float:
-        clock = Clock()
-        network.fit(images, epochs=1, steps_per_epoch=WARM + steps, callbacks=[clock], verbose=0)
+    def loop(warm: int, steps: int) -> float:
+        clock = Clock(warm)
+        network.fit(images, epochs=1, steps_per_epoch=warm + steps, callbacks=[clock], verbose=0)
         return clock.seconds
 
     return loop

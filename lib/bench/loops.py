@@ -24,11 +24,8 @@ from lib.study.loading import load_study
 from lib.training.learner import Learner
 from lib.training.protocol import timed_steps
 
-Loop = Callable[[int], float]
-"""A loop makes `WARM` steps and then so many more, and returns the seconds of the latter."""
-
-WARM = 1
-"""The first steps of a turn, which are not timed: the pipeline is filled by then, and the caches are warm."""
+Loop = Callable[[int, int], float]
+"""A loop makes so many steps to fill its pipeline, then so many more, and returns the seconds of the latter."""
 
 RATE = 0.01
 """The learning rate of every step; no speed depends on it."""
@@ -36,7 +33,7 @@ RATE = 0.01
 LEARNERS = {"pytorch": "lib.pytorch.learner:PyTorchLearner", "keras": "lib.keras.learner:KerasLearner"}
 
 IMAGES = 12_800
-"""The generated images of each split: 200 batches of 64."""
+"""The generated images of each split: 400 batches of 32."""
 
 
 class Ours:
@@ -47,10 +44,10 @@ class Ours:
         self._cell, self._epoch = cell, 0
         self._learner: Learner = getattr(import_module(module), name)(cell, store)
 
-    def __call__(self, steps: int) -> float:
-        """Make a round, which must not be longer than an epoch."""
+    def __call__(self, warm: int, steps: int) -> float:
+        """Make a turn, which must not be longer than an epoch."""
         batches = self._batches()
-        self._train(batches, WARM)
+        self._train(batches, warm)
         return self._train(batches, steps)
 
     def parts(self, steps: int) -> dict[str, float]:
@@ -88,7 +85,7 @@ def loop(cell: Cell, name: str, store: Store) -> Loop:
 
 
 def unlimited(cell: Cell) -> Cell:
-    """Return a cell without the limits of its study on training, which could make an epoch shorter than a round."""
+    """Return a cell without the limits of its study on training, which could make an epoch shorter than a turn."""
     limits = cell.settings.limits.model_copy(update={"train_samples": None, "max_steps_train": None})
     return cell.model_copy(update={"settings": cell.settings.model_copy(update={"limits": limits})})
 
@@ -109,15 +106,18 @@ def main() -> None:
         start = time.perf_counter()
         made = {first: loop(cell, first, store)}
         built = time.perf_counter() - start
-        made[first](1)
+        made[first](1, 1)
         begun = time.perf_counter() - start - built
         for name in others:
             made[name] = loop(cell, name, store)
-            made[name](1)
+            made[name](1, 1)
         print(json.dumps({"built": built, "first": begun}), file=answers, flush=True)
         for line in sys.stdin:
             asked = json.loads(line)
-            answer = made[asked["loop"]](asked["steps"]) if "loop" in asked else made[first].parts(asked["parts"])
+            if "loop" in asked:
+                answer = made[asked["loop"]](asked["warm"], asked["steps"])
+            else:
+                answer = made[first].parts(asked["parts"])
             print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from lib.bench.loops import WARM, Loop
+from lib.bench.loops import Loop
 from lib.data.store import Split, Store
 from lib.environment import cores
 from lib.pytorch.kernels import configure
@@ -53,10 +53,10 @@ class Training:
         self.scaler.update()
         return loss, logits
 
-    def seconds(self, steps: Iterable[object]) -> float:
-        """Return the seconds of steps, each made when it is asked for; those of the first `WARM` do not count."""
+    def seconds(self, warm: int, steps: Iterable[object]) -> float:
+        """Return the seconds of steps, each made when it is asked for; those of the first ones do not count."""
         steps = iter(steps)
-        for _ in islice(steps, WARM):
+        for _ in islice(steps, warm):
             pass
         self.synchronize()
         start = time.perf_counter()
@@ -78,9 +78,9 @@ def bare(cell: Cell, store: Store) -> Loop:
     images = torch.randn(4, size, channels, height, width, device=training.device)
     labels = torch.randint(store.dataset.classes, (4, size), device=training.device)
 
-    def loop(steps: int) -> float:
-        batches = islice(cycle(zip(images, labels, strict=True)), WARM + steps)
-        return training.seconds(training.step(*batch) for batch in batches)
+    def loop(warm: int, steps: int) -> float:
+        batches = islice(cycle(zip(images, labels, strict=True)), warm + steps)
+        return training.seconds(warm, (training.step(*batch) for batch in batches))
 
     return loop
 
@@ -113,7 +113,7 @@ def torchvision(cell: Cell, store: Store) -> Loop:
         losses.update(loss.item(), len(labels))
         hits.update(accuracy(logits, labels)[0].item(), len(labels))
 
-    return lambda steps: training.seconds(step(*batch) for batch in islice(loader, WARM + steps))
+    return lambda warm, steps: training.seconds(warm, (step(*batch) for batch in islice(loader, warm + steps)))
 
 
 def user_loader(cell: Cell, store: Store) -> DataLoader:
@@ -162,7 +162,7 @@ def timm(cell: Cell, store: Store) -> Loop:
         loss, _ = training.step(images, labels)
         losses.update(loss.item(), len(labels))
 
-    return lambda steps: training.seconds(step(*batch) for batch in islice(loader, WARM + steps))
+    return lambda warm, steps: training.seconds(warm, (step(*batch) for batch in islice(loader, warm + steps)))
 
 
 def lightning(cell: Cell, store: Store) -> Loop:
@@ -183,8 +183,11 @@ def lightning(cell: Cell, store: Store) -> Loop:
             return training.optimizer
 
     class Clock(pl.Callback):
+        def __init__(self, warm: int) -> None:
+            self._warm = warm
+
         def on_train_batch_start(self, trainer: pl.Trainer, module: Module, batch: object, number: int) -> None:
-            if number == WARM:
+            if number == self._warm:
                 training.synchronize()
                 self.start = time.perf_counter()
 
@@ -192,11 +195,11 @@ def lightning(cell: Cell, store: Store) -> Loop:
             training.synchronize()
             self.seconds = time.perf_counter() - self.start
 
-    def loop(steps: int) -> float:
-        clock, off = Clock(), dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    def loop(warm: int, steps: int) -> float:
+        clock, off = Clock(warm), dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
         precision = "16-mixed" if training.type == torch.float16 else "bf16-mixed"
         trainer = pl.Trainer(
-            max_steps=WARM + steps,
+            max_steps=warm + steps,
             max_epochs=-1,
             callbacks=[clock],
             precision=precision if training.amp else "32-true",

@@ -33,5 +33,5 @@ def _narrow(found: Mapping[str, list[float]], first: str, others: list[str]) -> 
 
 
 def steps_for(seconds: float, step: float, most: int) -> int:
-    """Return how many steps of so many seconds each fill a round, at least one and at most `most`."""
+    """Return how many steps of so many seconds each fill a time, at least one and at most `most`."""
     return min(max(1, math.ceil(seconds / step)), most)

@@ -21,13 +21,16 @@ import pandas as pd
 from lib import errors, processes
 from lib.analysis import speed
 from lib.bench import rounds
-from lib.bench.loops import IMAGES, WARM
+from lib.bench.loops import IMAGES
 from lib.clock import duration
 from lib.study.cells import Cell
 from lib.study.study import Study
 
 TURN = 0.4
-"""The seconds of a loop's turn, without its first steps; a neighbour's burst of work lasts longer."""
+"""The seconds of a loop's turn; a neighbour's burst of work lasts longer."""
+
+WARM = 0.3
+"""The seconds before it, in which the pipeline fills its buffers."""
 
 SECONDS = 60
 """How long the loops of one network and framework are compared, if their ratios are not narrow before."""
@@ -52,9 +55,9 @@ class Loops:
         self._process, self._images = process, cell.settings.batch_size
         self.start: dict[str, float] = self._answer()
 
-    def speed(self, loop: str, steps: int) -> float:
-        """Return the images per second of a round of so many steps."""
-        return steps * self._images / self._ask(loop=loop, steps=steps)
+    def speed(self, loop: str, warm: int, steps: int) -> float:
+        """Return the images per second of so many steps, after some that are not timed."""
+        return steps * self._images / self._ask(loop=loop, warm=warm, steps=steps)
 
     def parts(self, steps: int) -> dict[str, float]:
         """Return the parts of the project's own loop, by name."""
@@ -119,11 +122,11 @@ def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
         for name, (kind, arm) in among.items():
             if kind == "arm":
                 loops[name] = partial(stack.enter_context(_process(study, arm, ["ours"])).speed, "ours")
-        most = IMAGES // cell.settings.batch_size - WARM
-        steps = rounds.steps_for(TURN, cell.settings.batch_size / loops["ours"](2), most)
-        found = rounds.race({name: partial(loop, steps) for name, loop in loops.items()}, QUICK if quick else SECONDS)
-        parts = main.start | main.parts(min(100, most))
-        at_once = _at_once(stack.enter_context(_process(study, cell, ["ours"])), main, steps) if first else None
+        most, step = IMAGES // cell.settings.batch_size, cell.settings.batch_size / loops["ours"](1, 2)
+        turn = [rounds.steps_for(seconds, step, most // 2) for seconds in (WARM, TURN)]
+        found = rounds.race({name: partial(loop, *turn) for name, loop in loops.items()}, QUICK if quick else SECONDS)
+        parts = main.start | main.parts(min(100, most // 2))
+        at_once = _at_once(stack.enter_context(_process(study, cell, ["ours"])), main, turn) if first else None
     speeds = [
         keys | {"loop": name, "kind": among[name].kind, "round": number, "images_per_second": one}
         for name, each in found.items()
@@ -148,10 +151,10 @@ def entrants(study: Study, cell: Cell, quick: bool) -> dict[str, Entrant]:
     return found
 
 
-def _at_once(one: Loops, other: Loops, steps: int) -> float:
+def _at_once(one: Loops, other: Loops, turn: Sequence[int]) -> float:
     """Return the sum of the speeds of the project's own loop in two processes that work at the same time."""
     with ThreadPoolExecutor() as pool:
-        return mean(sum(pool.map(lambda loops: loops.speed("ours", steps), (one, other))) for _ in range(PAIRS))
+        return mean(sum(pool.map(lambda loops: loops.speed("ours", *turn), (one, other))) for _ in range(PAIRS))
 
 
 @contextmanager
