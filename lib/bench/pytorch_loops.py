@@ -4,6 +4,7 @@ All train the cell's network with its optimizer, in its precision and with its d
 input pipeline of its own, with up to `num_workers` worker processes, and draws its own random numbers.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from itertools import cycle, islice
@@ -169,6 +170,7 @@ def lightning(cell: Cell, store: Store) -> Loop:
     """Return a loop that Lightning's `Trainer` runs, with logging, checkpoints and the progress bar switched off."""
     import lightning.pytorch as pl
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its advice at each `fit`
     training, loader = Training(cell, store), user_loader(cell, store)
 
     class Module(pl.LightningModule):
