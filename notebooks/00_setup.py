@@ -113,8 +113,7 @@ else:
 # %% [markdown]
 # ## To repeat it
 #
-# In a clone of the project, these commands install the pinned versions, prepare the data, train the runs that are
-# missing, and write this report.
+# In a clone of the project, these commands install the pinned versions, make what is missing, and write this report.
 
 # %%
 chapter.markdown(f"```sh\n{setup.commands(study)}\n```")

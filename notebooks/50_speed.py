@@ -32,7 +32,7 @@ study_name = "bench"
 # %% tags=["setup"]
 import pandas as pd
 
-from lib.analysis import speed
+from lib.analysis import speed, timing
 from lib.bench import scale
 from lib.figures.growth import draw_growth
 from lib.figures.speed import draw_ratios, words
@@ -52,14 +52,17 @@ compared = speed.ratios(speeds)
 judged = speed.judged(compared)
 
 # %%
-versions, machine = found["environment"], found["machine"]
+versions, (before, after) = found["environment"], found["machine"]
 chapter.markdown(
     f"Measured from {found['started']} to {found['finished']} on {versions['cpu']}, GPU {versions['gpu']}, with "
     f"PyTorch {versions['torch']}, TensorFlow {versions['tensorflow']} and Keras {versions['keras']}, in batches of "
-    f"{study.cells[0].settings.batch_size} generated images. The load was {machine['load']:.1f} before. While "
-    f"the loops were timed, other processes took {machine['others']:.1%} of the cores' time, and the host "
-    f"{machine['steal']:.1%}."
+    f"{study.cells[0].settings.batch_size} generated images. The load was {before['load']:.1f} before. While "
+    f"the loops were timed, other processes took {after['others']:.1%} of the cores' time, and the host "
+    f"{after['steal']:.1%}."
 )
+doubt = timing.disturbance(pd.DataFrame(found["machine"]))
+if doubt:
+    chapter.markdown(f"**Timing not reliable:** {doubt}.")
 if found["quick"]:
     chapter.markdown("**A quick measurement**, of the first network alone; its intervals may be wide.")
 
@@ -78,12 +81,12 @@ if found["quick"]:
 # allows, as a user would have them; ours has none without a GPU.
 
 # %%
-caption, alt = words(compared[compared["kind"] != "arm"])
+caption, alt = words(compared)
 chapter.markdown(
     "[Figure](#fig-speed_ratios) shows all ratios; [Table](#tbl-speed_goals) has those with a goal. A goal is *met* or "
     "*missed* where the whole interval is on its side."
 )
-chapter.figure(draw_ratios(compared[compared["kind"] != "arm"]), "speed_ratios", caption, alt, key=True)
+chapter.figure(draw_ratios(compared), "speed_ratios", caption, alt, key=True)
 
 # %%
 columns = [*speed.KEYS, "loop", "ours", "ratio", "ratio_low", "ratio_high", "rounds", "goal", "verdict"]
@@ -122,8 +125,8 @@ chapter.markdown(f"The pipeline alone is at least {feeds:.1f} times as fast as t
 # study changes one such choice, which changes the last digits of a training; each is off unless a study asks for it.
 
 # %%
-arms = speed.arms(compared)
-if len(arms):
+if found["arms"]:
+    arms = speed.arms(speed.ratios(pd.DataFrame(found["arms"])))
     chapter.markdown("[Table](#tbl-speed_arms): what does each choice bring here?")
     columns = [*speed.KEYS, "arm", "ratio", "ratio_low", "ratio_high", "rounds"]
     caption = "The speed with one setting changed over that of the study's base, with the 95 % interval."
@@ -208,5 +211,5 @@ chapter.finding(
     "Speed",
     f"Our training loop has at least {lowest['ratio']:.2f} (95 % {lowest['ratio_low']:.2f} to "
     f"{lowest['ratio_high']:.2f}) of the speed of a bare loop and of what a user would take instead, on "
-    f"{versions['cpu']}.",
+    f"{versions['cpu']}{f' (timing not reliable: {doubt})' if doubt else ''}.",
 )

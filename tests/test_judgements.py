@@ -116,8 +116,8 @@ def test_runs_that_overlapped_for_longer_than_they_paused_make_times_unreliable(
 @pytest.mark.parametrize(
     ("states", "reason"),
     [
-        ({"others": [np.nan, 0.2, 0.01]}, "other work took 5.8% of a run's cores, above 5%"),
-        ({"others": 0.03, "steal": 0.03}, "other work took 6.0% of a run's cores, above 5%"),
+        ({"others": [np.nan, 0.2, 0.01]}, "other work took 5.8% of the cores' time, above 5%"),
+        ({"others": 0.03, "steal": 0.03}, "other work took 6.0% of the cores' time, above 5%"),
         ({"others": [np.nan, 0.16, 0.01]}, ""),
         ({"other_runs": [0, 0, 1]}, "other runs trained on the machine"),
         ({"gpu_slowed": [0, 1, 0]}, "a GPU lowered its clock to protect itself"),

@@ -94,6 +94,7 @@ def test_the_commands_prepare_every_dataset():
         "make sweep STUDY=stage1",
         "make report STUDY=stage1",
     ]
+    assert setup.commands(load_study("bench")).splitlines() == ["make env", "make bench STUDY=bench"]
 
 
 @pytest.mark.parametrize(

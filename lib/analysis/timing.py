@@ -90,15 +90,20 @@ def _reason(runs: pd.DataFrame, levels: Sequence[str]) -> str:
         return "the runs were made on different machines"
     if runs["crowded"].any():
         return "runs were made at the same time on one machine"
-    if runs["other_runs"].max() > 0:
-        return "other runs trained on the machine"
-    if runs["gpu_slowed"].max() > 0:
-        return "a GPU lowered its clock to protect itself"
-    taken = (runs["others"] + runs["steal"]).max()
-    if taken > TAKEN:
-        return f"other work took {taken:.1%} of a run's cores, above {TAKEN:.0%}"
+    if reason := disturbance(runs):
+        return reason
     scatter = np.log(runs["images_per_sec_avg"]).groupby([runs[level] for level in levels]).std().max()
     return f"the seeds' speeds scatter by {scatter:.1%}, above {SCATTER:.0%}" if scatter > SCATTER else ""
+
+
+def disturbance(states: pd.DataFrame) -> str:
+    """Return what disturbed times on a machine with these states, rows of `machines.COLUMNS`, or an empty text."""
+    if states["other_runs"].max() > 0:
+        return "other runs trained on the machine"
+    if states["gpu_slowed"].max() > 0:
+        return "a GPU lowered its clock to protect itself"
+    taken = (states["others"] + states["steal"]).max()
+    return f"other work took {taken:.1%} of the cores' time, above {TAKEN:.0%}" if taken > TAKEN else ""
 
 
 def _machine(record: Record) -> str:

@@ -24,13 +24,13 @@ def main() -> None:
         costs = {"fixed": fixed.measure(), "scale": scale.measure(arguments.quick)}  # short, so an error comes early
         counters = sensors.counters()
         speeds = speed.measure(study, arguments.quick)
-        meanwhile = sensors.state(counters)
+        after = sensors.state(counters)
         content = {
             "started": begun,
             "finished": now(),
             "quick": arguments.quick,
             "environment": environment.describe(),
-            "machine": {"load": before["load"], "others": meanwhile["others"], "steal": meanwhile["steal"]},
+            "machine": [before, after],
             **speeds,
             **costs,
         }

@@ -9,12 +9,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -32,8 +32,8 @@ TURN = 0.4
 WARM = 0.3
 """The seconds before it, in which the pipeline fills its buffers."""
 
-SECONDS = 60
-"""How long the loops of one network and framework are compared, if their ratios are not narrow before."""
+SECONDS = 50
+"""How long the loops of a network are compared, if their ratios are not narrow before; its arms half as long."""
 
 QUICK = 20
 """The same for a quick measurement, of the first network only."""
@@ -75,20 +75,14 @@ class Loops:
         return json.loads(line)
 
 
-class Entrant(NamedTuple):
-    """A loop that takes part: its `kind` (ours, bare, alternative or arm), and the cell that it trains."""
-
-    kind: str
-    cell: Cell
-
-
 def measure(study: Study, quick: bool) -> Tables:
     """Measure a study's networks, each in every framework and precision; if `quick`, the first one alone.
 
     Returns:
-        `speeds`: rows of `loop`, `kind`, `round` and `images_per_second`. `parts`: rows of `part` and `value`, in
-        seconds or in images per second. `at_once`: of the first network, `speed`, that of two processes which train at
-        the same time, over that of one alone. All rows have `framework`, `dataset`, `model` and `precision`.
+        `speeds`: rows of `loop`, `kind`, `round` and `images_per_second`. `arms`: the same of our loop and of those
+        with a setting changed, for the first network. `parts`: rows of `part` and `value`, in seconds or in images per
+        second. `at_once`: of the first network, `speed`, that of two processes which train at the same time, over that
+        of one alone. All rows have `framework`, `dataset`, `model` and `precision`.
 
     Raises:
         ParameterError: the study has runs in float64.
@@ -114,51 +108,58 @@ def _cells(study: Study, quick: bool) -> list[Cell]:
 def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
     """Return the rows of one cell."""
     keys = cell.model_dump(include={"framework", "dataset", "model", "precision"})
-    first, among = cell.model == study.models[0], entrants(study, cell, quick)
-    shared = [name for name, one in among.items() if one.kind != "arm"]
-    with ExitStack() as stack:
-        main = stack.enter_context(_process(study, cell, shared))
-        loops = {name: partial(main.speed, name) for name in shared}
-        for name, (kind, arm) in among.items():
-            if kind == "arm":
-                loops[name] = partial(stack.enter_context(_process(study, arm, ["ours"])).speed, "ours")
-        most, step = IMAGES // cell.settings.batch_size, cell.settings.batch_size / loops["ours"](1, 2)
-        turn = [rounds.steps_for(seconds, step, most // 2) for seconds in (WARM, TURN)]
-        found = rounds.race({name: partial(loop, *turn) for name, loop in loops.items()}, QUICK if quick else SECONDS)
+    seconds, first = QUICK if quick else SECONDS, cell.model == study.models[0]
+    with _process(study, cell, kinds(cell)) as main:
+        most, step = IMAGES // cell.settings.batch_size, cell.settings.batch_size / main.speed("ours", 1, 2)
+        turn = [rounds.steps_for(time, step, most // 2) for time in (WARM, TURN)]
+        loops = {name: partial(main.speed, name, *turn) for name in kinds(cell)}
+        speeds = rounds.race(loops, seconds)
+        changed = {} if quick or not first else _arms(study, cell, loops["ours"], turn, seconds / 2)
+        at_once = [_at_once(study, cell, loops["ours"], turn) / median(speeds["ours"])] if first else []
         parts = main.start | main.parts(min(100, most // 2))
-        at_once = _at_once(stack.enter_context(_process(study, cell, ["ours"])), main, turn) if first else None
-    speeds = [
-        keys | {"loop": name, "kind": among[name].kind, "round": number, "images_per_second": one}
-        for name, each in found.items()
-        for number, one in enumerate(each, start=1)
-    ]
     return {
-        "speeds": speeds,
+        "speeds": [keys | {"kind": kinds(cell)[row["loop"]]} | row for row in _rows(speeds)],
+        "arms": [keys | {"kind": kinds(cell).get(row["loop"], "arm")} | row for row in _rows(changed)],
         "parts": [keys | {"part": name, "value": value} for name, value in parts.items()],
-        "at_once": [keys | {"speed": at_once / median(found["ours"])}] if at_once else [],
+        "at_once": [keys | {"speed": one} for one in at_once],
     }
 
 
-def entrants(study: Study, cell: Cell, quick: bool) -> dict[str, Entrant]:
-    """Return the loops to compare with a cell's own, which comes first; arms for the study's first network alone."""
+def _rows(speeds: dict[str, list[float]]) -> list[dict[str, Any]]:
+    return [
+        {"loop": name, "round": number, "images_per_second": one}
+        for name, each in speeds.items()
+        for number, one in enumerate(each, start=1)
+    ]
+
+
+def kinds(cell: Cell) -> dict[str, str]:
+    """Return the loops of a cell, its own first, each with its kind: ours, bare or alternative."""
     known = [name for name in ALTERNATIVES[cell.framework] if name != "lightning" or importlib.util.find_spec(name)]
-    found = {"ours": Entrant("ours", cell), "bare": Entrant("bare", cell)}
-    found |= {name: Entrant("alternative", cell) for name in known}
-    if cell.model == study.models[0] and not quick:
-        axes = {"framework", "dataset", "model", "precision", "seed"}
-        same = [one for one in study.cells if one.model_dump(include=axes) == cell.model_dump(include=axes)]
-        found |= {one.arm: Entrant("arm", one) for one in same if one != cell}
-    return found
+    return {"ours": "ours", "bare": "bare"} | dict.fromkeys(known, "alternative")
 
 
-def _at_once(one: Loops, other: Loops, turn: Sequence[int]) -> float:
+def _arms(
+    study: Study, cell: Cell, ours: Callable[[], float], turn: Sequence[int], seconds: float
+) -> dict[str, list[float]]:
+    """Return the speeds of our loop and of those with a setting changed, which are the other arms of the study."""
+    axes = {"framework", "dataset", "model", "precision", "seed"}
+    same = [one for one in study.cells if one.model_dump(include=axes) == cell.model_dump(include=axes)]
+    with ExitStack() as stack:
+        processes = {one.arm: stack.enter_context(_process(study, one, ["ours"])) for one in same if one != cell}
+        loops = {arm: partial(process.speed, "ours", *turn) for arm, process in processes.items()}
+        return rounds.race({"ours": ours} | loops, seconds) if loops else {}
+
+
+def _at_once(study: Study, cell: Cell, ours: Callable[[], float], turn: Sequence[int]) -> float:
     """Return the sum of the speeds of the project's own loop in two processes that work at the same time."""
-    with ThreadPoolExecutor() as pool:
-        return mean(sum(pool.map(lambda loops: loops.speed("ours", *turn), (one, other))) for _ in range(PAIRS))
+    with _process(study, cell, ["ours"]) as other, ThreadPoolExecutor() as pool:
+        both = (ours, partial(other.speed, "ours", *turn))
+        return mean(sum(pool.map(lambda loop: loop(), both)) for _ in range(PAIRS))
 
 
 @contextmanager
-def _process(study: Study, cell: Cell, names: Sequence[str]) -> Iterator[Loops]:
+def _process(study: Study, cell: Cell, names: Iterable[str]) -> Iterator[Loops]:
     """Start a process with loops of a cell, and end it after the block."""
     command = [sys.executable, "-W", "ignore", "-m", "lib.bench.loops", study.name, cell.name, *names]
     with subprocess.Popen(

@@ -147,7 +147,8 @@ class PyTorchLearner:
 
     def _step(self, batch: tuple[torch.Tensor, torch.Tensor], learning_rate: float) -> None:
         self.set_learning_rate(learning_rate)
-        self.model.train()
+        if not self.model.training:  # to tell all layers takes 0.3 ms of a ResNet-20
+            self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
         images, labels = self._on_device(batch[0]), batch[1].to(self._device, non_blocking=True)
         if self._mix:
