@@ -124,7 +124,7 @@ def execute(
     kernels: list[subprocess.Popen] = []
     kills = processes.out_of_memory_kills()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # a kernel's children can outlive it
         connection = f"{folder}/kernel.json"
         options = {"transport": "ipc", "connection_file": connection}
         options["environment"] = _places(folder) | (environment or {})

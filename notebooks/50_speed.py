@@ -22,9 +22,9 @@
 # Every loop trains the same network with the same optimizer, in the same precision, with the same determinism and the
 # same allocation of memory, in the same process; only one works at a time. Our loop with a setting changed, an *arm*,
 # has a process of its own. A *round* gives each loop one short turn of equal steps, in a random order. The steps in
-# which a pipeline fills its buffers are not timed. A ratio is that of the same rounds, by their ranks, with the 95 % interval of the signed-rank
-# test [@wilcoxon1945]. Rounds are added until every interval is narrow, up to a limit of time; to stop at that moment
-# makes intervals slightly too narrow.
+# which a pipeline fills its buffers are not timed. A ratio is the Hodges-Lehmann estimate from the ratios of the
+# rounds, with the 95 % interval of the signed-rank test [@wilcoxon1945]. Rounds are added until no interval is wider
+# than 3 % to either side of its middle, up to a limit of time.
 
 # %% tags=["parameters"]
 study_name = "bench"
@@ -123,6 +123,7 @@ chapter.markdown(f"The pipeline alone is at least {feeds:.1f} times as fast as t
 #
 # By default both frameworks use deterministic kernels alone, so that a run can be repeated bit by bit. An arm of the
 # study changes one such choice, which changes the last digits of a training; each is off unless a study asks for it.
+# An arm has a process of its own, in which even the same loop can differ by some percent; the intervals leave that out.
 
 # %%
 if found["arms"]:

@@ -58,6 +58,19 @@ def test_a_killed_kernel_leaves_no_temporary_files(chapter, tmp_path, monkeypatc
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("own", [None, "/somewhere"])
+def test_what_is_compiled_outlives_the_kernel(chapter, tmp_path, monkeypatch, own):
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    if own:
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", own)
+    source = chapter("import os\nprint(os.environ['TORCHINDUCTOR_CACHE_DIR'], os.environ['TMPDIR'])")
+    with (tmp_path / "console.log").open("w+") as console:
+        execute(source, tmp_path / "out.ipynb", {}, console)
+        console.seek(0)
+        place, temporary = console.read().splitlines()[-1].split()
+    assert place == own if own else not place.startswith(temporary)
+
+
 def test_an_error_of_ours_is_told_in_its_own_words(chapter, tmp_path):
     source = chapter("from lib.errors import DataError\nraise DataError('digits: no such file')")
     with pytest.raises(ChapterError, match=r"^chapter.py: digits: no such file$"):

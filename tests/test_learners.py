@@ -194,7 +194,7 @@ def test_an_epoch_sees_every_image_once_and_another_epoch_in_another_order(digit
 
 
 def test_a_new_epoch_keeps_the_kernels_that_tensorflow_has_made(digits, monkeypatch):
-    """To set TensorFlow's seed drops them: each epoch's first step took 0.6 s longer with a ResNet-20."""
+    """To set TensorFlow's seed drops them: each epoch's first step took 0.7 s longer with a ResNet-20."""
     import tensorflow as tf
 
     def set_seed(seed):

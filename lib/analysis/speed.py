@@ -17,9 +17,10 @@ WIDTH = 0.03
 def ratio(speeds: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
     """Return the ratio of two loops' speeds in the same rounds, and its 95 % interval, which needs 6 rounds.
 
-    Now and then a neighbour on the machine makes a turn far slower, in either loop's turn alike: the logarithms of the
-    ratios are symmetric around the true one, and nothing else is supposed. Source: Hollander, Wolfe and Chicken,
-    Nonparametric Statistical Methods (2014), sections 3.2 and 3.3, estimate and interval of the signed-rank test.
+    Both are those of the signed-rank test. It supposes that rounds are independent, and that the logarithms of their
+    ratios are symmetric around the true one: that a neighbour on the machine slows either loop's turn alike. Where one
+    loop's turns take much longer, they are slowed more often. Source: Hollander, Wolfe and Chicken, Nonparametric
+    Statistical Methods (2014), sections 3.2 and 3.3.
     """
     logs = np.log(np.asarray(speeds) / np.asarray(others))
     means = np.sort(np.add.outer(logs, logs)[np.triu_indices(len(logs))] / 2)
@@ -80,10 +81,9 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def arms(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `ratios` of arms, turned around: the arm's speed over that of the study's base."""
-    found = table[table["kind"] == "arm"]
-    ends = {"ratio_low": 1 / found["ratio_high"], "ratio_high": 1 / found["ratio_low"]}
-    return found.assign(ratio=1 / found["ratio"], **ends).rename(columns={"loop": "arm"}).reset_index(drop=True)
+    """Return the `ratios` of arms, turned around: the arm's speed over that of the study's base."""
+    ends = {"ratio_low": 1 / table["ratio_high"], "ratio_high": 1 / table["ratio_low"]}
+    return table.assign(ratio=1 / table["ratio"], **ends).rename(columns={"loop": "arm"})
 
 
 def parts(rows: pd.DataFrame, speeds: pd.DataFrame) -> pd.DataFrame:

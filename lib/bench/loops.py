@@ -1,9 +1,9 @@
-"""Training loops of one cell in a process, each of which makes a round of steps when it is asked.
+"""Training loops of one cell in a process, each of which makes a turn of steps when it is asked.
 
 `python -m lib.bench.loops STUDY RUN LOOP ...` is started by `lib.bench.speed`. It answers each line of its standard
-input, JSON, with one of its standard output: `{"loop": "bare", "steps": 20}` with the round's seconds, and
-`{"parts": 20}` with the parts of the project's own loop. In two processes the same loop can differ by some percent, by
-where its arrays lie; loops that are compared share one where they can.
+input, JSON, with one of its standard output: `{"loop": "bare", "warm": 4, "steps": 20}` with the seconds of the 20
+steps, and `{"parts": 20}` with the parts of the project's own loop. In two processes the same loop can differ by some
+percent, by where its arrays lie; loops that are compared share one where they can.
 """
 
 import json
@@ -37,7 +37,7 @@ IMAGES = 12_800
 
 
 class Ours:
-    """The project's own loop: `protocol.timed_steps` on the learner's batches, an epoch for each round."""
+    """The project's own loop: `protocol.timed_steps` on the learner's batches, an epoch for each turn."""
 
     def __init__(self, cell: Cell, store: Store) -> None:
         module, _, name = LEARNERS[cell.framework].partition(":")
@@ -45,7 +45,7 @@ class Ours:
         self._learner: Learner = getattr(import_module(module), name)(cell, store)
 
     def __call__(self, warm: int, steps: int) -> float:
-        """Make a turn, which must not be longer than an epoch."""
+        """Make a turn, no longer than an epoch, and return the seconds of its timed steps."""
         batches = self._batches()
         self._train(batches, warm)
         return self._train(batches, steps)

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from lib.analysis.speed import is_narrow, ratio
 
 LEAST = 6
-"""The least number of rounds: with fewer a median has no 95 % interval."""
+"""The least number of rounds: with fewer a ratio has no 95 % interval."""
 
 
 def race(loops: Mapping[str, Callable[[], float]], seconds: float) -> dict[str, list[float]]:
     """Return each loop's speed in each round, as the loops return it.
 
-    Every loop has one turn in a round, in an order of its own, since a loop can disturb the next one: its workers may
-    still be loading. The orders are the same each time. There are rounds until the first loop's
-    ratio to every other one is narrow; after so many `seconds` there are no more, though at least `LEAST`.
+    Each round has an order of its own, since a loop can disturb the next one: its workers may still be loading. The
+    orders are the same in each race. Rounds are added until the first loop's ratio to every other one is narrow, or so
+    many `seconds` are over, though at least `LEAST`.
     """
     first, *others = loops
     chance = random.Random(0)

@@ -27,10 +27,10 @@ from lib.study.cells import Cell
 from lib.study.study import Study
 
 TURN = 0.4
-"""The seconds of a loop's turn; a neighbour's burst of work lasts longer."""
+"""The seconds of our loop's turn; the others make as many steps."""
 
 WARM = 0.3
-"""The seconds before it, in which the pipeline fills its buffers."""
+"""The seconds of our loop before its turn, in which the pipeline fills its buffers."""
 
 SECONDS = 50
 """How long the loops of a network are compared, if their ratios are not narrow before; its arms half as long."""
@@ -41,8 +41,8 @@ QUICK = 20
 ALTERNATIVES = {"pytorch": ("torchvision", "timm", "lightning"), "keras": ("fit",)}
 """What a user would take instead, by framework; Lightning, if it is installed."""
 
-PAIRS = 3
-"""How often two processes train at the same time."""
+TOGETHER, PAIRS = 3.0, 3
+"""For how many seconds, and how often, two processes train at the same time."""
 
 Tables = dict[str, list[dict[str, Any]]]
 """Tables by their names, as lists of rows."""
@@ -109,17 +109,18 @@ def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
     """Return the rows of one cell."""
     keys = cell.model_dump(include={"framework", "dataset", "model", "precision"})
     seconds, first = QUICK if quick else SECONDS, cell.model == study.models[0]
-    with _process(study, cell, kinds(cell)) as main:
+    known = kinds(cell)
+    with _process(study, cell, known) as main:
         most, step = IMAGES // cell.settings.batch_size, cell.settings.batch_size / main.speed("ours", 1, 2)
-        turn = [rounds.steps_for(time, step, most // 2) for time in (WARM, TURN)]
-        loops = {name: partial(main.speed, name, *turn) for name in kinds(cell)}
+        *turn, long = [rounds.steps_for(length, step, most // 2) for length in (WARM, TURN, TOGETHER)]
+        loops = {name: partial(main.speed, name, *turn) for name in known}
         speeds = rounds.race(loops, seconds)
         changed = {} if quick or not first else _arms(study, cell, loops["ours"], turn, seconds / 2)
-        at_once = [_at_once(study, cell, loops["ours"], turn) / median(speeds["ours"])] if first else []
+        at_once = [_at_once(study, cell, main, turn[0], long) / median(speeds["ours"])] if first else []
         parts = main.start | main.parts(min(100, most // 2))
     return {
-        "speeds": [keys | {"kind": kinds(cell)[row["loop"]]} | row for row in _rows(speeds)],
-        "arms": [keys | {"kind": kinds(cell).get(row["loop"], "arm")} | row for row in _rows(changed)],
+        "speeds": [keys | {"kind": known[row["loop"]]} | row for row in _rows(speeds)],
+        "arms": [keys | {"kind": "ours" if row["loop"] == "ours" else "arm"} | row for row in _rows(changed)],
         "parts": [keys | {"part": name, "value": value} for name, value in parts.items()],
         "at_once": [keys | {"speed": one} for one in at_once],
     }
@@ -146,16 +147,16 @@ def _arms(
     axes = {"framework", "dataset", "model", "precision", "seed"}
     same = [one for one in study.cells if one.model_dump(include=axes) == cell.model_dump(include=axes)]
     with ExitStack() as stack:
-        processes = {one.arm: stack.enter_context(_process(study, one, ["ours"])) for one in same if one != cell}
-        loops = {arm: partial(process.speed, "ours", *turn) for arm, process in processes.items()}
+        others = {one.arm: stack.enter_context(_process(study, one, ["ours"])) for one in same if one != cell}
+        loops = {arm: partial(other.speed, "ours", *turn) for arm, other in others.items()}
         return rounds.race({"ours": ours} | loops, seconds) if loops else {}
 
 
-def _at_once(study: Study, cell: Cell, ours: Callable[[], float], turn: Sequence[int]) -> float:
+def _at_once(study: Study, cell: Cell, main: Loops, warm: int, steps: int) -> float:
     """Return the sum of the speeds of the project's own loop in two processes that work at the same time."""
     with _process(study, cell, ["ours"]) as other, ThreadPoolExecutor() as pool:
-        both = (ours, partial(other.speed, "ours", *turn))
-        return mean(sum(pool.map(lambda loop: loop(), both)) for _ in range(PAIRS))
+        both = (main, other)
+        return mean(sum(pool.map(lambda loops: loops.speed("ours", warm, steps), both)) for _ in range(PAIRS))
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def draw_ratios(table: pd.DataFrame) -> Figure:
 def words(table: pd.DataFrame) -> tuple[str, str]:
     """Return the caption and the alternative text of `draw_ratios`."""
     caption = (
-        "Speed of the project's own loop over that of others: with its 95 % interval. A "
+        "Speed of the project's own loop over that of others, with its 95 % interval. A "
         f"stroke is a goal: {GOALS['bare']:g} of the bare loop, {GOALS['alternative']:g} of what a user would take."
     )
     rows = [
