@@ -127,7 +127,7 @@ def test_every_loop_of_a_framework_is_measured(study, framework, monkeypatch):
     parts = {row["part"]: row["value"] for row in tables["parts"]}
     assert set(parts) == {"built", "first", "first batch", "pipeline", "evaluation"}
     assert parts["pipeline"] > speeds["images_per_second"].max()
-    assert 0 < tables["at_once"][0]["speed"] < 4
+    assert [0 < row["speed"] < 4 for row in tables["at_once"]] == ([] if framework == "keras" else [True])
     arms = {(row["loop"], row["kind"]) for row in tables["arms"]}
     assert arms == (set() if framework == "keras" else {("ours", "ours"), ("device", "arm"), ("free", "arm")})
 

@@ -41,7 +41,7 @@ QUICK = 20
 ALTERNATIVES = {"pytorch": ("torchvision", "timm", "lightning"), "keras": ("fit",)}
 """What a user would take instead, by framework; Lightning, if it is installed."""
 
-TOGETHER, PAIRS = 3.0, 3
+TOGETHER, PAIRS = 2.0, 3
 """For how many seconds, and how often, two processes train at the same time."""
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -76,7 +76,7 @@ class Loops:
 
 
 def measure(study: Study, quick: bool) -> Tables:
-    """Measure a study's networks, each in every framework and precision; if `quick`, the first one alone.
+    """Measure a study's networks, each in every framework and precision; if `quick`, the loops of the first one alone.
 
     Returns:
         `speeds`: rows of `loop`, `kind`, `round` and `images_per_second`. `arms`: the same of our loop and of those
@@ -108,15 +108,15 @@ def _cells(study: Study, quick: bool) -> list[Cell]:
 def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
     """Return the rows of one cell."""
     keys = cell.model_dump(include={"framework", "dataset", "model", "precision"})
-    seconds, first = QUICK if quick else SECONDS, cell.model == study.models[0]
+    seconds, more = QUICK if quick else SECONDS, cell.model == study.models[0] and not quick
     known = kinds(cell)
     with _process(study, cell, known) as main:
         most, step = IMAGES // cell.settings.batch_size, cell.settings.batch_size / main.speed("ours", 1, 2)
         *turn, long = [rounds.steps_for(length, step, most // 2) for length in (WARM, TURN, TOGETHER)]
         loops = {name: partial(main.speed, name, *turn) for name in known}
         speeds = rounds.race(loops, seconds)
-        changed = {} if quick or not first else _arms(study, cell, loops["ours"], turn, seconds / 2)
-        at_once = [_at_once(study, cell, main, turn[0], long) / median(speeds["ours"])] if first else []
+        changed = _arms(study, cell, loops["ours"], turn, seconds / 2) if more else {}
+        at_once = [_at_once(study, cell, main, turn[0], long) / median(speeds["ours"])] if more else []
         parts = main.start | main.parts(min(100, most // 2))
     return {
         "speeds": [keys | {"kind": known[row["loop"]]} | row for row in _rows(speeds)],
