@@ -16,9 +16,6 @@ from lib.study.study import Entry, Study
 from lib.study.switches import TITLES as SWITCH_TITLES
 from lib.words import listed
 
-MEASURED = ["50_speed"]
-"""The chapters of a study whose networks are timed, and not trained."""
-
 _NAMED = 4
 """So many conventions are named in a sentence."""
 
@@ -111,7 +108,7 @@ def unaligned(conventions: pd.DataFrame) -> pd.DataFrame:
 
 def commands(study: Study) -> str:
     """Return the commands that repeat the study from a clone of the project, one a line."""
-    if list(study.chapters) == MEASURED:
+    if not study.is_trained:
         return f"make env\nmake bench STUDY={study.name}"
     data = [f"make data DATASET={dataset}" for dataset in study.datasets]
     return "\n".join(["make env", *data, f"make sweep STUDY={study.name}", f"make report STUDY={study.name}"])

@@ -107,7 +107,7 @@ def title_block(study: Study) -> dict[str, str]:
         "runs": "no chapter needs a run",
         "problems": "",
     }
-    if freshness.needs_runs(study):
+    if study.is_trained:
         block["runs"] = f"{len(finished)} of {len(states)} runs done"
         block["problems"] = _problems(states, len(states) - len(finished), _missing_chapters(study))
     if finished:

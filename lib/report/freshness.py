@@ -133,11 +133,6 @@ def reads_images(stem: str) -> bool:
     return "lib.data.store" in modules(stem)
 
 
-def needs_runs(study: Study) -> bool:
-    """Return whether a chapter that a study lists shows something else than what `make bench` measured."""
-    return any(_MEASURED not in modules(stem) for stem in study.chapters)
-
-
 def unprepared(study: Study, stem: str) -> list[str]:
     """Return the study's datasets that are not prepared, for a chapter that reads their images; nothing for others."""
     missing = [dataset for dataset in study.datasets if not paths.manifest(dataset).exists()]

@@ -84,13 +84,13 @@ def _findings(study: Study) -> str:
 def _unreported(study: Study) -> str:
     """Return the section of a study without a report."""
     made = f"`make sweep STUDY={study.name}`, then `make report STUDY={study.name}`"
-    return "\n\n".join([*_opening(study), made if freshness.needs_runs(study) else f"`make bench STUDY={study.name}`"])
+    return "\n\n".join([*_opening(study), made if study.is_trained else f"`make bench STUDY={study.name}`"])
 
 
 def _opening(study: Study) -> Iterator[str]:
     yield f"## {escaped(study.title)}"
     yield escaped(study.description)
-    if not freshness.needs_runs(study):
+    if not study.is_trained:
         yield f"Study `{study.name}` is measured, without runs."
         return
     done = len({record.run for _, record in records.finished(study)})

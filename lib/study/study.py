@@ -228,6 +228,11 @@ class Study(Matrix):
         return tuple(self.by_name.values())
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the report shows runs, and not only what `make bench` measures."""
+        return self.chapters != ("50_speed",)
+
+    @property
     def body(self) -> tuple[str, ...]:
         """The chapters of the study's report before the appendices: the openings, and those that it lists."""
         return (*openings(), *self.chapters)
