@@ -153,6 +153,13 @@ def test_a_run_made_by_other_code_is_shown_as_such_and_kept(cell):
     assert records.matching_record(cell, "content") is not None
 
 
+def test_the_results_of_some_seeds_are_those_alone(cell):
+    write_record(cell)
+    study = load_study("quickstart")
+    found = {seed: [entry.cell for entry, _ in records.finished(study, [seed])] for seed in study.seeds}
+    assert found == {42: [cell], 123: [], 456: []}
+
+
 def test_an_accepted_run_is_done_for_the_code_that_it_was_accepted_for_and_no_other(cell, monkeypatch, capsys):
     write_record(cell, code_digest="other")
     kept = (records.folder(cell) / "record.json").read_bytes()

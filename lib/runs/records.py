@@ -7,7 +7,7 @@ the run's record already, so that a kill at any instant leaves either the old re
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -91,14 +91,16 @@ def matches(record: Record, cell: Cell, dataset_digest: str | None) -> bool:
     return record.inputs_digest == inputs_digest(cell, dataset_digest) and same_settings(record.cell, cell)
 
 
-def finished(study: Study) -> Iterator[tuple[Entry, Record]]:
-    """Yield the entries of a study that have a result, each with its record, in the study's order.
+def finished(study: Study, seeds: Collection[int] | None = None) -> Iterator[tuple[Entry, Record]]:
+    """Yield the entries of a study that have a result, each with its record, in the study's order; all or some `seeds`.
 
     A result of other code counts, and so does one whose run is being made again.
     """
+    entries = [entry for entry in study.entries if seeds is None or entry.cell.seed in seeds]
     data = {dataset: dataset_digest(dataset) for dataset in study.datasets}
-    found = {cell: matching_record(cell, data[cell.dataset]) for cell in study.cells if data[cell.dataset]}
-    for entry in study.entries:
+    cells = dict.fromkeys(entry.cell for entry in entries if data[entry.cell.dataset])
+    found = {cell: matching_record(cell, data[cell.dataset]) for cell in cells}
+    for entry in entries:
         if record := found.get(entry.cell):
             yield entry, record
 
