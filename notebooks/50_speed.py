@@ -104,8 +104,8 @@ else:
 # %% [markdown]
 # ## The parts of a training
 #
-# Outside of the steady state a run pays for building its network and pipelines (*built*), for its first steps, which
-# trace or compile (*first*), and for each epoch's *first batch*, all in seconds. The *pipeline* alone and the
+# Outside of the steady state a run pays for building its network and pipelines (*built*), for its first step, which
+# traces or compiles (*first*), and for each epoch's *first batch*, all in seconds. The *pipeline* alone and the
 # *evaluation* are in images per second, like the *training*.
 
 # %%

@@ -113,12 +113,11 @@ def study(tiny_study):
 def test_every_loop_of_a_framework_is_measured(study, framework, monkeypatch):
     monkeypatch.setattr(bench, "TURN", 0.1)
     monkeypatch.setattr(bench, "WARM", 0.1)
-    monkeypatch.setattr(bench, "QUICK", 0)
-    monkeypatch.setattr(bench, "SECONDS", 0)
+    monkeypatch.setattr(bench, "ARMS", 0)
     monkeypatch.setattr(bench, "TOGETHER", 0.3)
     monkeypatch.setattr(bench, "PAIRS", 1)
     cell = next(cell for cell in study.cells if cell.framework == framework)
-    tables = bench._measured(study, cell, quick=framework == "keras")
+    tables = bench._measured(study, cell, seconds=0, whole=framework == "pytorch")
     speeds = pd.DataFrame(tables["speeds"])
     expected = {"ours", "bare", *bench.ALTERNATIVES[framework]} - {"lightning"}
     assert expected <= set(speeds["loop"])
@@ -135,7 +134,7 @@ def test_every_loop_of_a_framework_is_measured(study, framework, monkeypatch):
 def test_a_loop_that_ends_is_named(study, monkeypatch, capfd):
     monkeypatch.setitem(bench.ALTERNATIVES, study.cells[0].framework, ("unheard",))
     with pytest.raises(errors.TrainingError, match="loops ended: .* unheard; its messages are above"):
-        bench._measured(study, study.cells[0], quick=True)
+        bench._measured(study, study.cells[0], seconds=0, whole=False)
     assert "KeyError: 'unheard'" in capfd.readouterr().err
 
 

@@ -97,7 +97,7 @@ def images(cell: Cell) -> Store:
 
 
 def main() -> None:
-    """Make the loops, say how long that and the first steps of the first one took, and answer lines until the end."""
+    """Make the loops, say how long that and the first step of the first one took, and answer lines until the end."""
     study_name, run, first, *others = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # a library's prints are no answers
     with one_line():
@@ -106,11 +106,11 @@ def main() -> None:
         start = time.perf_counter()
         made = {first: loop(cell, first, store)}
         built = time.perf_counter() - start
-        made[first](1, 1)
+        made[first](0, 1)
         begun = time.perf_counter() - start - built
         for name in others:
             made[name] = loop(cell, name, store)
-            made[name](1, 1)
+            made[name](0, 1)
         print(json.dumps({"built": built, "first": begun}), file=answers, flush=True)
         for line in sys.stdin:
             asked = json.loads(line)

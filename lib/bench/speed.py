@@ -32,11 +32,14 @@ TURN = 0.4
 WARM = 0.3
 """The seconds of our loop before its turn, in which the pipeline fills its buffers."""
 
-SECONDS = 50
-"""How long the loops of a network are compared, if their ratios are not narrow before; its arms half as long."""
+SECONDS = 800
+"""About how long all networks are measured, each in an equal share of what is left; a slow one needs more."""
 
-QUICK = 20
+QUICK = 60
 """The same for a quick measurement, of the first network only."""
+
+ARMS = 30
+"""How long arms are compared, if their ratios are not narrow before."""
 
 ALTERNATIVES = {"pytorch": ("torchvision", "timm", "lightning"), "keras": ("fit",)}
 """What a user would take instead, by framework; Lightning, if it is installed."""
@@ -49,7 +52,7 @@ Tables = dict[str, list[dict[str, Any]]]
 
 
 class Loops:
-    """A process with loops of a cell; `start` has the seconds of building the first one, and of its first steps."""
+    """A process with loops of a cell; `start` has the seconds of building the first one, and of its first step."""
 
     def __init__(self, process: subprocess.Popen, cell: Cell) -> None:
         self._process, self._images = process, cell.settings.batch_size
@@ -90,13 +93,12 @@ def measure(study: Study, quick: bool) -> Tables:
     """
     if "fp64" in study.precisions:
         raise errors.ParameterError(f"{study.name}: no other loop trains in float64; leave fp64 out of `precisions`")
-    todo, found, start = _cells(study, quick), {}, time.monotonic()
-    for done, cell in enumerate(todo, start=1):
-        more = _measured(study, cell, quick)
+    todo, found, end = _cells(study, quick), {}, time.monotonic() + (QUICK if quick else SECONDS)
+    for left, cell in zip(range(len(todo), 0, -1), todo, strict=True):
+        more = _measured(study, cell, (end - time.monotonic()) / left, cell.model == study.models[0] and not quick)
         found = {name: [*found.get(name, []), *rows] for name, rows in more.items()}
-        left = (time.monotonic() - start) / done * (len(todo) - done)
         print(f"{cell.framework} {cell.model} {cell.precision}: {_told(more['speeds'])}", flush=True)
-        print(f"{len(todo) - done} networks left, about {duration(left)}", flush=True)
+        print(f"{left - 1} networks left, about {duration(max(0, end - time.monotonic()))}", flush=True)
     return found
 
 
@@ -105,18 +107,17 @@ def _cells(study: Study, quick: bool) -> list[Cell]:
     return [cell for cell in study.cells if cell in found.values() and (not quick or cell.model == study.models[0])]
 
 
-def _measured(study: Study, cell: Cell, quick: bool) -> Tables:
-    """Return the rows of one cell."""
-    keys = cell.model_dump(include={"framework", "dataset", "model", "precision"})
-    seconds, more = QUICK if quick else SECONDS, cell.model == study.models[0] and not quick
-    known = kinds(cell)
+def _measured(study: Study, cell: Cell, seconds: float, whole: bool) -> Tables:
+    """Return the rows of one cell, whose loops take about so many seconds; if `whole`, with arms and two at once."""
+    keys, known = cell.model_dump(include={"framework", "dataset", "model", "precision"}), kinds(cell)
+    end = time.monotonic() + seconds
     with _process(study, cell, known) as main:
         most, step = IMAGES // cell.settings.batch_size, cell.settings.batch_size / main.speed("ours", 1, 2)
         *turn, long = [rounds.steps_for(length, step, most // 2) for length in (WARM, TURN, TOGETHER)]
         loops = {name: partial(main.speed, name, *turn) for name in known}
-        speeds = rounds.race(loops, seconds)
-        changed = _arms(study, cell, loops["ours"], turn, seconds / 2) if more else {}
-        at_once = [_at_once(study, cell, main, turn[0], long) / median(speeds["ours"])] if more else []
+        speeds = rounds.race(loops, end - time.monotonic())
+        changed = _arms(study, cell, loops["ours"], turn) if whole else {}
+        at_once = [_at_once(study, cell, main, turn[0], long) / median(speeds["ours"])] if whole else []
         parts = main.start | main.parts(min(100, most // 2))
     return {
         "speeds": [keys | {"kind": known[row["loop"]]} | row for row in _rows(speeds)],
@@ -140,16 +141,14 @@ def kinds(cell: Cell) -> dict[str, str]:
     return {"ours": "ours", "bare": "bare"} | dict.fromkeys(known, "alternative")
 
 
-def _arms(
-    study: Study, cell: Cell, ours: Callable[[], float], turn: Sequence[int], seconds: float
-) -> dict[str, list[float]]:
+def _arms(study: Study, cell: Cell, ours: Callable[[], float], turn: Sequence[int]) -> dict[str, list[float]]:
     """Return the speeds of our loop and of those with a setting changed, which are the other arms of the study."""
     axes = {"framework", "dataset", "model", "precision", "seed"}
     same = [one for one in study.cells if one.model_dump(include=axes) == cell.model_dump(include=axes)]
     with ExitStack() as stack:
         others = {one.arm: stack.enter_context(_process(study, one, ["ours"])) for one in same if one != cell}
         loops = {arm: partial(other.speed, "ours", *turn) for arm, other in others.items()}
-        return rounds.race({"ours": ours} | loops, seconds) if loops else {}
+        return rounds.race({"ours": ours} | loops, ARMS) if loops else {}
 
 
 def _at_once(study: Study, cell: Cell, main: Loops, warm: int, steps: int) -> float:
