@@ -35,7 +35,7 @@ WARM = 0.3
 SECONDS = 800
 """About how long all networks are measured, each in an equal share of what is left; a slow one needs more."""
 
-QUICK = 80
+QUICK = 140
 """The same for a quick measurement, of the first network only."""
 
 ARMS = 30
