@@ -169,7 +169,8 @@ chapter.markdown(f"Growth with the runs, as a power between the two largest stud
 #
 # - **Grouped convolutions in Keras.** On the TensorFlow backend, `keras.ops.conv` wraps every convolution whose kernel
 #   has fewer input channels than its images in a function that XLA compiles, since TensorFlow's own kernel fails on a
-#   processor. A ConvNeXt has one in each block. Depthwise layers (`DepthwiseConv2D`) take another way.
+#   processor. Keras' ConvNeXt has one in each block; this project builds it as the same function in another layer,
+#   `DepthwiseConv2D`, which TensorFlow computes itself.
 # - **XLA on a processor** compiles for long, and the code is not always faster. `compile: true` is its setting in
 #   Keras; in PyTorch it is `torch.compile`.
 # - **Two trainings on the same cores**: both start as many threads as there are cores, and each waits for the other's.

@@ -147,6 +147,12 @@ def test_an_unknown_option_is_refused(study, monkeypatch):
         command.main()
 
 
+def test_a_sweep_of_a_study_that_is_timed_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["sweep", "run", "bench"])
+    with pytest.raises(SystemExit, match="bench is not trained but timed: make bench STUDY=bench"):
+        command.main()
+
+
 def test_the_plan_of_a_part_counts_that_part(study, view, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["sweep", "plan", "quickstart", "--only", "framework=pytorch"])
     command.main()

@@ -32,8 +32,8 @@ TURN = 0.4
 WARM = 0.3
 """The seconds of our loop before its turn, in which the pipeline fills its buffers."""
 
-SECONDS = 800
-"""About how long all networks are measured, each in an equal share of what is left; a slow one needs more."""
+SECONDS = 700
+"""About how long the loops of all networks are compared; a network that needs long for the least rounds takes more."""
 
 QUICK = 140
 """The same for a quick measurement, of the first network only."""
@@ -93,12 +93,15 @@ def measure(study: Study, quick: bool) -> Tables:
     """
     if "fp64" in study.precisions:
         raise errors.ParameterError(f"{study.name}: no other loop trains in float64; leave fp64 out of `precisions`")
-    todo, found, end = _cells(study, quick), {}, time.monotonic() + (QUICK if quick else SECONDS)
-    for left, cell in zip(range(len(todo), 0, -1), todo, strict=True):
-        more = _measured(study, cell, (end - time.monotonic()) / left, cell.model == study.models[0] and not quick)
+    todo, found, start = _cells(study, quick), {}, time.monotonic()
+    end = start + (QUICK if quick else SECONDS)
+    for done, cell in enumerate(todo):
+        share = (end - time.monotonic()) / (len(todo) - done)
+        more = _measured(study, cell, share, whole=cell.model == study.models[0] and not quick)
         found = {name: [*found.get(name, []), *rows] for name, rows in more.items()}
         print(f"{cell.framework} {cell.model} {cell.precision}: {_told(more['speeds'])}", flush=True)
-        print(f"{left - 1} networks left, about {duration(max(0, end - time.monotonic()))}", flush=True)
+        left, each = len(todo) - done - 1, (time.monotonic() - start) / (done + 1)
+        print(f"{left} networks left, about {duration(left * each)}", flush=True)
     return found
 
 

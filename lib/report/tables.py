@@ -137,6 +137,8 @@ COLUMNS = {
     "sd_seeds": ("SD of the seeds", percent),
     "sd_images": ("of it: images", percent),
     "sd_training": ("training", percent),
+    "pipeline": ("pipeline", "{:,.0f}"),
+    "evaluation": ("evaluation", "{:,.0f}"),
     "pairs": ("pairs", "{:,.0f}"),
     "pairs_shared": ("pairs, if shared", "{:,.0f}"),
     "hours_shared": ("hours, if shared", "{:,.1f}"),
