@@ -14,17 +14,18 @@
 # %% [markdown]
 # # How fast is a training, and what slows it?
 #
-# A benchmark that adds work of its own measures itself. This chapter compares the loop in which all runs of this
-# project train with a bare one, and with what a user would take instead. `make bench` has measured it on the machine
-# that is named below, side by side in one measurement, so that the ratios hold where the speeds themselves depend on
-# the machine and its load.
+# A loop that adds work of its own to each step makes a framework look slower than it is. This chapter compares the loop
+# in which all runs of this project train with a bare one, and with what a user would take instead. `make bench` has
+# measured it on the machine that is named below, side by side in one measurement: the ratios depend less on that
+# machine and its load than the speeds do.
 #
 # Every loop trains the same network with the same optimizer, in the same precision, with the same determinism and the
-# same allocation of memory, in the same process; only one works at a time. Our loop with a setting changed, an *arm*,
+# same allocation of memory, in the same process; one is timed at a time. Our loop with a setting changed, an *arm*,
 # has a process of its own. A *round* gives each loop one short turn of equal steps, in a random order. The steps in
 # which a pipeline fills its buffers are not timed. A ratio is the Hodges-Lehmann estimate from the ratios of the
 # rounds, with the 95 % interval of the signed-rank test [@wilcoxon1945]. Rounds are added until no interval is wider
-# than 3 % to either side of its middle, up to a limit of time.
+# than 3 % to either side of its middle, up to a limit of time. Since the rounds decide when to stop, 95 % is
+# approximate.
 
 # %% tags=["parameters"]
 study_name = "bench"
@@ -34,6 +35,7 @@ import pandas as pd
 
 from lib.analysis import speed, timing
 from lib.bench import scale
+from lib.bench.speed import PAIRS
 from lib.figures.growth import draw_growth
 from lib.figures.speed import draw_ratios, words
 from lib.figures.words import growth
@@ -83,8 +85,8 @@ if found["quick"]:
 # %%
 caption, alt = words(compared)
 chapter.markdown(
-    "[Figure](#fig-speed_ratios) shows all ratios; [Table](#tbl-speed_goals) has those with a goal. A goal is *met* or "
-    "*missed* where the whole interval is on its side."
+    "[Figure](#fig-speed_ratios) shows all ratios; [Table](#tbl-speed_goals) has those with a goal. A goal is *met* "
+    "where the whole interval is at or above it, and *missed* where the whole interval is below."
 )
 chapter.figure(draw_ratios(compared), "speed_ratios", caption, alt, key=True)
 
@@ -169,28 +171,22 @@ chapter.markdown(f"Growth with the runs, as a power between the two largest stud
 #
 # - **Grouped convolutions in Keras.** On the TensorFlow backend, `keras.ops.conv` wraps every convolution whose kernel
 #   has fewer input channels than its images in a function that XLA compiles, since TensorFlow's own kernel fails on a
-#   processor. Keras' ConvNeXt has one in each block; this project builds it as the same function in another layer,
+#   CPU. Keras' ConvNeXt has one in each block; this project builds it as the same function in another layer,
 #   `DepthwiseConv2D`, which TensorFlow computes itself.
-# - **XLA on a processor** compiles for long, and the code is not always faster. `compile: true` is its setting in
+# - **XLA on a CPU** takes long to compile, and the code is not always faster. `compile: true` is its setting in
 #   Keras; in PyTorch it is `torch.compile`.
-# - **Two trainings on the same cores**: both start as many threads as there are cores, and each waits for the other's.
-#   A sweep trains one run at a time in each slot, and divides the threads with `JOBS=2`.
+# - **Two trainings on the same cores**: both start as many threads as there are cores; PyTorch's wait for each
+#   other. A sweep trains one run at a time in each slot, and divides the threads with `JOBS=2`.
 # - **TensorFloat-32** is on by default in TensorFlow and, for convolutions, in PyTorch, on GPUs that have it. The two
 #   would round differently; here it is off in both unless a study sets `tf32: true`.
-# - **Determinism** has its price on a GPU above all, where it was not measured. `execution: {deterministic: false}`
-#   lifts it.
+# - **Determinism** has its price on a GPU above all. `execution: {deterministic: false}` lifts it.
 
 # %%
 for row in found["at_once"]:
     chapter.markdown(
         f"Two trainings of {row['model']} at once, {row['framework']} {row['precision']}: together {row['speed']:.2f} "
-        "times the speed of one alone."
+        f"times the speed of one alone, in the mean of {PAIRS} measurements."
     )
-
-# %%
-pairs = judged[judged["kind"] == "bare"].pivot(index=speed.KEYS[1:], columns="framework", values="ours")
-for names, row in pairs.dropna().iterrows() if {"keras", "pytorch"} <= set(pairs) else ():
-    chapter.markdown(f"{' '.join(names)}: Keras {row['keras']:,.0f} images/s, PyTorch {row['pytorch']:,.0f}.")
 
 # %% [markdown]
 # ## Conclusion

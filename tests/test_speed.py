@@ -1,6 +1,9 @@
 """Loops side by side: rounds until the ratios are narrow, tables of them, and one real measurement of each loop."""
 
 import itertools
+from contextlib import contextmanager
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +11,10 @@ import pytest
 
 from lib import environment, errors
 from lib.analysis import speed
+from lib.bench import __main__ as command
 from lib.bench import loops, rounds
 from lib.bench import speed as bench
+from lib.data import generated
 from lib.figures.speed import draw_ratios, words
 from lib.runs import measured
 from lib.study.loading import load_study
@@ -133,9 +138,60 @@ def test_every_loop_of_a_framework_is_measured(study, framework, monkeypatch):
 
 def test_a_loop_that_ends_is_named(study, monkeypatch, capfd):
     monkeypatch.setitem(bench.ALTERNATIVES, study.cells[0].framework, ("unheard",))
-    with pytest.raises(errors.TrainingError, match="loops ended: .* unheard; its messages are above"):
+    with pytest.raises(errors.TrainingError, match=f"loops of {study.cells[0].name} ended with status 1; its messages"):
         bench._measured(study, study.cells[0], seconds=0, whole=False)
     assert "KeyError: 'unheard'" in capfd.readouterr().err
+
+
+def test_loops_that_are_killed_while_they_wait_are_named(study):
+    cell = next(cell for cell in study.cells if cell.framework == "pytorch")
+    with bench._process(study, cell) as main:
+        main._process.kill()
+        main._process.wait()
+        with pytest.raises(errors.TrainingError, match="ended with status -9"):
+            main.speed("ours", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"compile": True}, "compile"),
+        ({"mixing": {"mixup": 0.2}, "execution": {"fused": True}}, "mixing, fused"),
+        ({"augmentation": {"erasing": 0.5}}, "erasing"),
+    ],
+)
+def test_a_base_that_no_other_loop_can_train_is_refused(tiny_study, settings, told):
+    unlike = load_study(tiny_study("unlike", frameworks=["pytorch"], settings=settings))
+    with pytest.raises(errors.ParameterError, match=f"no other loop trains with {told}; leave it to an arm"):
+        bench.measure(unlike, quick=True)
+
+
+def test_an_arm_that_is_not_compiled_says_so(study, monkeypatch):
+    cell = next(cell for cell in study.cells if cell.framework == "pytorch")
+
+    @contextmanager
+    def other(study, cell, others=()):
+        yield SimpleNamespace(fallback="no compiler" if cell.arm == "free" else "", speed=lambda *_: 1.0)
+
+    monkeypatch.setattr(bench, "_process", other)
+    monkeypatch.setattr(bench, "ARMS", 0)
+    assert [*bench._arms(study, cell, lambda: 1.0, (1, 1))] == ["ours", "device", "free (does not work here)"]
+
+
+def test_a_study_without_the_chapter_is_not_measured(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["bench", "quickstart"])
+    with pytest.raises(SystemExit, match="quickstart has no chapter 50_speed, which shows what is measured"):
+        command.main()
+
+
+def test_grey_images_can_be_loaded_as_a_user_would():
+    import_module("lib.pytorch")  # before torchvision
+    user_loader = import_module("lib.bench.pytorch_loops").user_loader
+    grey = generated.store(28, 10, 64, 1)
+    cell = next(cell for cell in load_study("bench").cells if cell.framework == "pytorch")
+    settings = cell.settings.model_copy(update={"num_workers": 0})
+    images, _ = next(iter(user_loader(cell.model_copy(update={"settings": settings}), grey)))
+    assert images.shape == (32, 1, 28, 28)
 
 
 def test_without_a_measurement_the_message_says_how_to_make_one(tmp_path, monkeypatch):

@@ -147,8 +147,9 @@ def test_an_unknown_option_is_refused(study, monkeypatch):
         command.main()
 
 
-def test_a_sweep_of_a_study_that_is_timed_is_refused(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["sweep", "run", "bench"])
+@pytest.mark.parametrize("action", ["run", "plan"])
+def test_a_study_that_is_timed_is_not_trained(action, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["sweep", action, "bench"])
     with pytest.raises(SystemExit, match="bench is not trained but timed: make bench STUDY=bench"):
         command.main()
 

@@ -175,7 +175,7 @@ def planned(study: Study, found: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def _accuracies(study: Study) -> pd.DataFrame:
-    """Return of the study's table of results what the rule needs, without other seeds and epoch logs, to be quick."""
+    """Return the results that the rule needs: the first seeds' alone, and no epoch logs, which take far longer."""
     found = records.finished(study, study.seeds[:FIRST])
     rows = [study.row(entry) | {"test_accuracy": record.test_accuracy} for entry, record in found]
     return pd.DataFrame(rows, columns=[*study.keys, "test_accuracy"])

@@ -10,6 +10,8 @@ from lib.doctor import examination
 from lib.runs import measured
 from lib.study.loading import load_study
 
+CHAPTER = "50_speed"
+
 
 def main() -> None:
     """Read the command line, measure, and keep what was measured."""
@@ -19,6 +21,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with errors.one_line():
         study = load_study(arguments.study)
+        if CHAPTER not in study.chapters:
+            raise errors.ParameterError(f"{study.name} has no chapter {CHAPTER}, which shows what is measured: add it")
         examination.require()
         begun, before, start = now(), sensors.state(), time.monotonic()
         costs = {"fixed": fixed.measure(), "scale": scale.measure(arguments.quick)}  # short, so an error comes early

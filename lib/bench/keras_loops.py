@@ -65,10 +65,12 @@ class Clock(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Start after so many steps."""
         if batch == self._warm:
+            tf.test.experimental.sync_devices()
             self._start = time.perf_counter()
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        """Stop; Keras has read the last step's loss before."""
+        """Stop after the device's last step."""
+        tf.test.experimental.sync_devices()
         self.seconds = time.perf_counter() - self._start
 
 

@@ -1,8 +1,9 @@
 """Training loops of one cell in a process, each of which makes a turn of steps when it is asked.
 
-`python -m lib.bench.loops STUDY RUN LOOP ...` is started by `lib.bench.speed`. It answers each line of its standard
-input, JSON, with one of its standard output: `{"loop": "bare", "warm": 4, "steps": 20}` with the seconds of the 20
-steps, and `{"parts": 20}` with the parts of the project's own loop. In two processes the same loop can differ by some
+`python -m lib.bench.loops STUDY RUN LOOP ...` is started by `lib.bench.speed`, with the names of the loops beside the
+project's own. It answers each line of its standard input, JSON, with one of its standard output:
+`{"loop": "bare", "warm": 4, "steps": 20}` with the seconds of the 20 steps, and `{"parts": 20}` with the parts of the
+project's own loop. In two processes the same loop can differ by some
 percent, by where its arrays lie; loops that are compared share one where they can.
 """
 
@@ -40,9 +41,8 @@ class Ours:
     """The project's own loop: `protocol.timed_steps` on the learner's batches, an epoch for each turn."""
 
     def __init__(self, cell: Cell, store: Store) -> None:
-        module, _, name = LEARNERS[cell.framework].partition(":")
         self._cell, self._epoch = cell, 0
-        self._learner: Learner = getattr(import_module(module), name)(cell, store)
+        self._learner = learner_class(cell)(cell, store)
 
     def __call__(self, warm: int, steps: int) -> float:
         """Make a turn, no longer than an epoch, and return the seconds of its timed steps."""
@@ -61,6 +61,11 @@ class Ours:
         images = steps * self._cell.settings.batch_size
         return {"first batch": median(first), "pipeline": images / loading, "evaluation": evaluated / evaluating}
 
+    def fallback(self) -> str:
+        """Return why the learner, after its first step, has not compiled what it should; empty if it has."""
+        found = self._learner.describe().get("compiled", "on")
+        return "" if found == "on" else found
+
     def _batches(self) -> Iterator[Any]:
         self._epoch += 1
         self._learner.reseed(self._cell.seed, self._epoch)
@@ -76,10 +81,14 @@ class Ours:
         return time.perf_counter() - start
 
 
+def learner_class(cell: Cell) -> type[Learner]:
+    """Import the learner of the cell's framework."""
+    module, _, name = LEARNERS[cell.framework].partition(":")
+    return getattr(import_module(module), name)
+
+
 def loop(cell: Cell, name: str, store: Store) -> Loop:
-    """Make the loop of that name for a cell."""
-    if name == "ours":
-        return Ours(cell, store)
+    """Make a loop that the project's own is compared with, by its name."""
     import_module(f"lib.{cell.framework}")  # before the framework's own packages
     return import_module(f"lib.bench.{cell.framework}_loops").LOOPS[name](cell, store)
 
@@ -97,27 +106,29 @@ def images(cell: Cell) -> Store:
 
 
 def main() -> None:
-    """Make the loops, say how long that and the first step of the first one took, and answer lines until the end."""
-    study_name, run, first, *others = sys.argv[1:]
+    """Make the loops, ours first, say how long that one and its first step took, and answer lines until the end."""
+    study_name, run, *others = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # a library's prints are no answers
     with one_line():
         cell = unlimited(load_study(study_name).cell(run))
         store = images(cell)
+        learner_class(cell)  # a framework's import is no part of building
         start = time.perf_counter()
-        made = {first: loop(cell, first, store)}
+        ours = Ours(cell, store)
         built = time.perf_counter() - start
-        made[first](0, 1)
-        begun = time.perf_counter() - start - built
+        ours(0, 1)
+        first = time.perf_counter() - start - built
+        made: dict[str, Loop] = {"ours": ours} | {name: loop(cell, name, store) for name in others}
         for name in others:
-            made[name] = loop(cell, name, store)
             made[name](0, 1)
-        print(json.dumps({"built": built, "first": begun}), file=answers, flush=True)
+        for answer in (ours.fallback(), {"built": built, "first": first}):
+            print(json.dumps(answer), file=answers, flush=True)
         for line in sys.stdin:
             asked = json.loads(line)
             if "loop" in asked:
                 answer = made[asked["loop"]](asked["warm"], asked["steps"])
             else:
-                answer = made[first].parts(asked["parts"])
+                answer = ours.parts(asked["parts"])
             print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -97,7 +97,8 @@ class PlainDataset(Dataset):
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
         index = self._split.indices[position]
-        return self.transform(Image.fromarray(self._split.images[index])), int(self._split.labels[index])
+        pixels = self._split.images[index].squeeze()  # PIL's grey images have no axis of channels
+        return self.transform(Image.fromarray(pixels)), int(self._split.labels[index])
 
 
 def torchvision(cell: Cell, store: Store) -> Loop:
@@ -204,6 +205,8 @@ def lightning(cell: Cell, store: Store) -> Loop:
             max_steps=warm + steps,
             max_epochs=-1,
             callbacks=[clock],
+            accelerator=training.device.type,
+            devices=1,
             precision=precision if training.amp else "32-true",
             enable_model_summary=False,
             **off,

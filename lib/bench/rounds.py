@@ -1,4 +1,4 @@
-"""Loops timed side by side: each makes a round in turn, until the ratios of their speeds are known narrowly enough."""
+"""Loops timed side by side, a turn each in every round, until the ratios of their speeds are known narrowly enough."""
 
 import math
 import random

@@ -69,8 +69,8 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
         UserError: a command failed.
     """
     sizes = [runs for runs in SIZES if not quick or runs <= MOST_REPORTED]
-    reported = [] if quick else [runs for runs in SIZES if runs <= MOST_REPORTED]
-    return [row for runs in tqdm(sizes, "scale", unit=" sizes") for row in _measured(runs, runs in reported)]
+    each = (_measured(runs, runs <= MOST_REPORTED and not quick) for runs in tqdm(sizes, "scale", unit=" sizes"))
+    return [row for rows in each for row in rows]
 
 
 def _measured(runs: int, reported: bool) -> Iterator[dict[str, Any]]:

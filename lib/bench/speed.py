@@ -11,18 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from statistics import mean, median
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from lib import errors, processes
 from lib.analysis import speed
 from lib.bench import rounds
 from lib.bench.loops import IMAGES
-from lib.clock import duration
 from lib.study.cells import Cell
 from lib.study.study import Study
 
@@ -52,29 +52,37 @@ Tables = dict[str, list[dict[str, Any]]]
 
 
 class Loops:
-    """A process with loops of a cell; `start` has the seconds of building the first one, and of its first step."""
+    """A process with loops of a cell, the project's own first.
+
+    `start` has the seconds of building that one, and of its first step; `fallback` says why it is not compiled as its
+    settings ask, and is empty if it is.
+    """
 
     def __init__(self, process: subprocess.Popen, cell: Cell) -> None:
-        self._process, self._images = process, cell.settings.batch_size
+        self._process, self._cell = process, cell
+        self.fallback: str = self._answer()
         self.start: dict[str, float] = self._answer()
 
     def speed(self, loop: str, warm: int, steps: int) -> float:
         """Return the images per second of so many steps, after some that are not timed."""
-        return steps * self._images / self._ask(loop=loop, warm=warm, steps=steps)
+        return steps * self._cell.settings.batch_size / self._ask(loop=loop, warm=warm, steps=steps)
 
     def parts(self, steps: int) -> dict[str, float]:
         """Return the parts of the project's own loop, by name."""
         return self._ask(parts=steps)
 
     def _ask(self, **question: int | str) -> Any:
-        print(json.dumps(question), file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # then there is no answer
+            print(json.dumps(question), file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> Any:
         line = self._process.stdout.readline()
         if not line:
-            command = " ".join(self._process.args[-3:])
-            raise errors.TrainingError(f"the process of these loops ended: {command}; its messages are above")
+            code = self._process.wait()
+            raise errors.TrainingError(
+                f"the process of the loops of {self._cell.name} ended with status {code}; its messages are above"
+            )
         return json.loads(line)
 
 
@@ -88,34 +96,57 @@ def measure(study: Study, quick: bool) -> Tables:
         of one alone. All rows have `framework`, `dataset`, `model` and `precision`.
 
     Raises:
-        ParameterError: the study has runs in float64.
+        ParameterError: the other loops cannot train as the study's base does.
         TrainingError: a loop ended with an error.
     """
-    if "fp64" in study.precisions:
-        raise errors.ParameterError(f"{study.name}: no other loop trains in float64; leave fp64 out of `precisions`")
-    todo, found, start = _cells(study, quick), {}, time.monotonic()
-    end = start + (QUICK if quick else SECONDS)
-    for done, cell in enumerate(todo):
+    todo, found = _cells(study, quick), {}
+    for cell in todo:
+        if alone := _ours_alone(cell):
+            raise errors.ParameterError(
+                f"{study.name}: no other loop trains with {', '.join(alone)}; leave it to an arm"
+            )
+    end = time.monotonic() + (QUICK if quick else SECONDS)
+    for done, cell in enumerate(tqdm(todo, "speeds", unit=" networks")):
         share = (end - time.monotonic()) / (len(todo) - done)
         more = _measured(study, cell, share, whole=cell.model == study.models[0] and not quick)
         found = {name: [*found.get(name, []), *rows] for name, rows in more.items()}
-        print(f"{cell.framework} {cell.model} {cell.precision}: {_told(more['speeds'])}", flush=True)
-        left, each = len(todo) - done - 1, (time.monotonic() - start) / (done + 1)
-        print(f"{left} networks left, about {duration(left * each)}", flush=True)
+        tqdm.write(f"{cell.framework} {cell.model} {cell.precision}: {_told(more['speeds'])}")
     return found
 
 
 def _cells(study: Study, quick: bool) -> list[Cell]:
-    found = {(cell.framework, cell.dataset, cell.model, cell.precision): cell for cell in reversed(study.cells)}
-    return [cell for cell in study.cells if cell in found.values() and (not quick or cell.model == study.models[0])]
+    """Return the cells of the study's base, of one seed."""
+    found: dict[tuple[str, ...], Cell] = {}
+    for cell in study.cells:
+        if not quick or cell.model == study.models[0]:
+            found.setdefault((cell.framework, cell.dataset, cell.model, cell.precision), cell)
+    return list(found.values())
+
+
+def _ours_alone(cell: Cell) -> list[str]:
+    """Return what a cell asks for and only the project's own loop can do."""
+    settings = cell.settings
+    asked = {
+        "fp64": cell.precision == "fp64",
+        "accumulation_steps": settings.accumulation_steps > 1,
+        "mixing": settings.mixing.departures(),
+        "regularisation": settings.regularisation.departures(),
+        "compile": settings.compile,
+        "channels_last": settings.execution.channels_last,
+        "fused": settings.execution.fused,
+        "devices": settings.devices > 1,
+    }
+    return [*settings.augmentation.by_image, *(name for name, value in asked.items() if value)]
 
 
 def _measured(study: Study, cell: Cell, seconds: float, whole: bool) -> Tables:
     """Return the rows of one cell, whose loops take about so many seconds; if `whole`, with arms and two at once."""
     keys, known = cell.model_dump(include={"framework", "dataset", "model", "precision"}), kinds(cell)
     end = time.monotonic() + seconds
-    with _process(study, cell, known) as main:
-        most, step = IMAGES // cell.settings.batch_size, cell.settings.batch_size / main.speed("ours", 1, 2)
+    _, *others = known
+    with _process(study, cell, others) as main:
+        size = cell.settings.batch_size
+        most, step = IMAGES // size, size / max(main.speed("ours", 1, 2) for _ in range(2))
         *turn, long = [rounds.steps_for(length, step, most // 2) for length in (WARM, TURN, TOGETHER)]
         loops = {name: partial(main.speed, name, *turn) for name in known}
         speeds = rounds.race(loops, end - time.monotonic())
@@ -146,32 +177,35 @@ def kinds(cell: Cell) -> dict[str, str]:
 
 def _arms(study: Study, cell: Cell, ours: Callable[[], float], turn: Sequence[int]) -> dict[str, list[float]]:
     """Return the speeds of our loop and of those with a setting changed, which are the other arms of the study."""
-    axes = {"framework", "dataset", "model", "precision", "seed"}
-    same = [one for one in study.cells if one.model_dump(include=axes) == cell.model_dump(include=axes)]
+    arms = next(arms for arms in study.matched("arm") if cell in arms.values())
     with ExitStack() as stack:
-        others = {one.arm: stack.enter_context(_process(study, one, ["ours"])) for one in same if one != cell}
-        loops = {arm: partial(other.speed, "ours", *turn) for arm, other in others.items()}
-        return rounds.race({"ours": ours} | loops, ARMS) if loops else {}
+        loops = {"ours": ours}
+        for arm, changed in arms.items():
+            if changed != cell:
+                other = stack.enter_context(_process(study, changed))
+                loops[f"{arm} (does not work here)" if other.fallback else arm] = partial(other.speed, "ours", *turn)
+        return rounds.race(loops, ARMS) if len(loops) > 1 else {}
 
 
 def _at_once(study: Study, cell: Cell, main: Loops, warm: int, steps: int) -> float:
     """Return the sum of the speeds of the project's own loop in two processes that work at the same time."""
-    with _process(study, cell, ["ours"]) as other, ThreadPoolExecutor() as pool:
+    with _process(study, cell) as other, ThreadPoolExecutor() as pool:
         both = (main, other)
         return mean(sum(pool.map(lambda loops: loops.speed("ours", warm, steps), both)) for _ in range(PAIRS))
 
 
 @contextmanager
-def _process(study: Study, cell: Cell, names: Iterable[str]) -> Iterator[Loops]:
-    """Start a process with loops of a cell, and end it after the block."""
-    command = [sys.executable, "-W", "ignore", "-m", "lib.bench.loops", study.name, cell.name, *names]
+def _process(study: Study, cell: Cell, others: Iterable[str] = ()) -> Iterator[Loops]:
+    """Start a process with the project's own loop of a cell, and others, and end it after the block."""
+    command = [sys.executable, "-W", "ignore", "-m", "lib.bench.loops", study.name, cell.name, *others]
     with subprocess.Popen(
         processes.bound(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             yield Loops(process, cell)
         finally:
-            process.stdin.close()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 def _told(speeds: list[dict[str, Any]]) -> str:

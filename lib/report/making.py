@@ -80,5 +80,6 @@ def report(study: Study) -> None:
     start = time.perf_counter()
     build(study)
     freshness.mark(stamp, digest, (html, pdf, freshness.first_page(study)))
-    done = {entry.cell for entry, _ in records.finished(study)}
-    print(f"{time.perf_counter() - start:.1f} s, {len(done)} of {len(study.cells)} runs have results", flush=True)
+    done = len({entry.cell for entry, _ in records.finished(study)})
+    told = f", {done} of {len(study.cells)} runs have results" if study.is_trained else ""
+    print(f"{time.perf_counter() - start:.1f} s{told}", flush=True)

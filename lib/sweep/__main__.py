@@ -47,7 +47,7 @@ def main() -> None:
         if options and arguments.action != "run":
             raise ParameterError(f"{arguments.action} has no option {options[0]}")
         study = load_study(arguments.study_name)
-        if arguments.action == "run" and not study.is_trained:
+        if not study.is_trained and not arguments.settings:
             raise ParameterError(f"{study.name} is not trained but timed: make bench STUDY={study.name}")
         cells = selected(study, arguments.only)
         if arguments.action == "status":
