@@ -35,7 +35,6 @@ import pandas as pd
 
 from lib.analysis import speed, timing
 from lib.bench import scale
-from lib.bench.speed import PAIRS
 from lib.figures.growth import draw_growth
 from lib.figures.speed import draw_ratios, words
 from lib.figures.words import growth
@@ -185,7 +184,7 @@ chapter.markdown(f"Growth with the runs, as a power between the two largest stud
 for row in found["at_once"]:
     chapter.markdown(
         f"Two trainings of {row['model']} at once, {row['framework']} {row['precision']}: together {row['speed']:.2f} "
-        f"times the speed of one alone, in the mean of {PAIRS} measurements."
+        f"times the speed of one alone, in the mean of {row['n']} measurements."
     )
 
 # %% [markdown]

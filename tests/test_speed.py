@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import environment, errors
+from lib import environment, errors, paths
 from lib.analysis import speed
 from lib.bench import __main__ as command
 from lib.bench import loops, rounds
 from lib.bench import speed as bench
 from lib.data import generated
 from lib.figures.speed import draw_ratios, words
+from lib.report import freshness
 from lib.runs import measured
 from lib.study.loading import load_study
 
@@ -220,12 +221,18 @@ def invented_measurements():
             tables[table] += [row | {"round": number, "images_per_second": value} for number, value in speeds]
         values = {"built": 2.0, "first": 3.0, "first batch": 0.1, "pipeline": 20_000.0, "evaluation": 900.0}
         tables["parts"] += [keys | {"part": part, "value": value} for part, value in values.items()]
-        tables["at_once"].append(keys | {"speed": 0.9})
+        tables["at_once"].append(keys | {"speed": 0.9, "n": 3})
     costs = [{"framework": name, "part": part, "seconds": 1.0} for name in ("pytorch", "keras") for part in "ab"]
     sizes = [{"what": "plan", "runs": runs, "seconds": 2.0, "cpu_seconds": 2.0} for runs in (24, 180)]
     facts = {"started": "then", "finished": "now", "quick": True, "environment": environment.describe()}
     state = {"load": 0.1, "others": 0.01, "steal": 0.0, "other_runs": 0, "gpu_slowed": np.nan}
     return facts | {"machine": [state, state | {"other_runs": 1}]} | tables | {"fixed": costs, "scale": sizes}
+
+
+def test_the_chapter_needs_no_dataset(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    assert freshness.unprepared(load_study("bench"), "01_data") == ["cifar10"]
+    assert freshness.unprepared(load_study("bench"), "50_speed") == []
 
 
 def test_the_chapter_shows_what_was_measured(read_chapter):

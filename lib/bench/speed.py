@@ -93,7 +93,7 @@ def measure(study: Study, quick: bool) -> Tables:
         `speeds`: rows of `loop`, `kind`, `round` and `images_per_second`. `arms`: the same of our loop and of those
         with a setting changed, for the first network. `parts`: rows of `part` and `value`, in seconds or in images per
         second. `at_once`: of the first network, `speed`, that of two processes which train at the same time, over that
-        of one alone. All rows have `framework`, `dataset`, `model` and `precision`.
+        of one alone, in the mean of `n`. All rows have `framework`, `dataset`, `model` and `precision`.
 
     Raises:
         ParameterError: the other loops cannot train as the study's base does.
@@ -157,7 +157,7 @@ def _measured(study: Study, cell: Cell, seconds: float, whole: bool) -> Tables:
         "speeds": [keys | {"kind": known[row["loop"]]} | row for row in _rows(speeds)],
         "arms": [keys | {"kind": "ours" if row["loop"] == "ours" else "arm"} | row for row in _rows(changed)],
         "parts": [keys | {"part": name, "value": value} for name, value in parts.items()],
-        "at_once": [keys | {"speed": one} for one in at_once],
+        "at_once": [keys | {"speed": one, "n": PAIRS} for one in at_once],
     }
 
 
