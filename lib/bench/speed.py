@@ -32,13 +32,13 @@ TURN = 0.4
 WARM = 0.3
 """The seconds of our loop before its turn, in which the pipeline fills its buffers."""
 
-SECONDS = 700
+SECONDS = 600
 """About how long the loops of all networks are compared; a network that needs long for the least rounds takes more."""
 
 QUICK = 140
 """The same for a quick measurement, of the first network only."""
 
-ARMS = 30
+ARMS = 25
 """How long arms are compared, if their ratios are not narrow before."""
 
 ALTERNATIVES = {"pytorch": ("torchvision", "timm", "lightning"), "keras": ("fit",)}
