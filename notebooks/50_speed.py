@@ -85,7 +85,7 @@ if found["quick"]:
 caption, alt = words(compared)
 chapter.markdown(
     "[Figure](#fig-speed_ratios) shows all ratios; [Table](#tbl-speed_goals) has those with a goal. A goal is *met* "
-    "where the whole interval is at or above it, and *missed* where the whole interval is below."
+    "where the whole interval is at or above it, *missed* where the whole interval is below, and else *undecided*."
 )
 chapter.figure(draw_ratios(compared), "speed_ratios", caption, alt, key=True)
 
@@ -163,7 +163,9 @@ chapter.markdown(
 )
 chapter.figure(draw_growth(sizes), "speed_scale", caption, alt)
 powers = ", ".join(f"{what} {power:.2f}" for what, power in scale.growth(found["scale"]).items())
-chapter.markdown(f"Growth with the runs, as a power between the two largest studies (1 is linear): {powers}.")
+chapter.markdown(
+    f"Growth of the CPU time, as a power of the runs between the two largest studies of each (1 is linear): {powers}."
+)
 
 # %% [markdown] tags=["detail"]
 # ## Known traps
@@ -206,7 +208,8 @@ for kind, goal in speed.GOALS.items():
 lowest = judged.loc[judged["ratio"].idxmin()]
 chapter.finding(
     "Speed",
-    f"Our training loop has at least {lowest['ratio']:.2f} (95 % {lowest['ratio_low']:.2f} to "
-    f"{lowest['ratio_high']:.2f}) of the speed of a bare loop and of what a user would take instead, on "
-    f"{versions['cpu']}{f' (timing not reliable: {doubt})' if doubt else ''}.",
+    f"Of {len(judged)} goals for our training loop, beside a bare one and what a user would take instead, "
+    f"{(judged['verdict'] == 'met').sum()} are met and {(judged['verdict'] == 'missed').sum()} missed; the others are "
+    f"undecided. The lowest ratio is {lowest['ratio']:.2f} (95 % {lowest['ratio_low']:.2f} to "
+    f"{lowest['ratio_high']:.2f}), on {versions['cpu']}{f' (timing not reliable: {doubt})' if doubt else ''}.",
 )

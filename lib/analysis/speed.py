@@ -68,15 +68,13 @@ def ratios(speeds: pd.DataFrame) -> pd.DataFrame:
 def judged(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `ratios` that have a goal: the bare loop, and the fastest alternative.
 
-    `verdict` is "met" or "missed" where the whole interval is on one side of the `goal`, else "within the interval".
+    `verdict` is "met" or "missed" where the whole interval is on one side of the `goal`, else "undecided".
     """
     bare, alternatives = (table[table["kind"] == kind] for kind in GOALS)
     fastest = alternatives.loc[alternatives.groupby(KEYS, sort=False)["ratio"].idxmin()]
     found = pd.concat([bare, fastest]).sort_index()
     goal = found["kind"].map(GOALS)
-    verdict = np.select(
-        [found["ratio_low"] >= goal, found["ratio_high"] < goal], ["met", "missed"], "within the interval"
-    )
+    verdict = np.select([found["ratio_low"] >= goal, found["ratio_high"] < goal], ["met", "missed"], "undecided")
     return found.assign(goal=goal, verdict=verdict).reset_index(drop=True)
 
 

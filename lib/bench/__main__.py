@@ -22,7 +22,9 @@ def main() -> None:
     with errors.one_line():
         study = load_study(arguments.study)
         if CHAPTER not in study.chapters:
-            raise errors.ParameterError(f"{study.name} has no chapter {CHAPTER}, which shows what is measured: add it")
+            raise errors.ParameterError(
+                f"{study.name} has no chapter {CHAPTER}, which shows what is measured: add it to its `chapters`"
+            )
         examination.require()
         begun, before, start = now(), sensors.state(), time.monotonic()
         costs = {"fixed": fixed.measure(), "scale": scale.measure(arguments.quick)}  # short, so an error comes early
