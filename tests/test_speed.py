@@ -164,7 +164,7 @@ def test_loops_that_are_killed_while_they_wait_are_named(study):
 def test_a_base_that_no_other_loop_can_train_is_refused(tiny_study, settings, told):
     unlike = load_study(tiny_study("unlike", frameworks=["pytorch"], settings=settings))
     with pytest.raises(errors.ParameterError, match=f"no other loop trains with {told}; leave it to an arm"):
-        bench.measure(unlike, quick=True)
+        bench.require_comparable(unlike)
 
 
 def test_an_arm_that_is_not_compiled_says_so(study, monkeypatch):

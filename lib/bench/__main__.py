@@ -9,8 +9,7 @@ from lib.clock import duration, now
 from lib.doctor import examination
 from lib.runs import measured
 from lib.study.loading import load_study
-
-CHAPTER = "50_speed"
+from lib.study.study import TIMED
 
 
 def main() -> None:
@@ -21,10 +20,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with errors.one_line():
         study = load_study(arguments.study)
-        if CHAPTER not in study.chapters:
+        if TIMED not in study.chapters:
             raise errors.ParameterError(
-                f"{study.name} has no chapter {CHAPTER}, which shows what is measured: add it to its `chapters`"
+                f"{study.name} has no chapter {TIMED}, which shows what is measured: add it to its `chapters`"
             )
+        speed.require_comparable(study)
         examination.require()
         begun, before, start = now(), sensors.state(), time.monotonic()
         costs = {"fixed": fixed.measure(), "scale": scale.measure(arguments.quick)}  # short, so an error comes early

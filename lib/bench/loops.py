@@ -3,8 +3,8 @@
 `python -m lib.bench.loops STUDY RUN LOOP ...` is started by `lib.bench.speed`, with the names of the loops beside the
 project's own. It answers each line of its standard input, JSON, with one of its standard output:
 `{"loop": "bare", "warm": 4, "steps": 20}` with the seconds of the 20 steps, and `{"parts": 20}` with the parts of the
-project's own loop. In two processes the same loop can differ by some
-percent, by where its arrays lie; loops that are compared share one where they can.
+project's own loop. In two processes the same loop can differ by some percent, by where its arrays lie; loops that are
+compared share one where they can.
 """
 
 import json
@@ -121,8 +121,7 @@ def main() -> None:
         made: dict[str, Loop] = {"ours": ours} | {name: loop(cell, name, store) for name in others}
         for name in others:
             made[name](0, 1)
-        for answer in (ours.fallback(), {"built": built, "first": first}):
-            print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps([ours.fallback(), {"built": built, "first": first}]), file=answers, flush=True)
         for line in sys.stdin:
             asked = json.loads(line)
             if "loop" in asked:

@@ -60,8 +60,9 @@ class Loops:
 
     def __init__(self, process: subprocess.Popen, cell: Cell) -> None:
         self._process, self._cell = process, cell
-        self.fallback: str = self._answer()
-        self.start: dict[str, float] = self._answer()
+        self.fallback: str
+        self.start: dict[str, float]
+        self.fallback, self.start = self._answer()
 
     def speed(self, loop: str, warm: int, steps: int) -> float:
         """Return the images per second of so many steps, after some that are not timed."""
@@ -96,15 +97,9 @@ def measure(study: Study, quick: bool) -> Tables:
         of one alone, in the mean of `n`. All rows have `framework`, `dataset`, `model` and `precision`.
 
     Raises:
-        ParameterError: the other loops cannot train as the study's base does.
         TrainingError: a loop ended with an error.
     """
     todo, found = _cells(study, quick), {}
-    for cell in todo:
-        if alone := _ours_alone(cell):
-            raise errors.ParameterError(
-                f"{study.name}: no other loop trains with {', '.join(alone)}; leave it to an arm"
-            )
     end = time.monotonic() + (QUICK if quick else SECONDS)
     for done, cell in enumerate(tqdm(todo, "speeds", unit=" networks")):
         share = (end - time.monotonic()) / (len(todo) - done)
@@ -121,6 +116,15 @@ def _cells(study: Study, quick: bool) -> list[Cell]:
         if not quick or cell.model == study.models[0]:
             found.setdefault((cell.framework, cell.dataset, cell.model, cell.precision), cell)
     return list(found.values())
+
+
+def require_comparable(study: Study) -> None:
+    """Require that the other loops can train as the study's base does; else `ParameterError` names what they cannot."""
+    for cell in _cells(study, quick=False):
+        if alone := _ours_alone(cell):
+            raise errors.ParameterError(
+                f"{study.name}: no other loop trains with {', '.join(alone)}; leave it to an arm"
+            )
 
 
 def _ours_alone(cell: Cell) -> list[str]:

@@ -18,6 +18,9 @@ from lib.study.strict import Name, Seed, Share, Strict
 BASE = "base"
 """The only arm of a study that states none; where it departs from nothing, its runs are those of such a study."""
 
+TIMED = "50_speed"
+"""The chapter of what `make bench` measures; a study with no other is timed, and not trained."""
+
 
 def _chapters() -> list[str]:
     """Return the chapters that a study can list: those in `notebooks/` but the training and those of all reports."""
@@ -230,7 +233,7 @@ class Study(Matrix):
     @property
     def is_trained(self) -> bool:
         """Whether the report shows runs, and not only what `make bench` measures."""
-        return self.chapters != ("50_speed",)
+        return self.chapters != (TIMED,)
 
     @property
     def body(self) -> tuple[str, ...]:
